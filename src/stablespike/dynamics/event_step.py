@@ -1,0 +1,156 @@
+"""One event of a network: the step that simulation, gradients and Lyapunov exponents share.
+
+The step is made of ordinary differentiable operations (with `custom_jvp` inside the neurons where a formula is
+singular), so forward mode, reverse mode, second derivatives and `linearize` all work through it.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neuron import AbstractNeuron, not_negative, one_neuron, over_neurons
+from stablespike.dynamics.spikes import Flag, Spikes
+
+SPIKE, INPUT, DELIVERY, END = range(4)
+
+
+class Pending(eqx.Module):
+    """Spikes under way: `arrivals` `[slots, targets]` (inf = nothing), with the presynaptic neuron `sources` `[slots]`.
+
+    `targets` is 1 where a spike arrives everywhere at once (one delay per presynaptic neuron), else `[neurons]`.
+    """
+
+    arrivals: Float[Array, "slots targets"]
+    sources: Int[Array, " slots"]
+
+
+class NetworkState(eqx.Module):
+    """State between events: `time`, `neurons` `[neurons, variables]`, `counts` of spikes so far, `due` spikes.
+
+    A neuron is due when it reached its spike at the very time of another event and still has to be handled; `cursor` is
+    the next input spike; `flags` collects what went wrong.
+    """
+
+    time: Float[Array, ""]
+    neurons: Float[Array, "neurons variables"]
+    counts: Int[Array, " neurons"]
+    due: Bool[Array, " neurons"]
+    cursor: Int[Array, ""]
+    pending: Pending | None
+    ended: Bool[Array, ""]
+    flags: Int[Array, ""]
+
+
+class Event(eqx.Module):
+    """What happened: `time`, `index` of neuron or channel, `kind`, and for a spike its `ordinal` in its neuron's train."""
+
+    time: Float[Array, ""]
+    index: Int[Array, ""]
+    kind: Int[Array, ""]
+    ordinal: Int[Array, ""]
+
+
+def initial_network_state(network: Recurrent, states: Float[Array, "neurons variables"]) -> NetworkState:
+    """State at time 0 from the neurons' states."""
+    if states.ndim != 2 or states.shape[0] != network.size:
+        raise ValueError(f"initial states must have shape [{network.size}, variables], not {list(states.shape)}.")
+    zero = jnp.zeros((), states.dtype)
+    pending = None
+    if network.delays is not None:
+        targets = 1 if network.delays.ndim == 1 else network.size
+        slots = network.max_pending
+        pending = Pending(jnp.full((slots, targets), jnp.inf, states.dtype), jnp.zeros(slots, int))
+    counts = jnp.zeros(network.size, int)
+    nobody = jnp.zeros(network.size, bool)
+    return NetworkState(zero, states, counts, nobody, jnp.zeros((), int), pending, jnp.array(False), jnp.zeros((), int))
+
+
+def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState) -> tuple[NetworkState, Event]:
+    """Advance to the next spike, input, delivery or the end of the trial, whichever is first, and let it take effect.
+
+    At equal times own spikes come first. Neurons that reach their spike at the same time are handled one after the other
+    by index; a spike that such a pulse triggers at once comes before the next of them, as in a layer-parallel simulation.
+    After the end the step does nothing.
+    """
+    waits = over_neurons(network.neuron, "time_to_spike")(state.neurons)
+    lifted = jnp.any(state.due) & (waits <= 0)
+    spiking = jnp.argmin(jnp.where(state.due, -1, jnp.where(lifted, -2, waits)))
+    wait = jnp.where(
+        state.due[spiking], _due_wait(one_neuron(network.neuron, spiking), state.neurons[spiking]), waits[spiking]
+    )
+    cursor = jnp.minimum(state.cursor, inputs.times.shape[0] - 1)
+    exhausted = state.cursor >= inputs.times.shape[0]
+    input_time = jnp.where(exhausted, jnp.inf, inputs.times[cursor])
+    arrival, slot, target = _next_arrival(state)
+    times = jnp.stack([state.time + wait, input_time, arrival, jnp.asarray(duration, state.time.dtype)])
+    kind = jnp.where(jnp.any(state.due), SPIKE, jnp.argmin(times))
+    time = times[kind]
+    dt = jnp.where(kind == SPIKE, wait, time - state.time)
+    index = jnp.where(kind == SPIKE, spiking, jnp.where(kind == INPUT, inputs.sources[cursor], target))
+    moved = over_neurons(network.neuron, "flow")(state.neurons, dt)
+    spiked = (kind == SPIKE) & (jnp.arange(network.size) == spiking)
+    moved = jnp.where(spiked[:, None], over_neurons(network.neuron, "reset")(moved), moved)
+    pulse, pending, full = _pulse(network, state, kind, index, time, slot)
+    arrived = over_neurons(network.neuron, "jump")(moved, pulse)
+    due = (state.due | ((waits == wait) & (kind == SPIKE))) & ~spiked
+    bad = ~(jnp.isfinite(dt) & jnp.all(jnp.isfinite(arrived)) & ~jnp.any(jnp.isnan(waits)))
+    flags = jnp.where(bad, int(Flag.NOT_FINITE), 0) | jnp.where(full, int(Flag.DELIVERIES_EXHAUSTED), 0)
+    new = NetworkState(
+        time=time,
+        neurons=arrived,
+        counts=state.counts + spiked,
+        due=due,
+        cursor=state.cursor + (kind == INPUT),
+        pending=pending,
+        ended=(kind == END) | (flags != 0),
+        flags=state.flags | flags,
+    )
+    new = jax.tree.map(lambda old, fresh: jnp.where(state.ended, old, fresh), state, new)
+    return new, Event(new.time, index, jnp.where(state.ended, END, kind), state.counts[spiking])
+
+
+@jax.custom_jvp
+def _due_wait(neuron: AbstractNeuron, state):
+    """Zero: the spike is now. Its derivative is that of the spike time at the threshold."""
+    del neuron
+    return jnp.zeros((), state.dtype)
+
+
+@_due_wait.defjvp
+def _due_wait_jvp(primals, tangents):
+    neuron, state = primals
+    return _due_wait(neuron, state), jnp.dot(neuron.spike_time_derivative(state), tangents[1])
+
+
+def _next_arrival(state: NetworkState):
+    """Time, slot and target of the next delivery."""
+    if state.pending is None:
+        nothing = jnp.zeros((), int)
+        return jnp.asarray(jnp.inf, state.time.dtype), nothing, nothing
+    arrivals = state.pending.arrivals
+    flat = jnp.argmin(arrivals)
+    return arrivals.ravel()[flat], flat // arrivals.shape[1], flat % arrivals.shape[1]
+
+
+def _pulse(network: Recurrent, state: NetworkState, kind, index, time, slot):
+    """Weights `[neurons]` that take effect at this event, the spikes then under way, and whether no slot was free."""
+    from_input = jnp.where(kind == INPUT, network.input_weights[:, jnp.where(kind == INPUT, index, 0)], 0)
+    source = jnp.where(kind == SPIKE, index, 0)
+    if network.delays is None:
+        return jnp.where(kind == SPIKE, network.weights[:, source], from_input), None, jnp.array(False)
+    pending = state.pending
+    everywhere = pending.arrivals.shape[1] == 1
+    column = network.weights[:, pending.sources[slot]]
+    reached = jnp.where(everywhere | (jnp.arange(network.size) == index), column, 0)
+    pulse = jnp.where(kind == DELIVERY, reached, from_input)
+    delivered = (jnp.arange(pending.arrivals.shape[0]) == slot)[:, None] & (kind == DELIVERY)
+    delivered &= everywhere | (jnp.arange(pending.arrivals.shape[1]) == index)
+    arrivals = jnp.where(delivered, jnp.inf, pending.arrivals)
+    free = jnp.all(jnp.isinf(arrivals), 1)
+    put = (jnp.arange(free.shape[0]) == jnp.argmax(free)) & (kind == SPIKE)
+    delay = network.delays[source][None] if everywhere else network.delays[:, source]
+    arrivals = jnp.where(put[:, None], time + delay[None], arrivals)
+    sources = jnp.where(put, source, pending.sources)
+    return pulse, Pending(arrivals, sources), (kind == SPIKE) & ~jnp.any(free)

@@ -1,0 +1,87 @@
+"""What every neuron model offers the simulators: written for a single neuron, batched by them with `vmap`."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+State = Float[Array, "variables"]
+Scalar = Float[Array, ""]
+
+
+class AbstractNeuron(eqx.Module):
+    """A spiking neuron that moves freely between events and can say when it will spike.
+
+    Parameters are fields: numbers, or arrays of shape `[neurons]` for a heterogeneous population (trainable if arrays).
+    All methods act on one neuron, whose state is a vector `[variables]`; time is in the unit of the time constants.
+    """
+
+    @abc.abstractmethod
+    def flow(self, state: State, dt: Scalar) -> State:
+        """Evolve freely for a time `dt`; a negative `dt` is the exact inverse."""
+
+    @abc.abstractmethod
+    def time_to_spike(self, state: State) -> Scalar:
+        """Time until the next spike if nothing arrives: never negative, 0 when the spike is due, inf when none comes."""
+
+    @abc.abstractmethod
+    def jump(self, state: State, weight: Scalar) -> State:
+        """Response to an input spike; `jump(state, -weight)` is the inverse."""
+
+    @abc.abstractmethod
+    def reset(self, state: State) -> State:
+        """State right after the spike, from the state at the spike."""
+
+    @abc.abstractmethod
+    def voltage(self, state: State) -> Scalar:
+        """Membrane voltage V of the state (dimensionless)."""
+
+    @abc.abstractmethod
+    def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
+        """State of membrane voltage `voltage` and, for neurons that have one, synaptic current `current`."""
+
+    def spike_time_derivative(self, state: State) -> State:
+        """Derivative of `time_to_spike` with respect to the state; also where the spike is due."""
+        return jax.grad(self.time_to_spike)(state)
+
+
+def not_negative(time: Scalar) -> Scalar:
+    """Zero for a time that rounding made slightly negative, with the derivative of the time itself."""
+    return time + jax.lax.stop_gradient(jnp.maximum(-time, 0))
+
+
+def over_neurons(neuron: AbstractNeuron, method: str):
+    """`method` of `neuron` for a population: states `[neurons, variables]`, other arguments scalar or `[neurons]`."""
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
+
+    def apply(states, *arguments):
+        argument_axes = tuple(0 if jnp.ndim(argument) else None for argument in arguments)
+        single = jax.vmap(
+            lambda one, state, *rest: getattr(one, method)(state, *rest), in_axes=(axes, 0, *argument_axes)
+        )
+        return single(neuron, states, *arguments)
+
+    return apply
+
+
+def one_neuron(neuron: AbstractNeuron, index) -> AbstractNeuron:
+    """The neuron at `index` of a population, with scalar parameters."""
+    return jax.tree.map(lambda leaf: leaf[index] if jnp.ndim(leaf) else leaf, neuron)
+
+
+def initial_states(neuron: AbstractNeuron, voltages: Float[Array, " neurons"], currents=0.0):
+    """States `[neurons, variables]` of a population from membrane voltages and currents (scalar or `[neurons]`)."""
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
+    voltages = jnp.asarray(voltages)
+    currents = jnp.broadcast_to(jnp.asarray(currents, voltages.dtype), voltages.shape)
+    return jax.vmap(lambda one, v, i: one.initial_state(v, i), in_axes=(axes, 0, 0))(neuron, voltages, currents)
+
+
+def require(condition, sentence: str) -> None:
+    """Raise `ValueError(sentence)` unless the condition holds; conditions that are only known inside jit pass."""
+    if isinstance(condition, jax.core.Tracer):
+        return
+    if not bool(jnp.all(jnp.asarray(condition))):
+        raise ValueError(sentence)

@@ -1,0 +1,93 @@
+"""Quadratic integrate-and-fire neuron with exponentially decaying synaptic current, exact in homogeneous coordinates."""
+
+import jax
+import jax.numpy as jnp
+
+from stablespike.dynamics.neuron import AbstractNeuron, Scalar, State, not_negative, require
+from stablespike.dynamics.stumpff import stumpff
+
+
+class QIF(AbstractNeuron):
+    """QIF neuron: tau V' = V (V - 1) + I, (tau/2) I' = -I, spike at V = +inf, reset to V = -inf, I survives (Klos 2025).
+
+    `membrane_time_constant` tau is in any unit of time and sets it for all times; the synaptic time constant is tau/2.
+    V and I are dimensionless; an input spike of weight w adds w to I. State: `[n, d, I]` with V = n/d. The voltage at
+    the spike is the ordinary point d = 0, so nothing is cut off. The free evolution is linear in (n, d), up to a positive
+    factor that has no meaning; d >= 0 between spikes, and a slightly negative d with n > 0 is a spike that is due.
+    """
+
+    membrane_time_constant: Scalar = 1.0
+
+    def __check_init__(self):
+        """Refuse time constants that are not positive."""
+        require(jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive.")
+
+    def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
+        """State `[n, d, I]`; `voltage` may be +-inf."""
+        voltage, current = jnp.asarray(voltage, float), jnp.asarray(current, float)
+        infinite = jnp.isinf(voltage)
+        n = jnp.where(infinite, jnp.sign(voltage), voltage)
+        return _scaled(n, jnp.where(infinite, 0.0, 1.0), current)
+
+    def voltage(self, state: State) -> Scalar:
+        """V = n/d."""
+        return state[0] / state[1]
+
+    def flow(self, state: State, dt: Scalar) -> State:
+        """n <- s (C n + I u S d), d <- C d - u S n, I <- s^2 I, with s = exp(-dt/tau), u = 1 - s, z = I u^2."""
+        n, d, current = state
+        s = jnp.exp(-dt / self.membrane_time_constant)
+        u = -jnp.expm1(-dt / self.membrane_time_constant)
+        z = current * u**2
+        C, S = stumpff(0, z), stumpff(1, z)
+        return _scaled(s * (C * n + current * u * S * d), C * d - u * S * n, s**2 * current)
+
+    def time_to_spike(self, state: State) -> Scalar:
+        """t* = -tau log(1 - u*), u* the first zero of C(I u^2) d - u S(I u^2) n; none if u* >= 1."""
+        u = spike_coordinate(*state)
+        comes = u < 1
+        time = -self.membrane_time_constant * jnp.log1p(-jnp.where(comes, u, 0.5))
+        return jnp.where(comes, not_negative(time), jnp.inf)
+
+    def jump(self, state: State, weight: Scalar) -> State:
+        """I <- I + w."""
+        return state.at[2].add(weight)
+
+    def reset(self, state: State) -> State:
+        """V = -inf, which is the point (n, d) = (-1, 0); the current stays."""
+        return jnp.stack([-jnp.ones_like(state[2]), jnp.zeros_like(state[2]), state[2]])
+
+
+def _scaled(n, d, current):
+    """(n, d) on the unit circle: only the ratio matters, and a positive factor keeps the order before and after a spike."""
+    factor = jax.lax.stop_gradient(jax.lax.rsqrt(n**2 + d**2))
+    return jnp.stack([n * factor, d * factor, current])
+
+
+@jax.custom_jvp
+def spike_coordinate(n: Scalar, d: Scalar, current: Scalar) -> Scalar:
+    """First u with d(u) = 0 (inf if there is none), where u = 1 - exp(-t/tau) is the clock in which I is constant.
+
+    I > 0: atan2(r d, n)/r, I < 0: atanh(r d/n)/r if n > r d, with r = sqrt|I|; d/n at I = 0. The derivative is that of
+    the implicit function, which has no trap at I = 0.
+    """
+    root = jnp.sqrt(jnp.abs(current))
+    safe_root = jnp.where(root > 0, root, 1)
+    oscillating = jnp.arctan2(safe_root * d, n) / safe_root
+    rising = n > root * d
+    ratio = d / jnp.where(rising & (n > 0), n, 1)
+    decaying = jnp.where(root > 0, jnp.arctanh(jnp.where(rising, root * ratio, 0)) / safe_root, ratio)
+    return jnp.where(current > 0, oscillating, jnp.where(rising & (n > 0), decaying, jnp.inf))
+
+
+@spike_coordinate.defjvp
+def _spike_coordinate_jvp(primals, tangents):
+    n, d, current = primals
+    dn, dd, dcurrent = tangents
+    u = spike_coordinate(n, d, current)
+    v = jnp.where(u < 1, u, 0)
+    z = current * v**2
+    C, S = stumpff(0, z), stumpff(1, z)
+    n_at_spike = jnp.sqrt((n**2 + d**2) / (C**2 + (v * S) ** 2))
+    by_current = -(v**2) * (0.5 * S * d + 0.5 * v * n * (stumpff(3, z) - stumpff(2, z)))
+    return u, (C * dd - v * S * dn + by_current * dcurrent) / n_at_spike

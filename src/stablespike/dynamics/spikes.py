@@ -1,0 +1,102 @@
+"""Spike trains as data: times with the index of their channel or neuron, and how a simulation ended."""
+
+import enum
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Spikes(eqx.Module):
+    """Spikes of one trial in order of time.
+
+    `times` `[events]` in the unit of the network's time constants, ascending, padded with inf; `sources` `[events]`:
+    index of the input channel or neuron (anything where the time is inf). Trials are a leading axis of both.
+    """
+
+    times: Float[Array, "*trials events"]
+    sources: Int[Array, "*trials events"]
+
+    @property
+    def real(self) -> Bool[Array, "*trials events"]:
+        """True for spikes, False for padding."""
+        return jnp.isfinite(self.times)
+
+    @property
+    def count(self) -> Int[Array, "*trials"]:
+        """Number of spikes of each trial."""
+        return self.real.sum(-1)
+
+
+def in_order(times: Float[Array, " events"], sources: Int[Array, " events"]) -> Spikes:
+    """Spikes of one trial from unordered `times` (inf = none) and `sources`; equal times keep their order."""
+    order = jnp.argsort(times, stable=True)
+    return Spikes(times[order], sources[order])
+
+
+def merge(spike_times: Float[Array, "neurons spikes"]) -> Spikes:
+    """One train from the spike times `[neurons, spikes]` of a population (inf = none)."""
+    neurons, spikes = spike_times.shape
+    return in_order(spike_times.ravel(), jnp.repeat(jnp.arange(neurons), spikes))
+
+
+class Flag(enum.IntFlag):
+    """What can be wrong with a simulation."""
+
+    BUDGET_EXHAUSTED = 1
+    NOT_FINITE = 2
+    INPUT_TIMES = 4
+    INPUT_SOURCES = 8
+    DELIVERIES_EXHAUSTED = 16
+
+
+class Status(eqx.Module):
+    """How a simulation ended: `flags` (0 = well), the `time` it reached and the event `budget` it had."""
+
+    flags: Int[Array, "*trials"]
+    time: Float[Array, "*trials"]
+    budget: int = eqx.field(static=True)
+
+    @property
+    def ok(self) -> Bool[Array, "*trials"]:
+        """True where nothing went wrong."""
+        return self.flags == 0
+
+
+class SimulationError(RuntimeError):
+    """A simulation whose result must not be used."""
+
+
+def raise_unless_ok(status: Status) -> None:
+    """Raise `SimulationError` with one sentence if any trial went wrong; inside jit (values unknown) do nothing."""
+    if isinstance(status.flags, jax.core.Tracer):
+        return
+    flags = int(jnp.bitwise_or.reduce(jnp.ravel(status.flags)))
+    if not flags:
+        return
+    worst = jnp.argmax(jnp.ravel(status.flags) != 0)
+    time = float(jnp.ravel(status.time)[worst])
+    raise SimulationError(_SENTENCES[Flag(flags & -flags)].format(budget=status.budget, time=time))
+
+
+_SENTENCES = {
+    Flag.BUDGET_EXHAUSTED: (
+        "The event budget of {budget} was exhausted at time {time:.6g}, before the end of the trial: raise it "
+        "(`sufficient_budget` finds one that suffices) or look for runaway activity."
+    ),
+    Flag.NOT_FINITE: "The simulation met a value that is not finite at time {time:.6g}: check weights, inputs and states.",
+    Flag.INPUT_TIMES: "Input spike times must be ascending and not negative (pad with inf at the end).",
+    Flag.INPUT_SOURCES: "An input spike names a channel that the input weights do not have.",
+    Flag.DELIVERIES_EXHAUSTED: (
+        "More than the reserved number of spikes were under way at time {time:.6g}: raise `max_pending` of the network."
+    ),
+}
+
+
+def input_flags(inputs: Spikes, channels: int) -> Int[Array, ""]:
+    """Flags of malformed input spikes, also known inside jit."""
+    times = inputs.times
+    ordered = jnp.all(times[1:] >= times[:-1]) & jnp.all(times >= 0)
+    known = jnp.all(~inputs.real | ((inputs.sources >= 0) & (inputs.sources < channels)))
+    return jnp.where(ordered, 0, int(Flag.INPUT_TIMES)) | jnp.where(known, 0, int(Flag.INPUT_SOURCES))
