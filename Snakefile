@@ -1,0 +1,45 @@
+"""From the notebooks to the manuscript: `snakemake --cores all` (config/quick.yaml unless --configfile says else)."""
+
+import sys
+
+from workflow.configuration import TRAINING
+from workflow.faults import Fault
+from workflow.machine import gpu_is_visible
+from workflow.manuscript import MANUSCRIPT, prose
+from workflow.one_run import hold_lock
+from workflow.plan import prepare
+from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
+
+if not workflow.configfiles:
+
+    configfile: "config/quick.yaml"
+
+
+try:
+    PLAN = prepare(config, workflow.configfiles)
+except Fault as fault:
+    sys.exit(str(fault))
+
+RESULTS = f"results/{PLAN.configuration.scale}"
+LOGS = f"logs/{PLAN.configuration.scale}"
+
+
+include: "src/workflow/rules/data.smk"
+include: "src/workflow/rules/train.smk"
+include: "src/workflow/rules/analyse.smk"
+include: "src/workflow/rules/manuscript.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.manuscript.output,
+    message:
+        "Everything in {RESULTS} is up to date."
+
+
+onstart:
+    try:
+        hold_lock()
+    except Fault as fault:
+        sys.exit(str(fault))

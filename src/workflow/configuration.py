@@ -1,0 +1,146 @@
+"""A scale's configuration, checked against its schema and against the notebooks before anything runs."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+import yaml
+
+from workflow.faults import Fault, did_you_mean
+from workflow.notebook import PATHS, Notebook
+
+SCHEMA = Path("config/config.schema.yaml")
+TRAINING = "-training"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One notebook at one scale: `notebooks/<name>.py` and its products in `results/<scale>/<name>/`."""
+
+    name: str
+    scale: str
+    parameters: Mapping[str, Any]
+    training: str | None
+
+    @property
+    def notebook(self) -> Notebook:
+        """The notebook that asks the question."""
+        return Notebook(Path("notebooks", f"{self.name}.py"))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the question's products."""
+        return Path("results", self.scale, self.name)
+
+    @property
+    def trains(self) -> bool:
+        """Whether this is the training notebook of another question."""
+        return self.name.endswith(TRAINING)
+
+    def effective_parameters(self) -> dict[str, Any]:
+        """The notebook's own plain defaults, overridden by the configuration."""
+        return self.notebook.literal_defaults() | dict(self.parameters)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A scale: its questions with their parameters, and the folder of the datasets."""
+
+    scale: str
+    data_folder: Path
+    questions: Mapping[str, Question]
+
+
+def load_configuration(file: Path) -> Configuration:
+    """Read and check one scale's file."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Fault(f"{file} does not exist.") from error
+    except yaml.YAMLError as error:
+        raise Fault(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
+    return check_configuration(content, str(file))
+
+
+def check_configuration(content: object, file: str) -> Configuration:
+    """Return the configuration, or raise a Fault that names the first wrong key and the file."""
+    check_schema(content, file)
+    assert isinstance(content, dict)
+    entries = content["questions"]
+    questions = {
+        name: Question(name, content["scale"], parameters or {}, name + TRAINING if name + TRAINING in entries else None)
+        for name, parameters in entries.items()
+    }
+    for question in questions.values():
+        check_parameters(question, file)
+    folder = os.environ.get("STABLESPIKE_DATA") or content.get("data_folder", "data")
+    return Configuration(content["scale"], Path(folder), questions)
+
+
+def check_schema(content: object, file: str) -> None:
+    """Check the structure of a configuration."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    try:
+        fastjsonschema.compile(schema, use_default=False)(content)
+    except fastjsonschema.JsonSchemaValueException as error:
+        key = ".".join(error.path[1:]) or "the file"
+        if error.rule == "additionalProperties":
+            known = error.definition["properties"]
+            unknown = next(name for name in error.value if name not in known)
+            where = f"{key}.{unknown}" if error.path[1:] else str(unknown)
+            raise Fault(f"{file}: unknown key {where}; {did_you_mean(str(unknown), known)}") from error
+        complaint = error.message.removeprefix(error.name).strip()
+        raise Fault(f"{file}: {key} {complaint}, not {error.value!r}.") from error
+
+
+def check_parameters(question: Question, file: str) -> None:
+    """Check a question's parameters against those that its notebook defines."""
+    notebook = question.notebook
+    if not notebook.path.is_file():
+        known = (path.stem for path in notebook.path.parent.glob("*.py"))
+        raise Fault(
+            f"{file}: questions.{question.name} has no notebook {notebook.path}; {did_you_mean(question.name, known)}"
+        )
+    if "results_folder" not in notebook.defaults:
+        raise Fault(f"{notebook.path}: the parameters cell has no results_folder, where the workflow asks for products.")
+    if "training_folder" in notebook.defaults and question.training is None:
+        raise Fault(f"{file}: questions.{question.name} reads a training: add questions.{question.name}{TRAINING}.")
+    for complaint in parameter_complaints(question):
+        raise Fault(f"{file}: questions.{question.name}.{complaint}")
+
+
+def parameter_complaints(question: Question) -> Iterator[str]:
+    """Yield what is wrong with each parameter: a name or a type that the notebook does not have."""
+    notebook, defaults = question.notebook, question.notebook.literal_defaults()
+    for name, value in question.parameters.items():
+        if name in PATHS:
+            yield f"{name} is a path, which the workflow supplies."
+        elif name not in notebook.defaults:
+            known = set(notebook.defaults) - set(PATHS)
+            yield f"{name} is not a parameter of {notebook.path}; {did_you_mean(name, known)}"
+        elif name in defaults and not same_kind(value, defaults[name]):
+            hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if is_number_as_text(value) else ""
+            kind = type(defaults[name]).__name__
+            yield f"{name} should be of type {kind} as in {notebook.path}, not {value!r}{hint}."
+
+
+def same_kind(value: object, default: object) -> bool:
+    """Return whether a value can stand for a default: the same type, or an integer for a float."""
+    if default is None:
+        return True
+    if isinstance(default, (list, tuple)):
+        return isinstance(value, list) and (not default or all(same_kind(item, default[0]) for item in value))
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+def is_number_as_text(value: object) -> bool:
+    """Return whether a text would have been a number to anything but YAML 1.1."""
+    try:
+        return isinstance(value, str) and bool(float(value) or True)
+    except ValueError:
+        return False

@@ -1,0 +1,17 @@
+"""Mistakes that one sentence explains."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Fault(Exception):
+    """A mistake of the reader's or of the machine's, told in one sentence and without a traceback."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a clause that offers the nearest known name, or lists all of them when none is near."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known are: {', '.join(names)}." if names else "none are known."

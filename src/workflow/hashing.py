@@ -1,0 +1,16 @@
+"""Hashes of files and of anything that is JSON."""
+
+import hashlib
+import json
+from pathlib import Path
+
+
+def digest(content: object) -> str:
+    """Return the hash of anything that is JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,94 @@
+"""The manuscript of a scale: typst prose with figures, tables and numbers out of `results/<scale>/`."""
+
+import argparse
+import json
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import typst
+
+from workflow.configuration import Configuration, load_configuration
+from workflow.faults import Fault
+from workflow.hashing import file_digest
+from workflow.machine import code_version
+from workflow.provenance import read_record, why_stale
+
+MANUSCRIPT = "manuscript"
+SOURCES = Path("manuscript")
+PAPER = SOURCES / "paper.typ"
+
+
+def compile_manuscript(configuration: Configuration) -> Path:
+    """Write `manuscript.pdf` and the record of what it was compiled from; the same sources give the same bytes."""
+    folder = Path("results", configuration.scale)
+    folder.mkdir(parents=True, exist_ok=True)
+    states = product_states(configuration)
+    inputs = {"scale": configuration.scale, "version": code_version(), "states": json.dumps(states)}
+    target = folder / f"{MANUSCRIPT}.pdf"
+    try:
+        content = typst.compile(str(PAPER), root=".", ignore_system_fonts=True, sys_inputs=inputs, timestamp=0)
+    except typst.TypstError as error:
+        raise Fault(f"{PAPER} does not compile: {error.message}{place(error)}.") from error
+    target.write_bytes(content)
+    record = {"identity": manuscript_identity(configuration, states), "version": inputs["version"]}
+    record["hash"] = file_digest(target)
+    target.with_suffix(".json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return target
+
+
+def place(error: typst.TypstError) -> str:
+    """Return where typst stopped, as a clause."""
+    found = re.search(r"┌─ (\S+)", error.diagnostic or "")
+    return f" ({found[1]})" if found else ""
+
+
+def product_states(configuration: Configuration) -> dict[str, str]:
+    """Return for each question whether its products are current, missing, or why they are stale."""
+    reasons = {name: why_stale(question, configuration) for name, question in configuration.questions.items()}
+    return {name: "; ".join(why) or "current" for name, why in reasons.items()}
+
+
+def prose() -> list[Path]:
+    """Return the files that the manuscript is written in."""
+    return sorted(path for kind in ("*.typ", "*.bib") for path in SOURCES.glob(kind))
+
+
+def manuscript_identity(configuration: Configuration, states: dict[str, str]) -> dict[str, Any]:
+    """Return all that decides the manuscript's bytes, the version that it states aside."""
+    records = {name: read_record(question.folder) or {} for name, question in configuration.questions.items()}
+    return {
+        "sources": {path.as_posix(): file_digest(path) for path in prose()},
+        "products": {name: record.get("products") for name, record in records.items()},
+        "states": states,
+        "typst": version("typst"),
+    }
+
+
+def why_manuscript_stale(configuration: Configuration) -> list[str]:
+    """Return why the compiled manuscript does not match its text and products; an empty list if it does."""
+    target = Path("results", configuration.scale, f"{MANUSCRIPT}.pdf")
+    try:
+        record = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+        if file_digest(target) != record["hash"]:
+            return [f"{target.name} was altered"]
+        old, new = record["identity"], manuscript_identity(configuration, product_states(configuration))
+    except (OSError, ValueError, KeyError):
+        return ["missing"]
+    return [f"{part} changed" for part in new if old.get(part) != new[part]]
+
+
+def main() -> None:
+    """Compile the manuscript of one configuration from the products that are there."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("configuration", type=Path, help="config/<scale>.yaml")
+    try:
+        compile_manuscript(load_configuration(parser.parse_args().configuration))
+    except Fault as fault:
+        sys.exit(str(fault))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The plan of each job: a file whose age tells Snakemake whether a question has to be answered again.
+
+Modification times mean nothing after a clone, so they are set from content: the plan of a question whose products
+match code and configuration is made older than any product, every other plan is made new.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workflow.configuration import Configuration, check_configuration
+from workflow.data import DATASETS
+from workflow.fingerprint import sources
+from workflow.hashing import digest
+from workflow.manuscript import MANUSCRIPT, why_manuscript_stale
+from workflow.provenance import MANIFEST, RECORD, why_stale
+
+PLANS = Path(".cache/plans")
+LONG_AGO = 946_684_800  # 2000-01-01
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked configuration, the file that hands it on to the jobs, and what the rules ask of a question."""
+
+    configuration: Configuration
+    file: str
+
+    def age(self, name: str) -> str:
+        """Return the file that is new exactly if the job has to run."""
+        return str(age_file(self.configuration.scale, name))
+
+    def code(self, name: str) -> list[str]:
+        """Return the notebook and the modules that it imports."""
+        notebook = self.configuration.questions[name].notebook
+        return [str(notebook.path), *map(str, sources(notebook))]
+
+    def receipts(self, name: str) -> list[str]:
+        """Return the receipts of the datasets that have to be there before a notebook runs."""
+        dataset = self.configuration.questions[name].parameters.get("dataset")
+        return [f".cache/data/{dataset}.sha256"] if dataset in DATASETS else []
+
+    def training(self, name: str) -> list[str]:
+        """Return what the training notebook of a question leaves for it."""
+        training = self.configuration.questions[name].training
+        return [str(self.configuration.questions[training].folder / MANIFEST)] if training else []
+
+    def studies(self) -> str:
+        """Return a pattern of the questions that are not trainings."""
+        questions = self.configuration.questions.values()
+        return "|".join(re.escape(question.name) for question in questions if not question.trains) or "(?!)"
+
+
+def prepare(config: Mapping[str, Any], files: Iterable[str | Path]) -> Plan:
+    """Check the configuration and set the age of every job; called whenever the Snakefile is read."""
+    named = [os.path.relpath(file) for file in files]
+    configuration = check_configuration(dict(config), named[-1] if named else "--config")
+    for question in configuration.questions.values():
+        reasons = why_stale(question, configuration)
+        set_age(age_file(configuration.scale, question.name), reasons)
+        if not reasons:
+            os.utime(question.folder / RECORD, (LONG_AGO, LONG_AGO))
+    set_age(age_file(configuration.scale, MANUSCRIPT), why_manuscript_stale(configuration))
+    return Plan(configuration, str(hand_on(config)))
+
+
+def age_file(scale: str, name: str) -> Path:
+    """Return where a job's age lies."""
+    return PLANS / scale / f"{name}.json"
+
+
+def set_age(file: Path, reasons: list[str]) -> None:
+    """Write why a job has to run and make the file new, or make it old where there is no reason.
+
+    The moment is part of the content because Snakemake ignores an input that is newer but has the same bytes.
+    """
+    content = {"reasons": reasons, "moment": time.time_ns()} if reasons else {"reasons": []}
+    replace_text(file, json.dumps(content, indent=1))
+    if not reasons:
+        os.utime(file, (LONG_AGO, LONG_AGO))
+
+
+def hand_on(config: Mapping[str, Any]) -> Path:
+    """Write the configuration for the jobs, under a name that another run with other options does not overwrite."""
+    file = PLANS / f"{digest(config)[:16]}.json"
+    replace_text(file, json.dumps(config, indent=1))
+    return file
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a file in one step, so that a reader never sees half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, file)

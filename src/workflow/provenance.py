@@ -1,0 +1,102 @@
+"""What every result says about itself, and whether that still holds."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from workflow.configuration import Configuration, Question
+from workflow.fingerprint import identity
+from workflow.hashing import file_digest
+from workflow.machine import code_version, lock_hash, lock_in_use
+
+RECORD = "provenance.json"
+ANSWER = (
+    "notebook.ipynb",
+    "notebook.html",
+    "figure.pdf",
+    "figure.svg",
+    "figure.png",
+    "table.csv",
+    "table.tex",
+    "numbers.json",
+)
+TRAINED = ("notebook.ipynb", "notebook.html", "numbers.json")
+MANIFEST = "raw/manifest.json"
+
+
+def products(question: Question) -> tuple[str, ...]:
+    """Return the names of the files that a question has to write into its folder."""
+    return TRAINED if question.trains else ANSWER
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return the provenance in a product folder, or nothing where there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def new_record(question: Question, configuration: Configuration, session: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance of a run that just ended, the hashes of its files aside."""
+    effective = question.effective_parameters()
+    return {
+        "identity": identity(question, configuration),
+        "code_version": code_version(),
+        "lock": lock_in_use(),
+        "seeds": {name: value for name, value in effective.items() if name.startswith("seed")},
+        "session": dict(session),
+        "training_data": raw_hash(configuration.questions[question.training]) if question.training else None,
+    }
+
+
+def raw_hash(question: Question) -> str | None:
+    """Return the hash of what a training left behind, if it is still there."""
+    manifest = question.folder / MANIFEST
+    return file_digest(manifest) if manifest.is_file() else None
+
+
+def product_hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of the files in a product folder, raw arrays and the provenance itself aside."""
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != RECORD)
+    return {path.name: file_digest(path) for path in files}
+
+
+def why_stale(question: Question, configuration: Configuration) -> list[str]:
+    """Return why a question's products do not match code and configuration; an empty list if they do."""
+    record = read_record(question.folder)
+    if record is None:
+        return ["missing" if not question.folder.is_dir() else f"{RECORD} is missing"]
+    try:
+        return [*differences(record["identity"], identity(question, configuration)), *losses(question, record)]
+    except (KeyError, TypeError, AttributeError):
+        return [f"{RECORD} cannot be read"]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which code, parameters, data and training a product was not made from."""
+    for part in ("code", "parameters", "data"):
+        if changed := [name for name in sorted(old[part] | new[part]) if old[part].get(name) != new[part].get(name)]:
+            yield f"{part}: {', '.join(changed)}"
+    for part in ("scale", "training"):
+        if old[part] != new[part]:
+            yield f"{part} changed"
+
+
+def losses(question: Question, record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which lock, trained data and product files are no longer what they were."""
+    lock = record["lock"]
+    if lock_hash(lock["name"]) != lock["hash"]:
+        yield f"lock: {lock['name']}"
+    if question.training:
+        training = read_record(question.folder.with_name(question.training)) or {}
+        if training.get("raw") not in (None, record["training_data"]):
+            yield "training ran again"
+    for name in sorted({*products(question), *record["products"]}):
+        file = question.folder / name
+        if not file.is_file():
+            yield f"{name} is missing"
+        elif file_digest(file) != record["products"].get(name):
+            yield f"{name} was altered"

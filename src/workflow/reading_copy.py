@@ -1,0 +1,78 @@
+"""The reading copy of an executed notebook: one HTML file that needs no network, mathematics included."""
+
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+from pygments.formatters import HtmlFormatter
+
+STYLE = Path(__file__).with_name("reading_copy.css")
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<p class="origin">{origin}</p>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+class MathematicsRenderer(IPythonRenderer):
+    """Markdown to HTML with every formula as MathML, which browsers draw by themselves."""
+
+    def inline_math(self, body: str) -> str:
+        """Return a formula within a line."""
+        return convert(body)
+
+    def block_math(self, body: str) -> str:
+        """Return a displayed formula."""
+        return convert(body, display="block")
+
+    def multiline_math(self, text: str) -> str:
+        """Return a displayed formula that still has its delimiters."""
+        return convert(text.strip().strip("$").removeprefix(r"\[").removesuffix(r"\]"), display="block")
+
+    def latex_environment(self, name: str, body: str) -> str:
+        """Return a displayed environment such as align."""
+        return convert(rf"\begin{{{name}}}{body}\end{{{name}}}", display="block")
+
+
+def render_markdown(text: str) -> str:
+    """Return a Markdown text as HTML."""
+    return MarkdownWithMath(renderer=MathematicsRenderer(escape=False)).render(text)
+
+
+def reading_copy(notebook: NotebookNode, origin: str) -> str:
+    """Return an executed notebook as a page; `origin` says in one line where it comes from."""
+    exporter = HTMLExporter(
+        template_name="basic",
+        filters={"markdown2html": render_markdown, "mimetype2math": lambda text: text},
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    style = STYLE.read_text(encoding="utf-8") + HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    return PAGE.format(title=escape(title(notebook)), style=style, origin=escape(origin), body=body)
+
+
+def title(notebook: NotebookNode) -> str:
+    """Return the first heading of a notebook."""
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    found: Any = next((hit for text in texts if (hit := re.search(r"^#\s+(.+)$", text, re.MULTILINE))), None)
+    return found[1] if found else "Notebook"

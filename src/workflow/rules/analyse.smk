@@ -1,0 +1,24 @@
+# Notebooks that answer a question: with a figure, a table and numbers.
+
+
+rule analyse:
+    input:
+        age=lambda wildcards: PLAN.age(wildcards.study),
+        code=lambda wildcards: ancient(PLAN.code(wildcards.study)),
+        data=lambda wildcards: ancient(PLAN.receipts(wildcards.study)),
+        training=lambda wildcards: PLAN.training(wildcards.study),
+    output:
+        expand(f"{RESULTS}/{{{{study}}}}/{{product}}", product=[*ANSWER, RECORD]),
+    params:
+        configuration=PLAN.file,
+    wildcard_constraints:
+        study=PLAN.studies(),
+    log:
+        f"{LOGS}/{{study}}.log",
+    threads: workflow.cores
+    resources:
+        gpu=int(gpu_is_visible()),
+    message:
+        "{wildcards.study}: running notebooks/{wildcards.study}.py; progress in {log}"
+    shell:
+        "exec {sys.executable:q} -m workflow.run {params.configuration} {wildcards.study} --log {log}"

@@ -1,0 +1,130 @@
+"""Answer one question: run its notebook, keep the executed copy, and record where the products come from."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workflow.configuration import Configuration, Question, load_configuration
+from workflow.execution import execute, set_environment
+from workflow.faults import Fault
+from workflow.fingerprint import identity
+from workflow.hashing import digest, file_digest
+from workflow.machine import lock_in_use
+from workflow.provenance import MANIFEST, RECORD, new_record, product_hashes, products, raw_hash
+
+CHECKPOINT = "checkpoint"
+MADE_FROM = "made_from.txt"
+UNFINISHED = "unfinished.ipynb"
+KEPT_OUT_OF_MANIFEST = (MADE_FROM, UNFINISHED, Path(MANIFEST).name)
+
+
+def answer(question: Question, configuration: Configuration, log: Path) -> None:
+    """Run a question's notebook and write all its products."""
+    raw = question.folder / "raw"
+    check_training(question, configuration)
+    clear_old_products(question.folder)
+    prepare_raw(raw, digest([identity(question, configuration), lock_in_use()]))
+    set_environment()
+    executed, session = execute(question, configuration, raw / UNFINISHED, log)
+    shutil.rmtree(raw / CHECKPOINT, ignore_errors=True)
+    write_manifest(raw)
+    record = new_record(question, configuration, session) | {"raw": raw_hash(question)}
+    write_copies(executed, record, question, configuration)
+    if missing := [name for name in products(question) if not (question.folder / name).is_file()]:
+        raise Fault(f"{question.notebook.path} ran but did not write {', '.join(missing)} into its results_folder.")
+    (raw / UNFINISHED).unlink(missing_ok=True)
+    record["products"] = product_hashes(question.folder)
+    write_json(question.folder / RECORD, record)
+
+
+def check_training(question: Question, configuration: Configuration) -> None:
+    """Stop if a file that the training left for this question is gone or is another one."""
+    if question.training is None:
+        return
+    folder = configuration.questions[question.training].folder
+    manifest = folder / MANIFEST
+    for name, expected in json.loads(manifest.read_text(encoding="utf-8")).items():
+        file = manifest.parent / name
+        if not file.is_file() or file_digest(file) != expected:
+            raise Fault(f"{file} is not what {question.training} wrote: remove {manifest} to train again.")
+
+
+def clear_old_products(folder: Path) -> None:
+    """Remove what an earlier run wrote, so that nothing old passes for new; raw arrays and checkpoints stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+
+
+def prepare_raw(raw: Path, made_from: str) -> None:
+    """Make the folder of raw arrays; checkpoints of other code or parameters are thrown away, not resumed."""
+    stamp = raw / MADE_FROM
+    if raw.is_dir() and (not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_from):
+        shutil.rmtree(raw)
+    raw.mkdir(exist_ok=True)
+    stamp.write_text(made_from, encoding="utf-8")
+
+
+def write_manifest(raw: Path) -> None:
+    """List the raw files with their hashes, for the notebook that reads them."""
+    files = (path for path in sorted(raw.rglob("*")) if path.is_file() and path.name not in KEPT_OUT_OF_MANIFEST)
+    write_json(raw / Path(MANIFEST).name, {path.relative_to(raw).as_posix(): file_digest(path) for path in files})
+
+
+def write_copies(executed: Any, record: Mapping[str, Any], question: Question, configuration: Configuration) -> None:
+    """Write the executed notebook and its reading copy."""
+    import nbformat
+
+    from workflow.canonical import canonical
+    from workflow.reading_copy import reading_copy
+
+    kept = canonical(executed, record, configuration.data_folder)
+    (question.folder / "notebook.ipynb").write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
+    origin = f"Executed from {question.notebook.path} at scale {question.scale}; code {record['code_version']}."
+    (question.folder / "notebook.html").write_text(reading_copy(kept, origin), encoding="utf-8")
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON in the same bytes for the same content."""
+    file.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def die_with_parent() -> None:
+    """End this process soon after the workflow that started it was killed, so that it never races with the next."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    """Answer one question of a configuration."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("configuration", type=Path, help="config/<scale>.yaml")
+    parser.add_argument("question", help="the notebook's name without .py")
+    parser.add_argument("--log", type=Path, help="where to write the notebook's output while it runs")
+    arguments = parser.parse_args()
+    die_with_parent()
+    try:
+        configuration = load_configuration(arguments.configuration)
+        question = configuration.questions[arguments.question]
+        log = arguments.log or Path("logs", question.scale, f"{question.name}.log")
+        answer(question, configuration, log)
+    except Fault as fault:
+        sys.exit(str(fault))
+
+
+if __name__ == "__main__":
+    main()
