@@ -20,6 +20,10 @@ try:
 except Fault as fault:
     sys.exit(str(fault))
 
+for name, reasons in PLAN.reasons.items():
+    if reasons:
+        print(f"Not current: {name} ({'; '.join(reasons)})", file=sys.stderr)
+
 RESULTS = f"results/{PLAN.configuration.scale}"
 LOGS = f"logs/{PLAN.configuration.scale}"
 

@@ -65,8 +65,7 @@ def execute(
     path = question.notebook.path
     source = jupytext.read(path)
     source.cells.append(new_code_cell(PROBE))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as stream:
+    with log.open("a", encoding="utf-8") as stream:
         output = Log(stream)
         try:
             executed = papermill.execute_notebook(

@@ -26,14 +26,18 @@ LONG_AGO = 946_684_800  # 2000-01-01
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked configuration, the file that hands it on to the jobs, and what the rules ask of a question."""
+    """A checked configuration, why which job has to run, and what the rules ask of a question."""
 
     configuration: Configuration
-    file: str
+    reasons: Mapping[str, list[str]]
 
     def age(self, name: str) -> str:
         """Return the file that is new exactly if the job has to run."""
         return str(age_file(self.configuration.scale, name))
+
+    def handed_on(self, name: str) -> str:
+        """Return the file with the part of the configuration that the job needs."""
+        return str(configuration_file(part(self.configuration, name)))
 
     def code(self, name: str) -> list[str]:
         """Return the notebook and the modules that it imports."""
@@ -60,13 +64,29 @@ def prepare(config: Mapping[str, Any], files: Iterable[str | Path]) -> Plan:
     """Check the configuration and set the age of every job; called whenever the Snakefile is read."""
     named = [os.path.relpath(file) for file in files]
     configuration = check_configuration(dict(config), named[-1] if named else "--config")
-    for question in configuration.questions.values():
-        reasons = why_stale(question, configuration)
-        set_age(age_file(configuration.scale, question.name), reasons)
-        if not reasons:
+    reasons = {name: why_stale(question, configuration) for name, question in configuration.questions.items()}
+    for name, question in configuration.questions.items():
+        if not reasons[name]:
             os.utime(question.folder / RECORD, (LONG_AGO, LONG_AGO))
-    set_age(age_file(configuration.scale, MANUSCRIPT), why_manuscript_stale(configuration))
-    return Plan(configuration, str(hand_on(config)))
+    reasons[MANUSCRIPT] = why_manuscript_stale(configuration)
+    for name, why in reasons.items():
+        set_age(age_file(configuration.scale, name), why)
+        content = part(configuration, name)
+        replace_text(configuration_file(content), json.dumps(content, indent=1))
+    return Plan(configuration, reasons)
+
+
+def part(configuration: Configuration, name: str) -> dict[str, Any]:
+    """Return the part of a configuration on which a job depends: a question with its training, or everything."""
+    question = configuration.questions.get(name)
+    names = [name, *([question.training] if question.training else [])] if question else configuration.questions
+    parameters = {name: dict(configuration.questions[name].parameters) for name in names}
+    return {"scale": configuration.scale, "data_folder": str(configuration.data_folder), "questions": parameters}
+
+
+def configuration_file(content: Mapping[str, Any]) -> Path:
+    """Return where a part of a configuration lies, under a name that says its content."""
+    return PLANS / f"{digest(content)[:16]}.json"
 
 
 def age_file(scale: str, name: str) -> Path:
@@ -83,13 +103,6 @@ def set_age(file: Path, reasons: list[str]) -> None:
     replace_text(file, json.dumps(content, indent=1))
     if not reasons:
         os.utime(file, (LONG_AGO, LONG_AGO))
-
-
-def hand_on(config: Mapping[str, Any]) -> Path:
-    """Write the configuration for the jobs, under a name that another run with other options does not overwrite."""
-    file = PLANS / f"{digest(config)[:16]}.json"
-    replace_text(file, json.dumps(config, indent=1))
-    return file
 
 
 def replace_text(file: Path, text: str) -> None:

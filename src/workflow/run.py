@@ -7,7 +7,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,20 @@ def die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@contextmanager
+def libraries_write_to(log: Path) -> Iterator[None]:
+    """Send what the kernel's process and libraries write to the terminal to the log instead."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    terminal = os.dup(2)
+    try:
+        with log.open("w") as stream:
+            os.dup2(stream.fileno(), 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
 def main() -> None:
     """Answer one question of a configuration."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -119,9 +134,12 @@ def main() -> None:
     die_with_parent()
     try:
         configuration = load_configuration(arguments.configuration)
+        if arguments.question not in configuration.questions:
+            raise Fault(f"{arguments.configuration} has no question {arguments.question}.")
         question = configuration.questions[arguments.question]
         log = arguments.log or Path("logs", question.scale, f"{question.name}.log")
-        answer(question, configuration, log)
+        with libraries_write_to(log):
+            answer(question, configuration, log)
     except Fault as fault:
         sys.exit(str(fault))
 

@@ -10,7 +10,8 @@ rule analyse:
     output:
         expand(f"{RESULTS}/{{{{study}}}}/{{product}}", product=[*ANSWER, RECORD]),
     params:
-        configuration=PLAN.file,
+        python=sys.executable,
+        configuration=lambda wildcards: PLAN.handed_on(wildcards.study),
     wildcard_constraints:
         study=PLAN.studies(),
     log:
@@ -18,7 +19,9 @@ rule analyse:
     threads: workflow.cores
     resources:
         gpu=int(gpu_is_visible()),
+    conda:
+        "../../../envs/environment.yaml"
     message:
         "{wildcards.study}: running notebooks/{wildcards.study}.py; progress in {log}"
     shell:
-        "exec {sys.executable:q} -m workflow.run {params.configuration} {wildcards.study} --log {log}"
+        "exec {params.python:q} -m workflow.run {params.configuration} {wildcards.study} --log {log}"

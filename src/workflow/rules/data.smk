@@ -5,10 +5,13 @@ rule data:
     output:
         ".cache/data/{dataset}.sha256",
     params:
+        python=sys.executable,
         folder=str(PLAN.configuration.data_folder),
     log:
         "logs/data/{dataset}.log",
+    conda:
+        "../../../envs/environment.yaml"
     message:
         "{wildcards.dataset}: checking the files in {params.folder}"
     shell:
-        "exec {sys.executable:q} -m workflow.data {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
+        "exec {params.python:q} -m workflow.data {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"

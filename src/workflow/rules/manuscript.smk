@@ -10,10 +10,13 @@ rule manuscript:
         f"{RESULTS}/{MANUSCRIPT}.pdf",
         f"{RESULTS}/{MANUSCRIPT}.json",
     params:
-        configuration=PLAN.file,
+        python=sys.executable,
+        configuration=PLAN.handed_on(MANUSCRIPT),
     log:
         f"{LOGS}/{MANUSCRIPT}.log",
+    conda:
+        "../../../envs/environment.yaml"
     message:
         "manuscript: {output[0]}"
     shell:
-        "exec {sys.executable:q} -m workflow.manuscript {params.configuration} 2> >(tee {log} >&2)"
+        "exec {params.python:q} -m workflow.manuscript {params.configuration} 2> >(tee {log} >&2)"

@@ -10,13 +10,17 @@ rule train:
         expand(f"{RESULTS}/{{{{study}}}}{TRAINING}/{{product}}", product=[*TRAINED, RECORD]),
         f"{RESULTS}/{{study}}{TRAINING}/{MANIFEST}",
     params:
-        configuration=PLAN.file,
+        python=sys.executable,
+        question=f"{{study}}{TRAINING}",
+        configuration=lambda wildcards: PLAN.handed_on(f"{wildcards.study}{TRAINING}"),
     log:
         f"{LOGS}/{{study}}{TRAINING}.log",
     threads: workflow.cores
     resources:
         gpu=int(gpu_is_visible()),
+    conda:
+        "../../../envs/environment.yaml"
     message:
         "{wildcards.study}: training; progress in {log}"
     shell:
-        "exec {sys.executable:q} -m workflow.run {params.configuration} {wildcards.study}{TRAINING} --log {log}"
+        "exec {params.python:q} -m workflow.run {params.configuration} {params.question} --log {log}"
