@@ -17,6 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 from workflow.configuration import Configuration, Question
 from workflow.faults import Fault
 from workflow.machine import cuda_plugin, gpu_is_visible
+from workflow.reading_copy import render_markdown
 
 PROBE = "import json\nfrom workflow.machine import describe_session\nprint(json.dumps(describe_session()))"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -63,7 +64,7 @@ def execute(
 ) -> tuple[NotebookNode, dict[str, Any]]:
     """Run a notebook and return its executed copy with a description of the session that ran it."""
     path = question.notebook.path
-    source = jupytext.read(path)
+    source = read_source(path)
     source.cells.append(new_code_cell(PROBE))
     with log.open("a", encoding="utf-8") as stream:
         output = Log(stream)
@@ -83,6 +84,18 @@ def execute(
             output.write(f"{error}\n")
             raise Fault(f"{path} failed ({reason(error)}): traceback in {log}, partial copy in {partial}.") from error
     return executed, json.loads(executed.cells.pop().outputs[0].text)
+
+
+def read_source(path: Path) -> NotebookNode:
+    """Read a percent-format notebook; a formula that its reading copy could not draw stops it before it runs."""
+    source = jupytext.read(path)
+    for cell in source.cells:
+        if cell.cell_type == "markdown":
+            try:
+                render_markdown(cell.source)
+            except Fault as fault:
+                raise Fault(f"{path}: {fault}") from fault
+    return source
 
 
 def reason(error: Exception) -> str:

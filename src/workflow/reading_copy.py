@@ -5,11 +5,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
+
+from workflow.mathematics import mathml
 
 STYLE = Path(__file__).with_name("reading_copy.css")
 PAGE = """<!DOCTYPE html>
@@ -37,24 +38,24 @@ class MathematicsRenderer(IPythonRenderer):
 
     def inline_math(self, body: str) -> str:
         """Return a formula within a line."""
-        return convert(body)
+        return mathml(body)
 
     def block_math(self, body: str) -> str:
         """Return a displayed formula."""
-        return convert(body, display="block")
+        return mathml(body, "block")
 
     def multiline_math(self, text: str) -> str:
         """Return a displayed formula that still has its delimiters."""
-        return convert(text.strip().strip("$").removeprefix(r"\[").removesuffix(r"\]"), display="block")
+        return mathml(text.strip().strip("$").removeprefix(r"\[").removesuffix(r"\]"), "block")
 
     def latex_environment(self, name: str, body: str) -> str:
         """Return a displayed environment such as align."""
-        return convert(rf"\begin{{{name}}}{body}\end{{{name}}}", display="block")
+        return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
 
 
 def render_markdown(text: str) -> str:
     """Return a Markdown text as HTML."""
-    return MarkdownWithMath(renderer=MathematicsRenderer(escape=False)).render(text)
+    return MarkdownWithMath(renderer=MathematicsRenderer(escape=False, exclude_anchor_links=True)).render(text)
 
 
 def reading_copy(notebook: NotebookNode, origin: str) -> str:
@@ -64,10 +65,9 @@ def reading_copy(notebook: NotebookNode, origin: str) -> str:
         filters={"markdown2html": render_markdown, "mimetype2math": lambda text: text},
         exclude_input_prompt=True,
         exclude_output_prompt=True,
-        exclude_anchor_links=True,
     )
     body, _ = exporter.from_notebook_node(notebook)
-    style = STYLE.read_text(encoding="utf-8") + HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    style = HtmlFormatter(style="friendly").get_style_defs(".highlight") + "\n" + STYLE.read_text(encoding="utf-8")
     return PAGE.format(title=escape(title(notebook)), style=style, origin=escape(origin), body=body)
 
 
