@@ -1,0 +1,59 @@
+"""Pseudospikes: times after the trial for spikes that did not come, smooth continuations of the ordinary ones.
+
+A neuron that owes its n-th spike at the trial end T gets t = T + k Theta - phi with k = n minus its ordinary spikes, where
+phi and Theta are the phase and period with which it would go on (Klos & Memmesheimer 2025). In scheme 2 each layer
+first feels the trial-end rates r = phi/Theta of the layer below through its weights, so that gradients reach every layer
+even of a silent network; in scheme 1 nothing arrives.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stablespike.dynamics.layers import LayerSolution
+from stablespike.dynamics.network import Layered, Recurrent
+from stablespike.dynamics.neuron import over_neurons
+from stablespike.dynamics.simulate import Solution
+
+
+def continued_spike_times(
+    times: Float[Array, "neurons spikes"],
+    phases: Float[Array, " neurons"],
+    periods: Float[Array, "*neurons"],
+    duration,
+) -> Float[Array, "neurons spikes"]:
+    """Ordinary spike `times` (inf = none, ascending) completed by pseudospikes T + k Theta - phi, k = 1, 2, ..."""
+    ordinary = jnp.isfinite(times)
+    owed = jnp.cumsum(~ordinary, axis=1)
+    pseudo = duration + owed * jnp.broadcast_to(periods, phases.shape)[:, None] - phases[:, None]
+    return jnp.where(ordinary, times, pseudo)
+
+
+def layered_spike_times(
+    network: Layered, solutions: tuple[LayerSolution, ...], duration, spikes: int, *, coupled: bool = True
+) -> tuple[Float[Array, "neurons spikes"], ...]:
+    """First `spikes` spike times of every neuron of every layer, pseudospikes included (never inf).
+
+    `coupled`: scheme 2 (rates passed from layer to layer), else scheme 1. One trial; `vmap` for more.
+    """
+    pulse, tables = 0.0, []
+    for index, solution in enumerate(solutions):
+        if index and coupled:
+            pulse = network.weights[index] @ rates
+        phases, periods = over_neurons(network.layer_neuron(index), "trial_end_phase")(solution.state, pulse)
+        rates = phases / periods
+        tables.append(continued_spike_times(solution.spike_times(spikes), phases, periods, duration))
+    return tuple(tables)
+
+
+def recurrent_spike_times(
+    network: Recurrent, solution: Solution, duration, spikes: int, *, coupled: bool = True
+) -> Float[Array, "neurons spikes"]:
+    """First `spikes` spike times of every neuron of a recurrent network, pseudospikes included (never inf).
+
+    Scheme 2 (`coupled`): presynaptic rates are taken before any trial-end input, then coupled in one step.
+    """
+    continuation = over_neurons(network.neuron, "trial_end_phase")
+    phases, periods = continuation(solution.state, 0.0)
+    if coupled:
+        phases, periods = continuation(solution.state, network.weights @ (phases / periods))
+    return continued_spike_times(solution.spike_times(spikes), phases, periods, duration)

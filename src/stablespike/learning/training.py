@@ -1,0 +1,163 @@
+"""Training by gradient descent as an (init, step) pair, and the loop that repeats it with checkpoints.
+
+A step never applies a gradient that is not finite or comes from a failed simulation: it leaves the parameters as they
+were and says so, and the loop raises with the history up to there.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+
+class TrainingState(eqx.Module):
+    """What evolves: `parameters`, the optimiser's state, the random `key` and the number of `steps` done."""
+
+    parameters: PyTree
+    optimiser_state: PyTree
+    key: Key[Array, ""]
+    steps: Int[Array, ""]
+
+
+class TrainingInfo(eqx.Module):
+    """What a step is looked at by: its `loss`, the norm of its gradient, whether it was `applied`, and what the loss adds."""
+
+    loss: Float[Array, ""]
+    gradient_norm: Float[Array, ""]
+    applied: Bool[Array, ""]
+    extra: PyTree
+
+
+class TrainingError(RuntimeError):
+    """Training met a value that is not finite or a failed simulation; `history` holds the finished epochs."""
+
+    def __init__(self, sentence: str, history: list[dict[str, Any]]):
+        super().__init__(sentence)
+        self.history = history
+
+
+def gradient_training(
+    loss: Callable[..., tuple[Float[Array, ""], tuple[Int[Array, ""], PyTree]]],
+    optimiser: optax.GradientTransformation,
+) -> tuple[Callable[..., TrainingState], Callable[..., tuple[TrainingState, TrainingInfo]]]:
+    """The pair (init, step) that minimises `loss(parameters, batch, key) -> (value, (flags, extra))`.
+
+    Only inexact arrays among the parameters are trained. `flags` are those of the simulations (0 = well).
+    """
+
+    def init(parameters: PyTree, key: Key[Array, ""]) -> TrainingState:
+        trainable = eqx.filter(parameters, eqx.is_inexact_array)
+        return TrainingState(parameters, optimiser.init(trainable), key, jnp.zeros((), int))
+
+    @eqx.filter_jit
+    def step(state: TrainingState, batch: PyTree) -> tuple[TrainingState, TrainingInfo]:
+        key, used = jax.random.split(state.key)
+        (value, (flags, extra)), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(
+            state.parameters, batch, used
+        )
+        norm = optax.global_norm(gradient)
+        applied = jnp.isfinite(value) & jnp.isfinite(norm) & (flags == 0)
+        trainable = eqx.filter(state.parameters, eqx.is_inexact_array)
+        updates, optimiser_state = optimiser.update(gradient, state.optimiser_state, trainable)
+        fresh = TrainingState(eqx.apply_updates(state.parameters, updates), optimiser_state, key, state.steps + 1)
+        kept = TrainingState(state.parameters, state.optimiser_state, key, state.steps)
+        dynamic, static = eqx.partition(fresh, eqx.is_array)
+        dynamic = jax.tree.map(lambda new, old: _where(applied, new, old), dynamic, eqx.filter(kept, eqx.is_array))
+        return eqx.combine(dynamic, static), TrainingInfo(value, norm, applied, extra)
+
+    return init, step
+
+
+def _where(condition, new, old):
+    if jnp.issubdtype(new.dtype, jax.dtypes.prng_key):
+        return new
+    return jnp.where(condition, new, old)
+
+
+def shuffled_batches(key: Key[Array, ""], trials: int, batch_size: int) -> Int[Array, "batches batch"]:
+    """Indices of one epoch's minibatches, every trial at most once; a remainder smaller than a batch is left out."""
+    batches = trials // batch_size
+    if batches == 0:
+        raise ValueError(f"batch_size {batch_size} exceeds the {trials} trials of the training set.")
+    return jax.random.permutation(key, trials)[: batches * batch_size].reshape(batches, batch_size)
+
+
+def fit(
+    step: Callable[..., tuple[TrainingState, TrainingInfo]],
+    state: TrainingState,
+    data: PyTree,
+    *,
+    epochs: int,
+    batch_size: int,
+    evaluate: Callable[[PyTree], dict[str, Any]],
+    checkpoint: pathlib.Path | None = None,
+    identity: str = "",
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> tuple[TrainingState, list[dict[str, Any]]]:
+    """Train for `epochs` epochs over `data` (arrays with a leading trial axis) and return the state and the history.
+
+    The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm and what
+    `evaluate(parameters)` returns. With a `checkpoint` file every epoch is saved, and an interrupted run of the same
+    `identity` goes on from there, bit for bit. `progress` wraps the epochs (e.g. tqdm).
+    """
+    trials = jax.tree.leaves(data)[0].shape[0]
+    state, history = _restored(checkpoint, identity, state)
+    if not history:
+        history = [{"epoch": 0, **_as_numbers(evaluate(state.parameters))}]
+    for epoch in progress(range(len(history), epochs + 1)):
+        losses, norms = [], []
+        for indices in shuffled_batches(jax.random.fold_in(state.key, epoch), trials, batch_size):
+            state, info = step(state, jax.tree.map(lambda leaf: leaf[indices], data))
+            losses.append(info.loss)
+            norms.append(info.gradient_norm)
+            if not bool(info.applied):
+                raise TrainingError(
+                    f"Step {int(state.steps)} (epoch {epoch}) was not applied: loss {float(info.loss):.4g}, gradient norm "
+                    f"{float(info.gradient_norm):.4g}; a value is not finite or a simulation failed (budget too small?).",
+                    history,
+                )
+        means = {"loss": jnp.mean(jnp.stack(losses)), "gradient_norm": jnp.mean(jnp.stack(norms))}
+        history.append({"epoch": epoch, **_as_numbers(means), **_as_numbers(evaluate(state.parameters))})
+        _save(checkpoint, identity, state, history)
+    return state, history
+
+
+def _as_numbers(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.item() if hasattr(value, "item") else value for name, value in mapping.items()}
+
+
+def _save(path: pathlib.Path | None, identity: str, state: TrainingState, history: list[dict[str, Any]]) -> None:
+    """Write to a file beside and rename it, so that a kill leaves the old checkpoint or the new one."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with open(partial, "wb") as file:
+        file.write((json.dumps({"identity": identity, "history": history}) + "\n").encode())
+        eqx.tree_serialise_leaves(file, _without_key(state))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _restored(path: pathlib.Path | None, identity: str, state: TrainingState):
+    """State and history of the checkpoint if there is one of this run, else the given state and no history."""
+    if path is None or not path.exists():
+        return state, []
+    with open(path, "rb") as file:
+        header = json.loads(file.readline())
+        if header["identity"] != identity:
+            return state, []
+        restored = eqx.tree_deserialise_leaves(file, _without_key(state))
+    return eqx.tree_at(lambda s: s.key, restored, jax.random.wrap_key_data(restored.key)), header["history"]
+
+
+def _without_key(state: TrainingState) -> TrainingState:
+    return eqx.tree_at(lambda s: s.key, state, jax.random.key_data(state.key))
