@@ -111,17 +111,10 @@ def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState
     return new, Event(new.time, index, jnp.where(state.ended, END, kind), state.counts[spiking])
 
 
-@jax.custom_jvp
 def _due_wait(neuron: AbstractNeuron, state):
-    """Zero: the spike is now. Its derivative is that of the spike time at the threshold."""
-    del neuron
-    return jnp.zeros((), state.dtype)
-
-
-@_due_wait.defjvp
-def _due_wait_jvp(primals, tangents):
-    neuron, state = primals
-    return _due_wait(neuron, state), jnp.dot(neuron.spike_time_derivative(state), tangents[1])
+    """Zero: the spike is now. Its derivatives are those of the spike time at the spike."""
+    wait = neuron.time_at_spike(state)
+    return wait - jax.lax.stop_gradient(wait)
 
 
 def _next_arrival(state: NetworkState):

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from stablespike.dynamics.neuron import AbstractNeuron, Scalar, State, not_negative, require
+from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, require
 
 
 class LIF(AbstractNeuron):
@@ -14,8 +14,8 @@ class LIF(AbstractNeuron):
     like (w - w_min)^(-1/2): that is the model, not an error, and it is not smoothed.
     """
 
-    membrane_time_constant: Scalar = 1.0
-    threshold: Scalar = 1.0
+    membrane_time_constant: Parameter = 1.0
+    threshold: Parameter = 1.0
 
     def __check_init__(self):
         """Refuse time constants that are not positive and a threshold that is not above rest."""
@@ -24,7 +24,7 @@ class LIF(AbstractNeuron):
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State `[V, I]`."""
-        return jnp.stack([jnp.asarray(voltage, float), jnp.asarray(current, float)])
+        return jnp.stack(as_floats(voltage, current))
 
     def voltage(self, state: State) -> Scalar:
         """V."""
@@ -51,6 +51,11 @@ class LIF(AbstractNeuron):
         inside = comes & (y < 1)
         time = -self.membrane_time_constant * jnp.log1p(-jnp.where(inside, y, 0.5))
         return jnp.where(inside, not_negative(time), jnp.inf)
+
+    def time_at_spike(self, state: State) -> Scalar:
+        """(threshold - V)/V' to first order: also where an inhibitory input came at the very time of the spike."""
+        voltage, current = state
+        return self.membrane_time_constant * (self.threshold - voltage) / (current - voltage)
 
     def spike_time_derivative(self, state: State) -> State:
         """(-1/V', 0) at the threshold, V' = (I - V)/tau."""

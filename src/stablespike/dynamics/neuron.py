@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 State = Float[Array, "variables"]
-Scalar = Float[Array, ""]
+Scalar = Float[Array, ""] | float | int
+Parameter = Float[Array, "*neurons"] | float | int
 
 
 class AbstractNeuron(eqx.Module):
@@ -42,9 +43,28 @@ class AbstractNeuron(eqx.Module):
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State of membrane voltage `voltage` and, for neurons that have one, synaptic current `current`."""
 
+    def time_at_spike(self, state: State) -> Scalar:
+        """Time to the spike of a state that is at its spike up to rounding: near 0 and differentiable there."""
+        return self.time_to_spike(state)
+
+    def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
+        """Phase and period (unit of time) with which the neuron would go on after the trial, once `pulse` has arrived.
+
+        What pseudospikes are made of (Klos 2025); only neurons that would go on spiking have it.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no pseudospikes: left alone after the trial it need not spike. Use QIF or Theta."
+        )
+
     def spike_time_derivative(self, state: State) -> State:
         """Derivative of `time_to_spike` with respect to the state; also where the spike is due."""
         return jax.grad(self.time_to_spike)(state)
+
+
+def as_floats(*values: Scalar) -> tuple[Float[Array, ""], ...]:
+    """The values as arrays of their common floating type: JAX's default float if all are plain numbers."""
+    dtype = jnp.result_type(float, *values)
+    return tuple(jnp.asarray(value, dtype) for value in values)
 
 
 def not_negative(time: Scalar) -> Scalar:

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from stablespike.dynamics.neuron import AbstractNeuron, Scalar, State, not_negative, require
+from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, require
 
 
 class OscillatoryLIF(AbstractNeuron):
@@ -13,9 +13,9 @@ class OscillatoryLIF(AbstractNeuron):
     Spike times jump when an inhibitory pulse crosses the neuron's own spike: by tau log((I0 - th + |w|)/(I0 - th)).
     """
 
-    membrane_time_constant: Scalar = 1.0
-    drive: Scalar = 1.25
-    threshold: Scalar = 1.0
+    membrane_time_constant: Parameter = 1.0
+    drive: Parameter = 1.25
+    threshold: Parameter = 1.0
 
     def __check_init__(self):
         """Refuse parameters for which the neuron has no period."""
@@ -34,11 +34,15 @@ class OscillatoryLIF(AbstractNeuron):
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State `[V]`; there is no current."""
         del current
-        return jnp.asarray(voltage, float)[None]
+        return jnp.stack(as_floats(voltage))
 
     def voltage(self, state: State) -> Scalar:
         """V."""
         return state[0]
+
+    def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
+        """Phase after the pulse, at most the period, and the period."""
+        return self.period - self.time_to_spike(self.jump(state, pulse)), self.period
 
     def flow(self, state: State, dt: Scalar) -> State:
         """V <- V + (I0 - V)(1 - exp(-dt/tau))."""
@@ -48,6 +52,10 @@ class OscillatoryLIF(AbstractNeuron):
         """tau log((I0 - V)/(I0 - threshold)), 0 above threshold."""
         gap = jnp.maximum(self.threshold - state[0], 0) / (self.drive - self.threshold)
         return not_negative(self.membrane_time_constant * jnp.log1p(gap))
+
+    def time_at_spike(self, state: State) -> Scalar:
+        """(threshold - V)/V' to first order."""
+        return self.membrane_time_constant * (self.threshold - state[0]) / (self.drive - self.threshold)
 
     def spike_time_derivative(self, state: State) -> State:
         """-1/V' at the threshold, V' = (I0 - threshold)/tau."""

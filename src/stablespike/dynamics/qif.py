@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from stablespike.dynamics.neuron import AbstractNeuron, Scalar, State, not_negative, require
+from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, require
 from stablespike.dynamics.stumpff import stumpff
+
+SOFTNESS = 10.0  # alpha of the softplus that keeps the drive after the trial positive (Klos 2025)
 
 
 class QIF(AbstractNeuron):
@@ -16,7 +18,7 @@ class QIF(AbstractNeuron):
     factor that has no meaning; d >= 0 between spikes, and a slightly negative d with n > 0 is a spike that is due.
     """
 
-    membrane_time_constant: Scalar = 1.0
+    membrane_time_constant: Parameter = 1.0
 
     def __check_init__(self):
         """Refuse time constants that are not positive."""
@@ -24,7 +26,7 @@ class QIF(AbstractNeuron):
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State `[n, d, I]`; `voltage` may be +-inf."""
-        voltage, current = jnp.asarray(voltage, float), jnp.asarray(current, float)
+        voltage, current = as_floats(voltage, current)
         infinite = jnp.isinf(voltage)
         n = jnp.where(infinite, jnp.sign(voltage), voltage)
         return _scaled(n, jnp.where(infinite, 0.0, 1.0), current)
@@ -41,6 +43,16 @@ class QIF(AbstractNeuron):
         z = current * u**2
         C, S = stumpff(0, z), stumpff(1, z)
         return _scaled(s * (C * n + current * u * S * d), C * d - u * S * n, s**2 * current)
+
+    def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
+        """Phase and period of the theta neuron with drive g + 1/4, g = alpha softplus((I + w)/alpha), alpha = 10 (Klos 2025).
+
+        phi = (tau/a)(atan((V - 1/2)/a) + pi/2), Theta = pi tau/a, a = sqrt g.
+        """
+        n, d, current = state
+        a = jnp.sqrt(SOFTNESS * jax.nn.softplus((current + pulse) / SOFTNESS))
+        pace = self.membrane_time_constant / a
+        return pace * (jnp.pi - jnp.arctan2(a * d, n - 0.5 * d)), jnp.pi * pace
 
     def time_to_spike(self, state: State) -> Scalar:
         """t* = -tau log(1 - u*), u* the first zero of C(I u^2) d - u S(I u^2) n; none if u* >= 1."""
@@ -69,7 +81,7 @@ def spike_coordinate(n: Scalar, d: Scalar, current: Scalar) -> Scalar:
     """First u with d(u) = 0 (inf if there is none), where u = 1 - exp(-t/tau) is the clock in which I is constant.
 
     I > 0: atan2(r d, n)/r, I < 0: atanh(r d/n)/r if n > r d, with r = sqrt|I|; d/n at I = 0. The derivative is that of
-    the implicit function, which has no trap at I = 0.
+    the implicit function, which has no trap at I = 0: du = (C^2 + u^2 S^2)(n dd - d dn)/(n^2 + d^2) - 2 u^3 c_3(4 I u^2) dI.
     """
     root = jnp.sqrt(jnp.abs(current))
     safe_root = jnp.where(root > 0, root, 1)
@@ -87,7 +99,5 @@ def _spike_coordinate_jvp(primals, tangents):
     u = spike_coordinate(n, d, current)
     v = jnp.where(u < 1, u, 0)
     z = current * v**2
-    C, S = stumpff(0, z), stumpff(1, z)
-    n_at_spike = jnp.sqrt((n**2 + d**2) / (C**2 + (v * S) ** 2))
-    by_current = -(v**2) * (0.5 * S * d + 0.5 * v * n * (stumpff(3, z) - stumpff(2, z)))
-    return u, (C * dd - v * S * dn + by_current * dcurrent) / n_at_spike
+    by_ratio = (stumpff(0, z) ** 2 + (v * stumpff(1, z)) ** 2) / (n**2 + d**2)
+    return u, by_ratio * (n * dd - d * dn) - 2 * v**3 * stumpff(3, 4 * z) * dcurrent

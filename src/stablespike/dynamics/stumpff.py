@@ -13,18 +13,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-SERIES_RADIUS = 1.0
-SERIES_TERMS = 11  # the first term left out is below 1e-22 at the radius
+SERIES_RADIUS = 4.0  # (1/k! - c_k)/z would lose digits inside it
+SERIES_TERMS = 12  # the first term left out is below 1e-19 of c_k at the radius, for k >= 2
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def stumpff(order: int, z: Float[Array, ""]) -> Float[Array, ""]:
+def stumpff(order: int, z: Float[Array, "..."]) -> Float[Array, "..."]:
     """Stumpff function c_order(z), elementwise for any real z; derivatives of any order are exact.
 
-    Shapes: `z` any shape, the result the same. Dimensionless.
+    Shapes: `z` any shape, the result the same. Dimensionless. Relative error: a few units of rounding times the
+    condition number, also of the first derivative.
     """
+    if order == 0:
+        root = jnp.sqrt(jnp.abs(z))
+        return jnp.where(z > 0, jnp.cos(root), jnp.cosh(jnp.where(z > 0, 0, root)))
+    if order == 1:
+        return _sine_over_root(z)
+    if order == 2:  # half the square of the sine of half the angle: no cancellation anywhere
+        return 0.5 * _sine_over_root(0.25 * z) ** 2
     near = jnp.abs(z) < SERIES_RADIUS
-    return jnp.where(near, _series(order, jnp.where(near, z, 0)), _closed_form(order, jnp.where(near, 4, z)))
+    far = jnp.where(near, SERIES_RADIUS, z)
+    upward = (1 / math.factorial(order - 2) - stumpff(order - 2, far)) / far
+    return jnp.where(near, _series(order, jnp.where(near, z, 0)), upward)
 
 
 @stumpff.defjvp
@@ -34,18 +44,13 @@ def _stumpff_jvp(order, primals, tangents):
     return stumpff(order, z), slope * dz
 
 
+def _sine_over_root(z):
+    root = jnp.sqrt(jnp.abs(z))
+    safe = jnp.where(root > 0, root, 1)
+    sine = jnp.where(z > 0, jnp.sin(safe), jnp.sinh(jnp.where(z > 0, 0, safe)))
+    return jnp.where(root > 0, sine / safe, 1)
+
+
 def _series(order, z):
     coefficients = [(-1) ** j / math.factorial(2 * j + order) for j in range(SERIES_TERMS)]
     return jnp.polyval(jnp.asarray(coefficients[::-1], z.dtype), z, unroll=SERIES_TERMS)
-
-
-def _closed_form(order, z):
-    root = jnp.sqrt(jnp.abs(z))
-    positive = z > 0
-    if order % 2:
-        value = jnp.where(positive, jnp.sin(root), jnp.sinh(jnp.where(positive, 0, root))) / root
-    else:
-        value = jnp.where(positive, jnp.cos(root), jnp.cosh(jnp.where(positive, 0, root)))
-    for k in range(order % 2, order, 2):
-        value = (1 / math.factorial(k) - value) / z
-    return value

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from stablespike.dynamics.neuron import AbstractNeuron, Scalar, State, not_negative, require
+from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, require
 
 
 class Theta(AbstractNeuron):
@@ -15,8 +15,8 @@ class Theta(AbstractNeuron):
     Theta = pi tau/a (Ermentrout & Kopell 1986; Klos 2025).
     """
 
-    membrane_time_constant: Scalar = 1.0
-    drive: Scalar = 1.25
+    membrane_time_constant: Parameter = 1.0
+    drive: Parameter = 1.25
 
     def __check_init__(self):
         """Refuse parameters for which the neuron has no period."""
@@ -36,7 +36,7 @@ class Theta(AbstractNeuron):
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State `[x, y]` of membrane voltage `voltage`, which may be +-inf; there is no current."""
         del current
-        voltage = jnp.asarray(voltage, float)
+        (voltage,) = as_floats(voltage)
         infinite = jnp.isinf(voltage)
         x = jnp.where(infinite, jnp.sign(voltage), (jnp.where(infinite, 0, voltage) - 0.5) / self.amplitude)
         return _scaled(x, jnp.where(infinite, 0.0, 1.0))
@@ -49,6 +49,10 @@ class Theta(AbstractNeuron):
     def phase(self, state: State) -> Scalar:
         """Phase phi in [0, period], in the unit of tau: the time since the last spike if nothing had arrived."""
         return self.period - self.time_to_spike(state)
+
+    def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
+        """(H(phi, w), Theta): the phase after the pulse, and the period."""
+        return self.phase(self.jump(state, pulse)), self.period
 
     def voltage(self, state: State) -> Scalar:
         """V = 1/2 + a x/y."""
