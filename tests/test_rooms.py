@@ -1,0 +1,136 @@
+"""The package's rooms import only what they may: data flows one way; figures need neither JAX nor a simulator."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "stablespike"
+ROOMS = {
+    "dynamics": (),
+    "tasks": ("stablespike.dynamics.spikes",),
+    "learning": ("stablespike.dynamics",),
+    "stability": ("stablespike.dynamics", "stablespike.learning"),
+    "figures": (),
+}
+LIBRARIES_OF_FIGURES = ("numpy", "pandas", "matplotlib")
+SWITCHES = ("enable_x64", "jax_enable_x64")
+
+
+def imported_names(tree, module):
+    """Yield every imported name in full, with its line: `from a import b` may import the module a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = ".".join([*module.split(".")[: -node.level], *([node.module] if node.module else [])])
+            source = start if node.level else node.module
+            yield from ((f"{source}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def within(name, prefixes):
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def may_import(room, name):
+    """Whether a room may import a name; the package's own `__init__` is in no room and imports none."""
+    if within(name, ["stablespike", "workflow"]):
+        return room is not None and within(name, [f"stablespike.{room}", *ROOMS[room]])
+    return room != "figures" or name.split(".")[0] in {*LIBRARIES_OF_FIGURES, *sys.stdlib_module_names}
+
+
+def import_violations(source, module):
+    """Say which imports of a module lead out of its room by a door that is not there."""
+    room = module.split(".")[1] if "." in module else None
+    for name, line in imported_names(ast.parse(source), module):
+        if not may_import(room, name):
+            yield f"{module}, line {line}: imports {name}"
+
+
+def switch_violations(source, module):
+    """Say where a module touches JAX's float64 switch, which belongs to the programs that use the package."""
+    for node in ast.walk(ast.parse(source)):
+        named = isinstance(node, ast.Constant) and node.value in SWITCHES
+        touched = isinstance(node, ast.Attribute) and node.attr in SWITCHES
+        imported = isinstance(node, ast.alias) and node.name.split(".")[-1] in SWITCHES
+        if named or touched or imported:
+            yield f"{module}, line {node.lineno}: touches JAX's x64 switch"
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        # A package keeps its `__init__`, so that a relative import counts its levels as in any other module.
+        yield ".".join(parts), path.read_text(encoding="utf-8")
+
+
+def test_every_folder_of_the_package_is_a_room():
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(ROOMS)
+
+
+def test_rooms_import_only_what_they_may():
+    assert [fault for module, source in modules() for fault in import_violations(source, at_room(module))] == []
+
+
+def test_importing_the_package_changes_no_jax_setting():
+    assert [fault for module, source in modules() for fault in switch_violations(source, module)] == []
+
+
+def at_room(module):
+    """The package's own `__init__` is in no room."""
+    return "stablespike" if module == "stablespike.__init__" else module
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("stablespike.dynamics.qif", "from stablespike.learning.losses import cross_entropy"),
+        ("stablespike.dynamics.qif", "import stablespike.tasks"),
+        ("stablespike.dynamics.qif", "from stablespike import stability"),
+        ("stablespike.dynamics.qif", "from ..learning import losses"),
+        ("stablespike.dynamics.__init__", "from ..learning import losses"),
+        ("stablespike.dynamics.qif", "def late():\n    from stablespike.learning import losses"),
+        ("stablespike.dynamics.qif", "import workflow.provenance"),
+        ("stablespike.tasks.volleys", "from stablespike.dynamics.simulate import simulate"),
+        ("stablespike.tasks.volleys", "from stablespike.dynamics import spikes, simulate"),
+        ("stablespike.learning.training", "from stablespike.stability import lyapunov"),
+        ("stablespike.stability.lyapunov", "import stablespike.figures.style"),
+        ("stablespike.figures.style", "import jax.numpy as jnp"),
+        ("stablespike.figures.style", "from stablespike.dynamics.spikes import Spikes"),
+        ("stablespike", "from stablespike.dynamics.spikes import Spikes"),
+    ],
+)
+def test_a_planted_import_is_found(module, line):
+    assert len(list(import_violations(line, module))) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("stablespike.dynamics.qif", "from .stumpff import stumpff"),
+        ("stablespike.dynamics.__init__", "from .stumpff import stumpff"),
+        ("stablespike.tasks.volleys", "from stablespike.dynamics.spikes import Spikes"),
+        ("stablespike.tasks.volleys", "from stablespike.dynamics import spikes"),
+        ("stablespike.learning.training", "import optax, stablespike.dynamics.network"),
+        ("stablespike.stability.lyapunov", "from stablespike.learning.losses import cross_entropy"),
+        ("stablespike.figures.style", "import json\nfrom matplotlib.axes import Axes"),
+    ],
+)
+def test_a_lawful_import_is_let_pass(module, line):
+    assert list(import_violations(line, module)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'jax.config.update("jax_enable_x64", True)',
+        "jax.config.jax_enable_x64 = True",
+        "from jax.experimental import enable_x64",
+        "with jax.enable_x64(True):\n    pass",
+    ],
+)
+def test_a_planted_switch_is_found(line):
+    assert list(switch_violations(line, "stablespike.dynamics.qif"))
