@@ -13,7 +13,7 @@ CONFIGURATION = """
 scale: quick
 questions:
   line: {slope: 2.0}
-  walk-training: {seeds: [1, 2], steps: 30}
+  walk-training: {seeds: [1, 2], steps: 60, pause: 0.05}
   walk: {}
 """
 
