@@ -1,0 +1,298 @@
+"""`./reproduce` with stand-ins for Python, uv and the driver: what it runs, when, and what it says when it cannot."""
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).parents[2]
+TOOLS = (
+    "awk bash cat chmod cksum cmp cp cut date df dirname env flock grep head ln ls mkdir mv printf rm sed sort touch tr"
+).split()
+
+# Answers as a Python would, and as `uv`, `pytest` and `snakemake` of the environment that it makes.
+STAND_IN = r"""#!/usr/bin/env bash
+echo "${0##*/} $*" >>"$CALLS"
+case "${0##*/} $*" in
+    pytest* | snakemake*) echo "sees $SNAKEMAKE_PROFILE [$PYTHONPATH]" >>"$CALLS" ;;
+    uv*) [[ -z ${UV_SAYS:-} ]] || { echo "$UV_SAYS" >&2; exit 1; } ;;
+    *version_info*) echo "$VERSION" ;;
+    *ensurepip*) exit "${VENV_MISSING:-0}" ;;
+    *"-m venv"*)
+        made=${*: -1}
+        rm -rf "$made" && mkdir -p "$made/bin"
+        for name in python uv pytest snakemake; do cp "$0" "$made/bin/$name"; done
+        echo "export VIRTUAL_ENV='$made' PATH='$made/bin':\$PATH" >"$made/bin/activate" ;;
+    *"pip config"*) exit 1 ;;
+    *"pip install"*) [[ -z ${PIP_SAYS:-} ]] || { echo "$PIP_SAYS" >&2; exit 1; } ;;
+esac
+"""
+
+
+class Machine:
+    """A clone with nothing on its PATH but the ordinary tools and what a test puts there."""
+
+    def __init__(self, folder):
+        self.clone, self.bin, self.calls = folder / "a clone", folder / "bin", folder / "calls"
+        self.bin.mkdir()
+        for tool in filter(shutil.which, TOOLS):
+            (self.bin / tool).symlink_to(shutil.which(tool))
+        self.clone.mkdir()
+        for path in ("reproduce", "pyproject.toml", "envs"):
+            copy = shutil.copytree if (ROOT / path).is_dir() else shutil.copy
+            copy(ROOT / path, self.clone / path)
+        self.add("python3", STAND_IN)
+
+    def add(self, name, script):
+        (self.bin / name).unlink(missing_ok=True)
+        (self.bin / name).write_text(script)
+        (self.bin / name).chmod(0o755)
+
+    def run(self, *command, **environment):
+        self.calls.write_text("")
+        given = {"PATH": self.bin, "HOME": self.clone.parent, "CALLS": self.calls, "VERSION": "3.12.4"} | environment
+        return subprocess.run(
+            command, cwd=self.clone, env={k: str(v) for k, v in given.items()}, capture_output=True, text=True
+        )
+
+    def reproduce(self, *arguments, **environment):
+        return self.run("./reproduce", *arguments, **environment)
+
+    def called(self, what):
+        return [line for line in self.calls.read_text().splitlines() if what in line]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def assert_one_sentence(finished, *words):
+    """It stopped with one line on stderr that holds the words, before anything else was said there."""
+    assert finished.returncode != 0
+    lines = finished.stderr.splitlines()
+    assert len(lines) == 1, finished.stderr
+    assert lines[0].startswith("reproduce: ")
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+# What it runs
+
+
+def test_the_first_call_sets_up_and_runs_the_workflow(machine):
+    finished = machine.reproduce("-n")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert machine.called("pip install --no-deps --require-hashes")
+    assert machine.called("uv pip sync --require-hashes")
+    assert machine.called("snakemake -") == ["snakemake --cores all -n"]
+    assert machine.called("sees") == [f"sees {machine.clone}/envs/profiles/default []"]
+
+
+def test_uv_itself_is_taken_from_the_lock_with_its_hashes(machine):
+    machine.reproduce()
+    lines = (machine.clone / ".cache/uv.lock.txt").read_text().splitlines()
+    assert lines[0].startswith("uv==")
+    assert len(lines) > 1
+    assert all(line.strip().startswith("--hash=sha256:") for line in lines[1:])
+
+
+def test_the_second_call_installs_nothing_and_needs_no_network(machine):
+    machine.reproduce()
+    finished = machine.reproduce(PIP_SAYS="no network", UV_SAYS="no network")
+    assert finished.returncode == 0
+    assert machine.called("venv") + machine.called("pip") + machine.called("uv ") == []
+
+
+def test_the_tests_get_their_arguments(machine):
+    assert machine.reproduce("test", "-k", "two words").returncode == 0
+    assert machine.called("pytest -k two words")
+    assert machine.called("snakemake --cores") == []
+
+
+@pytest.mark.parametrize("argument", ["-h", "--help"])
+def test_help_says_how_and_sets_nothing_up(machine, argument):
+    finished = machine.reproduce(argument)
+    assert finished.returncode == 0
+    assert all(text in finished.stdout for text in ("./reproduce test", "--configfile config/paper.yaml", "--gpu"))
+    assert not (machine.clone / ".venv").exists()
+
+
+def test_a_changed_lock_is_installed_into_the_same_environment(machine):
+    machine.reproduce()
+    (machine.clone / "envs/cpu.lock.txt").write_text((machine.clone / "envs/cpu.lock.txt").read_text() + "# changed\n")
+    assert machine.reproduce().returncode == 0
+    assert machine.called("-m venv") == []
+    assert machine.called("uv pip sync")
+    assert machine.reproduce().returncode == 0
+    assert machine.called("uv ") == []
+
+
+def test_an_interrupted_set_up_is_made_anew_by_the_next_call(machine):
+    assert machine.reproduce(UV_SAYS="killed").returncode != 0
+    assert machine.reproduce().returncode == 0
+    assert machine.called("-m venv")
+    assert machine.called("snakemake")
+
+
+def test_a_failed_update_is_not_taken_for_a_finished_one(machine):
+    machine.reproduce()
+    (machine.clone / "pyproject.toml").write_text("# changed\n")
+    assert machine.reproduce(UV_SAYS="killed").returncode != 0
+    assert machine.reproduce().returncode == 0
+    assert machine.called("uv pip sync")
+
+
+def test_a_clone_that_was_moved_gets_a_new_environment(machine):
+    machine.reproduce()
+    machine.clone = machine.clone.rename(machine.clone.with_name("elsewhere"))
+    assert machine.reproduce().returncode == 0
+    assert machine.called("-m venv")
+
+
+def test_another_python_gets_a_new_environment(machine):
+    machine.reproduce()
+    machine.add("other", STAND_IN)
+    assert machine.reproduce(PYTHON=machine.bin / "other", VERSION="3.13.1").returncode == 0
+    assert machine.called("other -m venv")
+
+
+def test_the_activated_environment_is_not_built_from_itself(machine):
+    machine.reproduce()
+    (machine.clone / ".venv/stablespike-setup").unlink()
+    shutil.copy(machine.clone / ".venv/bin/python", machine.clone / ".venv/bin/python3")
+    (machine.clone / ".venv/bin/snakemake").write_text("#!/bin/sh\nexit 3\n")
+    path = f"{machine.clone}/.venv/bin:{machine.bin}"
+    assert machine.reproduce(PATH=path).returncode == 0
+    assert machine.called("python3 -m venv")
+
+
+# The environment that it makes
+
+
+def activate(machine, command, **environment):
+    return machine.run("bash", "-c", f"source .venv/bin/activate; {command}", **environment).stdout.strip()
+
+
+def test_activation_names_this_repositorys_profile(machine):
+    machine.reproduce()
+    assert activate(machine, 'echo "$SNAKEMAKE_PROFILE"') == f"{machine.clone}/envs/profiles/default"
+    stale = "/another/clone/envs/profiles/default"
+    assert activate(machine, 'echo "$SNAKEMAKE_PROFILE"', SNAKEMAKE_PROFILE=stale).startswith(str(machine.clone))
+
+
+def test_activation_leaves_a_readers_own_profile(machine):
+    machine.reproduce()
+    assert activate(machine, 'echo "$SNAKEMAKE_PROFILE"', SNAKEMAKE_PROFILE="cluster") == "cluster"
+
+
+def test_an_update_extends_the_activation_once(machine):
+    machine.reproduce()
+    (machine.clone / "pyproject.toml").write_text("# changed\n")
+    machine.reproduce()
+    assert (machine.clone / ".venv/bin/activate").read_text().count("# stablespike:") == 1
+
+
+def test_jupyter_opens_the_percent_files_as_notebooks(machine):
+    machine.reproduce()
+    settings = machine.clone / ".venv/etc/jupyter/labconfig/default_setting_overrides.json"
+    assert '"python": "Jupytext Notebook"' in settings.read_text()
+
+
+# The lock for a GPU
+
+NVIDIA = "#!/usr/bin/env bash\nprintf '{}'\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "lock"),
+    [
+        ("580.65.06, 9.0", "cuda13"),
+        ("612.10, 12.0", "cuda13"),
+        ("580.65.06, 7.0", "cuda12"),
+        ("580.65.06, 9.0\\n580.65.06, 7.0", "cuda12"),
+        ("570.124.06, 9.0", "cuda12"),
+        ("525.60.13, 8.0", "cuda12"),
+    ],
+)
+def test_the_lock_fits_driver_and_card(machine, answer, lock):
+    machine.add("nvidia-smi", NVIDIA.format(answer + "\\n"))
+    assert machine.reproduce("--gpu", "test").returncode == 0
+    assert machine.called(f"envs/{lock}.lock.txt")
+    assert machine.called("pytest")
+    assert [path.name for path in machine.clone.glob(".venv*")] == [f".venv-{lock}"]
+
+
+def test_gpu_without_a_driver(machine):
+    assert_one_sentence(machine.reproduce("--gpu"), "--gpu needs an NVIDIA driver", "run plain ./reproduce")
+    machine.add("nvidia-smi", "#!/bin/sh\necho 'NVIDIA-SMI has failed because it could not communicate'\nexit 9\n")
+    assert_one_sentence(machine.reproduce("--gpu"), "--gpu needs an NVIDIA driver", "run plain ./reproduce")
+    assert not list(machine.clone.glob(".venv*"))
+
+
+def test_gpu_with_an_old_driver(machine):
+    machine.add("nvidia-smi", NVIDIA.format("470.82, 7.5\\n"))
+    assert_one_sentence(machine.reproduce("--gpu"), "525", "470")
+
+
+# What it says when it cannot
+
+
+@pytest.mark.parametrize("minor", range(9, 17))
+def test_it_takes_the_pythons_that_pyproject_admits(machine, minor):
+    admitted = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    finished = machine.reproduce(VERSION=f"3.{minor}.2")
+    assert (finished.returncode == 0) == admitted.contains(f"3.{minor}.2")
+    if finished.returncode:
+        assert_one_sentence(finished, "Python 3.11, 3.12 or 3.13 is needed", f"python3 is 3.{minor}.2", "PYTHON=")
+
+
+def test_an_older_python3_gives_way_to_a_newer_one_by_name(machine):
+    machine.add("python3", "#!/bin/sh\necho 3.9.2\n")
+    machine.add("python3.11", STAND_IN)
+    assert machine.reproduce().returncode == 0
+    assert machine.called("python3.11 -m venv")
+
+
+def test_no_python(machine):
+    (machine.bin / "python3").unlink()
+    assert_one_sentence(machine.reproduce(), "Python 3.11, 3.12 or 3.13 is needed and none was found: install one")
+
+
+def test_no_venv_module(machine):
+    assert_one_sentence(machine.reproduce(VENV_MISSING=1), "lacks the venv module", "python3-venv")
+
+
+def test_too_small_a_disk(machine):
+    machine.add("df", "#!/bin/sh\nprintf 'Filesystem\\nfull 9 9 500000 99%% /\\n'\n")
+    assert_one_sentence(machine.reproduce(), "needs 2 GB", "500 MB left")
+    assert not (machine.clone / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("error: Failed to install: x\n  cause: No space left on device (os error 28)", "The disk is full"),
+        ("OSError: [Errno 122] Disk quota exceeded", "The disk is full"),
+        ("NewConnectionError(Failed to establish a new connection: [Errno 111])", "cannot be reached"),
+        ("ERROR: No matching distribution found for uv==1", "cannot be reached"),
+        ("cause: dns error\n  cause: failed to lookup address information", "cannot be reached"),
+        ("error: Failed to fetch: x\n  cause: operation timed out", "cannot be reached"),
+        ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "does not match its hash"),
+        ("error: Hash mismatch for `x==1`", "does not match its hash"),
+        ("error: command '/usr/bin/gcc' failed: No such file or directory", "needs a C compiler"),
+        ("Traceback (most recent call last): an unknown thing; + connection-pool==0.0.3", "stopped while installing"),
+    ],
+)
+@pytest.mark.parametrize("says", ["PIP_SAYS", "UV_SAYS"])
+def test_a_failed_step_is_explained_in_one_sentence(machine, says, output, sentence):
+    assert_one_sentence(machine.reproduce(**{says: output}), sentence, ".cache/setup.log")
+    assert output in (machine.clone / ".cache/setup.log").read_text()
+    assert not (machine.clone / ".venv/stablespike-setup").exists()
+
+
+def test_another_installations_packages_do_not_shadow_the_locked_ones(machine):
+    machine.reproduce("test", PYTHONPATH="/opt/elsewhere")
+    assert machine.called("sees") == [f"sees {machine.clone}/envs/profiles/default []"]
