@@ -71,7 +71,9 @@ def check_configuration(content: object, file: str) -> Configuration:
     assert isinstance(content, dict)
     entries = content["questions"]
     questions = {
-        name: Question(name, content["scale"], parameters or {}, name + TRAINING if name + TRAINING in entries else None)
+        name: Question(
+            name, content["scale"], parameters or {}, name + TRAINING if name + TRAINING in entries else None
+        )
         for name, parameters in entries.items()
     }
     for question in questions.values():
@@ -92,7 +94,7 @@ def check_schema(content: object, file: str) -> None:
             unknown = next(name for name in error.value if name not in known)
             where = f"{key}.{unknown}" if error.path[1:] else str(unknown)
             raise Fault(f"{file}: unknown key {where}; {did_you_mean(str(unknown), known)}") from error
-        complaint = error.message.removeprefix(error.name).strip()
+        complaint = error.message.removeprefix(str(error.name)).strip()
         raise Fault(f"{file}: {key} {complaint}, not {error.value!r}.") from error
 
 
@@ -105,7 +107,9 @@ def check_parameters(question: Question, file: str) -> None:
             f"{file}: questions.{question.name} has no notebook {notebook.path}; {did_you_mean(question.name, known)}"
         )
     if "results_folder" not in notebook.defaults:
-        raise Fault(f"{notebook.path}: the parameters cell has no results_folder, where the workflow asks for products.")
+        raise Fault(
+            f"{notebook.path}: the parameters cell has no results_folder, where the workflow asks for products."
+        )
     if "training_folder" in notebook.defaults and question.training is None:
         raise Fault(f"{file}: questions.{question.name} reads a training: add questions.{question.name}{TRAINING}.")
     for complaint in parameter_complaints(question):

@@ -112,4 +112,6 @@ def path_parameters(question: Question, configuration: Configuration) -> dict[st
         paths["training_folder"] = configuration.questions[question.training].folder
     start = question.notebook.path.parent
     wanted = {name: path for name, path in paths.items() if name in question.notebook.defaults}
-    return {name: os.path.relpath(path, start) if not path.is_absolute() else str(path) for name, path in wanted.items()}
+    return {
+        name: os.path.relpath(path, start) if not path.is_absolute() else str(path) for name, path in wanted.items()
+    }

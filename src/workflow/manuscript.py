@@ -23,20 +23,25 @@ PAPER = SOURCES / "paper.typ"
 
 def compile_manuscript(configuration: Configuration) -> Path:
     """Write `manuscript.pdf` and the record of what it was compiled from; the same sources give the same bytes."""
-    folder = Path("results", configuration.scale)
-    folder.mkdir(parents=True, exist_ok=True)
-    states = product_states(configuration)
-    inputs = {"scale": configuration.scale, "version": code_version(), "states": json.dumps(states)}
-    target = folder / f"{MANUSCRIPT}.pdf"
+    target = Path("results", configuration.scale, f"{MANUSCRIPT}.pdf")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    inputs = manuscript_inputs(configuration)
     try:
         content = typst.compile(str(PAPER), root=".", ignore_system_fonts=True, sys_inputs=inputs, timestamp=0)
     except typst.TypstError as error:
         raise Fault(f"{PAPER} does not compile: {error.message}{place(error)}.") from error
     target.write_bytes(content)
-    record = {"identity": manuscript_identity(configuration, states), "version": inputs["version"]}
-    record["hash"] = file_digest(target)
-    target.with_suffix(".json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    states = json.loads(inputs["states"])
+    record = {"hash": file_digest(target), "identity": manuscript_identity(configuration, states)}
+    text = json.dumps(record | {"version": inputs["version"]}, indent=1, sort_keys=True)
+    target.with_suffix(".json").write_text(f"{text}\n", encoding="utf-8")
     return target
+
+
+def manuscript_inputs(configuration: Configuration) -> dict[str, str]:
+    """Return what the prose is told: the scale, the version of the code, and the state of every question."""
+    states = json.dumps(product_states(configuration))
+    return {"scale": configuration.scale, "version": code_version(), "states": states}
 
 
 def place(error: typst.TypstError) -> str:

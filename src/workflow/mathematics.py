@@ -23,7 +23,9 @@ def mathml(formula: str, display: str = "inline") -> str:
     try:
         drawn = convert(prepared.strip(), display=display)
     except Exception as error:  # the converter has no common class for what it raises
-        raise Fault(f"the formula {formula.strip()!r} cannot be converted ({error or type(error).__name__}).") from error
+        raise Fault(
+            f"the formula {formula.strip()!r} cannot be converted ({error or type(error).__name__})."
+        ) from error
     if unknown := UNKNOWN.search(drawn):
         raise Fault(f"the formula {formula.strip()!r} cannot be converted (at {unknown[0]}).")
     return ACCENT.sub('<mover accent="true">', drawn)

@@ -1,7 +1,6 @@
 """The miniature repository that the workflow's tests run."""
 
 import pytest
-
 from tests.workflow.miniature import build
 
 

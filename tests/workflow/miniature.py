@@ -17,7 +17,7 @@ questions:
   walk: {}
 """
 
-LINE = '''# %% [markdown]
+LINE = """# %% [markdown]
 # # Does a line rise?
 # The claim is $y = a x$ with $a > 0$, that is
 # $$\\\\frac{\\\\partial y}{\\\\partial x} = a.$$
@@ -49,9 +49,9 @@ print(title(slope), object())
 (folder / "table.csv").write_text("x,y\\n1,2\\n")
 (folder / "table.tex").write_text("x & y")
 (folder / "numbers.json").write_text(json.dumps({"rise": slope * points}))
-'''
+"""
 
-WALK_TRAINING = '''# %% tags=["parameters"]
+WALK_TRAINING = """# %% tags=["parameters"]
 seeds = [1]
 steps = 3
 pause = 0.0  # seconds
@@ -72,16 +72,19 @@ start, place = json.loads(checkpoint.read_text()) if checkpoint.is_file() else (
 print("training starts")
 for number in range(start, steps):
     place += step(random.Random(number + seeds[0]))
-    checkpoint.write_text(json.dumps([number + 1, place]))
-    print(f"\\r{number + 1:3d}%|##| {number + 1}/{steps} [00:0{number % 10}<00:00]", end="", file=sys.stderr, flush=True)
+    partial = checkpoint.with_suffix(".partial")
+    partial.write_text(json.dumps([number + 1, place]))
+    partial.replace(checkpoint)
+    progress = f"{number + 1:3d}%|##| {number + 1}/{steps} [00:0{number % 10}<00:00]"
+    print("\\r" + progress, end="", file=sys.stderr, flush=True)
     time.sleep(pause)
 
 # %%
 Path(results_folder, "raw", "walk.json").write_text(json.dumps(place))
 Path(results_folder, "numbers.json").write_text(json.dumps({"place": place, "seeds": len(seeds)}))
-'''
+"""
 
-WALK = '''# %% tags=["parameters"]
+WALK = """# %% tags=["parameters"]
 training_folder = "../results/jupyter/walk-training"
 results_folder = "../results/jupyter/walk"
 
@@ -98,7 +101,7 @@ Path(results_folder, "figure.svg").write_text(
     '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="9" height="9"/></svg>'
 )
 Path(results_folder, "numbers.json").write_text(json.dumps({"place": place}))
-'''
+"""
 
 PAPER = """#import "products.typ": *
 #show: paper.with(title: "Miniature", authors: ("Nobody",), abstract: [Short.])
@@ -138,7 +141,9 @@ def build(folder: Path) -> Path:
 
 def environment(folder: Path) -> dict[str, str]:
     """Return the variables under which the miniature's own packages are imported and its profile is used."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("STABLESPIKE_DATA", "PYTHONDONTWRITEBYTECODE")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("STABLESPIKE_DATA", "PYTHONDONTWRITEBYTECODE")
+    }
     return kept | {"PYTHONPATH": str(folder / "src"), "SNAKEMAKE_PROFILE": "envs/profiles/default"}
 
 

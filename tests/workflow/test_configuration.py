@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
-
 from tests.workflow.miniature import edit
+
 from workflow.configuration import load_configuration
 from workflow.faults import Fault
 

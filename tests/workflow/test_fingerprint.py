@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from tests.workflow.miniature import edit
+
 from workflow import fingerprint
 from workflow.configuration import load_configuration
 from workflow.fingerprint import code_hashes, identity, sources

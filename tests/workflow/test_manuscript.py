@@ -1,0 +1,89 @@
+"""The manuscript shows what there is, marks what is stale, says what is missing, and has the same bytes each time."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typst
+from tests.workflow.miniature import edit
+
+from workflow.configuration import load_configuration
+from workflow.faults import Fault
+from workflow.manuscript import PAPER, compile_manuscript, manuscript_inputs, why_manuscript_stale
+from workflow.provenance import ANSWER, new_record, product_hashes
+
+SQUARE = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
+
+
+@pytest.fixture
+def configuration(miniature):
+    """The miniature with products for its first question."""
+    configuration = load_configuration(Path("config/quick.yaml"))
+    folder = configuration.questions["line"].folder
+    folder.mkdir(parents=True)
+    content = {"numbers.json": '{"rise": 10.0}', "table.csv": "x,y\n1,2\n", "figure.svg": SQUARE}
+    for name in ANSWER:
+        (folder / name).write_text(content.get(name, ""))
+    record = new_record(configuration.questions["line"], configuration, {}) | {"products": product_hashes(folder)}
+    (folder / "provenance.json").write_text(json.dumps(record))
+    return configuration
+
+
+def captions(configuration):
+    """The captions of the manuscript's figures and tables."""
+    return [words(figure["caption"]["body"]) for figure in query(PAPER, "figure", configuration)]
+
+
+def words(content):
+    """The plain text of typst's content."""
+    if isinstance(content, list):
+        return "".join(map(words, content))
+    if not isinstance(content, dict):
+        return ""
+    inner = "".join(words(content.get(part)) for part in ("children", "body", "child", "value"))
+    return " " if content.get("func") == "space" else content.get("text", "") + inner
+
+
+def query(file, selector, configuration):
+    """What typst finds in a document."""
+    return json.loads(typst.query(str(file), selector, root=".", sys_inputs=manuscript_inputs(configuration)))
+
+
+def test_same_sources_same_bytes(configuration):
+    target = compile_manuscript(configuration)
+    first = target.read_bytes()
+    assert compile_manuscript(configuration).read_bytes() == first
+    assert first.startswith(b"%PDF")
+    assert why_manuscript_stale(configuration) == []
+    edit(PAPER, "[Short.]", "[Shorter.]")
+    assert why_manuscript_stale(configuration) == ["sources changed"]
+
+
+def test_every_figure_names_its_notebook(configuration):
+    line, walk, table = captions(configuration)
+    assert "notebooks/line.py" in line
+    assert "notebooks/walk.py" in walk
+    assert "stale" not in line + table
+
+
+def test_a_stale_figure_is_marked(configuration):
+    edit(Path("config/quick.yaml"), "slope: 2.0", "slope: 3.0")
+    line, _, table = captions(load_configuration(Path("config/quick.yaml")))
+    assert "stale: parameters: slope" in line
+    assert "stale: parameters: slope" in table
+
+
+def test_numbers_come_from_the_results(configuration):
+    document = PAPER.with_name("numbers.typ")
+    document.write_text('#import "products.typ": *\n#metadata(number("line", "rise", digits: 3)) <value>\n')
+    assert "10.000" in words(query(document, "<value>", configuration))
+    document.write_text('#import "products.typ": *\n#metadata(number("walk", "place")) <value>\n')
+    assert "walk is missing" in words(query(document, "<value>", configuration))
+
+
+def test_a_mistake_in_the_prose_is_one_sentence(configuration):
+    edit(PAPER, "[Short.]", "[#short]")
+    with pytest.raises(
+        Fault, match=r"manuscript/paper\.typ does not compile: unknown variable: short \(.*paper\.typ:2"
+    ):
+        compile_manuscript(configuration)

@@ -1,0 +1,167 @@
+"""The whole miniature, run by Snakemake itself: what runs when, what is written, and what survives a kill."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.workflow.miniature import build, edit, environment, snakemake
+
+from workflow.stale import stale_products
+
+RESULTS = Path("results/quick")
+UNCOMMITTED = ("raw", "*.log", ".snakemake", ".cache")
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """A miniature in which everything has been run; its results are not to be touched."""
+    folder = build(tmp_path_factory.mktemp("answered"))
+    finished = snakemake(folder)
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+@pytest.fixture
+def clone(answered, tmp_path, monkeypatch):
+    """What git would give of it: committed files only, all of them of the same new age."""
+    folder = shutil.copytree(answered, tmp_path / "clone", ignore=shutil.ignore_patterns(*UNCOMMITTED))
+    for number, path in enumerate(sorted(folder.rglob("*"), reverse=True)):
+        os.utime(path, (time.time() + number % 7,) * 2)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def continued(answered, tmp_path, monkeypatch):
+    """The same working folder, to go on with."""
+    folder = shutil.copytree(answered, tmp_path / "continued")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def bytes_of(folder):
+    """The content of every file below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def jobs(finished):
+    """The jobs that a run names, by what its messages say."""
+    lines = (finished.stdout + finished.stderr).splitlines()
+    messages = [line.partition(": ")[2].split(";")[0] for line in lines if line.startswith("Job ")]
+    return {message for message in messages if "up to date" not in message}
+
+
+def test_writes_every_product_and_no_path_of_this_machine(answered, monkeypatch):
+    monkeypatch.chdir(answered)
+    assert stale_products("quick") == {}
+    here = [str(answered), sys.prefix, str(Path.home())]
+    for name, content in bytes_of(answered / RESULTS).items():
+        if not name.endswith((".pdf", ".png")):
+            assert not [path for path in here if path != "/" and path in content.decode()], name
+    provenance = json.loads((answered / RESULTS / "walk-training/provenance.json").read_text())
+    assert provenance["seeds"] == {"seeds": [1, 2]}
+    assert {"processor", "cores", "python", "libraries"} <= set(provenance["session"])
+    assert json.loads((answered / RESULTS / "line/notebook.ipynb").read_text())["metadata"]["stablespike"]["identity"]
+
+
+def test_a_clone_has_nothing_to_do(clone):
+    finished = snakemake(clone, "-n")
+    assert "Nothing to be done" in finished.stdout + finished.stderr, finished.stderr
+
+
+def test_only_what_depends_on_an_edit_runs_again(continued):
+    edit(continued / "src/stablespike/drawing.py", "value {", "is {")
+    figures = {
+        "line: running notebooks/line.py",
+        "walk: running notebooks/walk.py",
+        f"manuscript: {RESULTS}/manuscript.pdf",
+    }
+    assert jobs(snakemake(continued, "-n")) == figures
+    edit(continued / "src/stablespike/drawing.py", "is {", "value {")
+    edit(continued / "config/quick.yaml", "steps: 60", "steps: 61")
+    training = {"walk: training", "walk: running notebooks/walk.py", f"manuscript: {RESULTS}/manuscript.pdf"}
+    assert jobs(snakemake(continued, "-n")) == training
+
+
+def test_a_product_edited_by_hand_is_made_again(continued):
+    (continued / RESULTS / "line/table.csv").write_text("x,y\n1,3\n")
+    assert stale_products("quick")["line"] == ["table.csv was altered"]
+    assert "line: running notebooks/line.py" in jobs(snakemake(continued, "-n"))
+
+
+def test_a_killed_run_is_taken_up_and_gives_the_same_bytes(answered, tmp_path):
+    folder = build(tmp_path)
+    checkpoint = folder / RESULTS / "walk-training/raw/checkpoint/state.json"
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", str(RESULTS / "walk/numbers.json")]
+    killed = subprocess.Popen(command, cwd=folder, env=environment(folder), stderr=subprocess.DEVNULL)
+    wait_for(lambda: checkpoint.is_file() and json.loads(checkpoint.read_text())[0] > 3)
+    log = folder / "logs/quick/walk-training.log"
+    assert "3/60" in log.read_text(), "the log does not show the progress of a running notebook"
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    wait_for(lambda: settled(checkpoint))
+    reached = json.loads(checkpoint.read_text())[0]
+    assert 3 < reached < 60
+    finished = snakemake(folder)
+    assert finished.returncode == 0, finished.stderr
+    assert f"{reached}/60" not in log.read_text(), "the training did not start from its checkpoint"
+    assert bytes_of(folder / RESULTS) == bytes_of(answered / RESULTS)
+
+
+def wait_for(condition, seconds=60):
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def settled(file):
+    """Whether nobody writes a file any more."""
+    before = file.read_text()
+    time.sleep(1)
+    return before == file.read_text()
+
+
+def test_a_failing_notebook_leaves_partial_copy_and_traceback(miniature):
+    edit(miniature / "notebooks/line.py", "import json\n", "import json\n\nnothing = {}['volts']\n")
+    finished = snakemake(miniature, str(RESULTS / "line/numbers.json"))
+    assert finished.returncode == 1
+    sentence = next(line for line in finished.stderr.splitlines() if "failed" in line)
+    assert sentence.startswith("notebooks/line.py failed (KeyError: 'volts'): traceback in logs/quick/line.log")
+    assert "Traceback" in (miniature / "logs/quick/line.log").read_text()
+    assert "Traceback" not in finished.stderr
+    partial = json.loads((miniature / RESULTS / "line/raw/unfinished.ipynb").read_text())
+    assert any(cell.get("outputs") for cell in partial["cells"])
+
+
+def test_refuses_a_second_run_at_a_time(miniature):
+    (miniature / ".cache").mkdir()
+    with (miniature / ".cache/run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finished = snakemake(miniature)
+    assert finished.returncode == 1
+    assert "Another run is at work in this folder" in finished.stderr
+    assert not (miniature / RESULTS).exists()
+
+
+def test_a_wrong_configuration_stops_snakemake_with_one_sentence(miniature):
+    edit(miniature / "config/quick.yaml", "slope: 2.0", "slop: 2.0")
+    finished = snakemake(miniature)
+    lines = [line for line in finished.stderr.splitlines() if not line.startswith("Using profile")]
+    assert finished.returncode == 1
+    assert lines == [
+        "config/quick.yaml: questions.line.slop is not a parameter of notebooks/line.py; did you mean 'slope'?"
+    ]
+
+
+def test_passes_snakemakes_linter(miniature):
+    finished = snakemake(miniature, "--lint")
+    assert "good condition" in finished.stdout + finished.stderr, finished.stdout
