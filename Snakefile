@@ -10,11 +10,6 @@ from workflow.one_run import hold_lock
 from workflow.plan import prepare
 from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
 
-if not workflow.configfiles:
-
-    configfile: "config/quick.yaml"
-
-
 try:
     PLAN = prepare(config, workflow.configfiles)
 except Fault as fault:
@@ -32,6 +27,12 @@ include: "src/workflow/rules/data.smk"
 include: "src/workflow/rules/train.smk"
 include: "src/workflow/rules/analyse.smk"
 include: "src/workflow/rules/manuscript.smk"
+
+
+localrules:
+    all,
+    data,
+    manuscript,
 
 
 rule all:

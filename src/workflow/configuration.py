@@ -56,13 +56,18 @@ class Configuration:
 
 def load_configuration(file: Path) -> Configuration:
     """Read and check one scale's file."""
+    return check_configuration(read_yaml(file), str(file))
+
+
+def read_yaml(file: Path) -> Any:
+    """Return the content of a YAML file."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise Fault(f"{file} does not exist.") from error
+        known = (path.as_posix() for path in file.parent.glob("*.yaml") if path != SCHEMA)
+        raise Fault(f"{file} does not exist; {did_you_mean(file.as_posix(), known)}") from error
     except yaml.YAMLError as error:
         raise Fault(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
-    return check_configuration(content, str(file))
 
 
 def check_configuration(content: object, file: str) -> Configuration:
@@ -145,6 +150,6 @@ def same_kind(value: object, default: object) -> bool:
 def is_number_as_text(value: object) -> bool:
     """Return whether a text would have been a number to anything but YAML 1.1."""
     try:
-        return isinstance(value, str) and bool(float(value) or True)
+        return isinstance(value, str) and "e" in value and bool(float(value) or True)
     except ValueError:
         return False

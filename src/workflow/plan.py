@@ -8,12 +8,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workflow.configuration import Configuration, check_configuration
+import yaml
+
+from workflow.configuration import Configuration, check_configuration, read_yaml
 from workflow.data import DATASETS
 from workflow.fingerprint import sources
 from workflow.hashing import digest
@@ -21,6 +23,7 @@ from workflow.manuscript import MANUSCRIPT, why_manuscript_stale
 from workflow.provenance import MANIFEST, RECORD, why_stale
 
 PLANS = Path(".cache/plans")
+DEFAULT = "config/quick.yaml"
 LONG_AGO = 946_684_800  # 2000-01-01
 
 
@@ -60,10 +63,11 @@ class Plan:
         return "|".join(re.escape(question.name) for question in questions if not question.trains) or "(?!)"
 
 
-def prepare(config: Mapping[str, Any], files: Iterable[str | Path]) -> Plan:
+def prepare(config: Mapping[str, Any], files: Sequence[str | Path]) -> Plan:
     """Check the configuration and set the age of every job; called whenever the Snakefile is read."""
-    named = [os.path.relpath(file) for file in files]
-    configuration = check_configuration(dict(config), named[-1] if named else "--config")
+    named = [os.path.relpath(file) for file in files] or [DEFAULT]
+    content = dict(config) if files else merged(read_yaml(Path(DEFAULT)), config)
+    configuration = check_configuration(content, named[-1])
     reasons = {name: why_stale(question, configuration) for name, question in configuration.questions.items()}
     for name, question in configuration.questions.items():
         if not reasons[name]:
@@ -74,6 +78,15 @@ def prepare(config: Mapping[str, Any], files: Iterable[str | Path]) -> Plan:
         content = part(configuration, name)
         replace_text(configuration_file(content), json.dumps(content, indent=1))
     return Plan(configuration, reasons)
+
+
+def merged(content: Any, options: Mapping[str, Any]) -> Any:
+    """Return a configuration with the entries of `--config`, which arrive as texts, in place of its own."""
+    if not isinstance(content, dict):
+        return content
+    new = {name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in options.items()}
+    deep = {name: merged(content.get(name) or {}, value) for name, value in new.items() if isinstance(value, Mapping)}
+    return content | new | deep
 
 
 def part(configuration: Configuration, name: str) -> dict[str, Any]:
