@@ -7,7 +7,7 @@ from workflow.faults import Fault
 from workflow.machine import gpu_is_visible
 from workflow.manuscript import MANUSCRIPT, prose
 from workflow.one_run import hold_lock
-from workflow.plan import prepare
+from workflow.plan import PROSE, prepare
 from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
 
 try:
@@ -33,6 +33,7 @@ localrules:
     all,
     data,
     manuscript,
+    prose,
 
 
 rule all:

@@ -4,6 +4,7 @@ import ast
 import json
 from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def identity(question: Question, configuration: Configuration) -> dict[str, Any]
 def code_hashes(notebook: Notebook) -> dict[str, str]:
     """Return a hash for the notebook and for every module of the package that it imports, directly or not."""
     code = [node for node in notebook.tree.body if not is_plain_default(node, notebook)]
-    own = digest([skeleton(node) for node in code])
+    cells = [[skeleton(node) for node in cell] for _, cell in groupby(code, lambda node: notebook.cell(node.lineno))]
+    own = digest(cells)
     return {notebook.path.as_posix(): own} | {file.as_posix(): module_hash(file) for file in sources(notebook)}
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,15 @@ class Notebook:
             return ast.parse(self.source)
         except SyntaxError as error:
             raise Fault(f"{self.path}, line {error.lineno}: {error.msg}.") from error
+
+    def cell(self, line: int) -> int:
+        """Return the number of the cell that a line is in."""
+        return bisect_right(self.marker_lines, line)
+
+    @cached_property
+    def marker_lines(self) -> list[int]:
+        """The lines on which cells begin."""
+        return [1 + self.source.count("\n", 0, marker.start()) for marker in CELL.finditer(self.source)]
 
     @cached_property
     def parameter_lines(self) -> range:

@@ -20,10 +20,11 @@ from workflow.data import DATASETS
 from workflow.fingerprint import sources
 from workflow.hashing import digest
 from workflow.manuscript import MANUSCRIPT, why_manuscript_stale
-from workflow.provenance import MANIFEST, RECORD, why_stale
+from workflow.provenance import MANIFEST, RECORD, has_old_prose, why_stale
 
 PLANS = Path(".cache/plans")
 DEFAULT = "config/quick.yaml"
+PROSE = "prose"
 LONG_AGO = 946_684_800  # 2000-01-01
 
 
@@ -72,6 +73,7 @@ def prepare(config: Mapping[str, Any], files: Sequence[str | Path]) -> Plan:
     for name, question in configuration.questions.items():
         if not reasons[name]:
             os.utime(question.folder / RECORD, (LONG_AGO, LONG_AGO))
+    reasons[PROSE] = [name for name, question in configuration.questions.items() if has_old_prose(question)]
     reasons[MANUSCRIPT] = why_manuscript_stale(configuration)
     for name, why in reasons.items():
         set_age(age_file(configuration.scale, name), why)

@@ -7,7 +7,7 @@ from typing import Any
 
 from workflow.configuration import Configuration, Question
 from workflow.fingerprint import identity
-from workflow.hashing import file_digest
+from workflow.hashing import digest, file_digest
 from workflow.machine import code_version, lock_hash, lock_in_use
 
 RECORD = "provenance.json"
@@ -46,10 +46,32 @@ def new_record(question: Question, configuration: Configuration, session: Mappin
         "identity": identity(question, configuration),
         "code_version": code_version(),
         "lock": lock_in_use(),
+        "prose": prose_hash(question),
         "seeds": {name: value for name, value in effective.items() if name.startswith("seed")},
         "session": dict(session),
         "training_data": raw_hash(configuration.questions[question.training]) if question.training else None,
     }
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the provenance of the files that are in a folder now."""
+    write_json(folder / RECORD, {**record, "products": product_hashes(folder)})
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON in the same bytes for the same content."""
+    file.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def prose_hash(question: Question) -> str:
+    """Return the hash of a notebook's whole text, comments and prose included."""
+    return digest(question.notebook.source)
+
+
+def has_old_prose(question: Question) -> bool:
+    """Return whether the executed copy shows another text than the notebook has now."""
+    record = read_record(question.folder)
+    return record is not None and record.get("prose") != prose_hash(question)
 
 
 def raw_hash(question: Question) -> str | None:

@@ -7,18 +7,18 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from workflow.configuration import Configuration, Question, load_configuration
+from workflow.copies import write_copies
 from workflow.execution import execute, set_environment
 from workflow.faults import Fault
 from workflow.fingerprint import identity
 from workflow.hashing import digest, file_digest
 from workflow.machine import lock_in_use
-from workflow.provenance import MANIFEST, RECORD, new_record, product_hashes, products, raw_hash
+from workflow.provenance import MANIFEST, new_record, products, raw_hash, write_json, write_record
 
 CHECKPOINT = "checkpoint"
 MADE_FROM = "made_from.txt"
@@ -41,8 +41,7 @@ def answer(question: Question, configuration: Configuration, log: Path) -> None:
     if missing := [name for name in products(question) if not (question.folder / name).is_file()]:
         raise Fault(f"{question.notebook.path} ran but did not write {', '.join(missing)} into its results_folder.")
     (raw / UNFINISHED).unlink(missing_ok=True)
-    record["products"] = product_hashes(question.folder)
-    write_json(question.folder / RECORD, record)
+    write_record(question.folder, record)
 
 
 def check_training(question: Question, configuration: Configuration) -> None:
@@ -78,24 +77,6 @@ def write_manifest(raw: Path) -> None:
     """List the raw files with their hashes, for the notebook that reads them."""
     files = (path for path in sorted(raw.rglob("*")) if path.is_file() and path.name not in KEPT_OUT_OF_MANIFEST)
     write_json(raw / Path(MANIFEST).name, {path.relative_to(raw).as_posix(): file_digest(path) for path in files})
-
-
-def write_copies(executed: Any, record: Mapping[str, Any], question: Question, configuration: Configuration) -> None:
-    """Write the executed notebook and its reading copy."""
-    import nbformat
-
-    from workflow.canonical import canonical
-    from workflow.reading_copy import reading_copy
-
-    kept = canonical(executed, record, configuration.data_folder)
-    (question.folder / "notebook.ipynb").write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
-    origin = f"Executed from {question.notebook.path} at scale {question.scale}; code {record['code_version']}."
-    (question.folder / "notebook.html").write_text(reading_copy(kept, origin), encoding="utf-8")
-
-
-def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON in the same bytes for the same content."""
-    file.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def die_with_parent() -> None:
@@ -142,6 +123,10 @@ def main() -> None:
             answer(question, configuration, log)
     except Fault as fault:
         sys.exit(str(fault))
+    except KeyboardInterrupt:
+        sys.exit(f"{arguments.question} was interrupted: the next run goes on from its last checkpoint.")
+    except OSError as error:
+        sys.exit(f"{arguments.question} failed: {error}.")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from workflow.configuration import load_configuration
 from workflow.faults import Fault
 from workflow.manuscript import MANUSCRIPT, why_manuscript_stale
-from workflow.provenance import why_stale
+from workflow.provenance import has_old_prose, why_stale
 
 
 def stale_products(scale: str) -> dict[str, list[str]]:
@@ -16,6 +16,9 @@ def stale_products(scale: str) -> dict[str, list[str]]:
         return {}
     configuration = load_configuration(Path("config", f"{scale}.yaml"))
     reasons = {name: why_stale(question, configuration) for name, question in configuration.questions.items()}
+    for name, question in configuration.questions.items():
+        if has_old_prose(question) and not reasons[name]:
+            reasons[name] = ["the executed copy has older prose"]
     reasons[MANUSCRIPT] = why_manuscript_stale(configuration)
     return {name: why for name, why in reasons.items() if why}
 

@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 from tests.workflow.miniature import build, edit, environment, snakemake
 
+from workflow.configuration import load_configuration
+from workflow.copies import renew_prose
 from workflow.stale import stale_products
 
 RESULTS = Path("results/quick")
+WALK = {"walk: running notebooks/walk.py"}
+MANUSCRIPT = {"prose: the executed notebooks get their present text", f"manuscript: {RESULTS}/manuscript.pdf"}
 UNCOMMITTED = ("raw", "*.log", ".snakemake", ".cache")
 
 
@@ -78,16 +82,42 @@ def test_a_clone_has_nothing_to_do(clone):
 
 def test_only_what_depends_on_an_edit_runs_again(continued):
     edit(continued / "src/stablespike/drawing.py", "value {", "is {")
-    figures = {
-        "line: running notebooks/line.py",
-        "walk: running notebooks/walk.py",
-        f"manuscript: {RESULTS}/manuscript.pdf",
-    }
-    assert jobs(snakemake(continued, "-n")) == figures
+    assert jobs(snakemake(continued, "-n")) == {"line: running notebooks/line.py", *WALK, *MANUSCRIPT}
     edit(continued / "src/stablespike/drawing.py", "is {", "value {")
     edit(continued / "config/quick.yaml", "steps: 60", "steps: 61")
-    training = {"walk: training", "walk: running notebooks/walk.py", f"manuscript: {RESULTS}/manuscript.pdf"}
-    assert jobs(snakemake(continued, "-n")) == training
+    assert jobs(snakemake(continued, "-n")) == {"walk: training", *WALK, *MANUSCRIPT}
+
+
+def test_edited_prose_reaches_the_executed_notebook_without_a_run(continued):
+    before = bytes_of(continued / RESULTS / "line")
+    edit(continued / "notebooks/line.py", "The claim is", "Our claim is")
+    edit(continued / "notebooks/line.py", "# unit: one", "# dimensionless")
+    assert stale_products("quick") == {"line": ["the executed copy has older prose"]}
+    assert jobs(snakemake(continued, "-n")) == MANUSCRIPT
+    renew("line")
+    after = bytes_of(continued / RESULTS / "line")
+    assert {name for name in before if before[name] != after[name]} == {
+        "notebook.ipynb",
+        "notebook.html",
+        "provenance.json",
+    }
+    assert b"Our claim is" in after["notebook.html"]
+    edit(continued / "notebooks/line.py", "Our claim is", "The claim is")
+    edit(continued / "notebooks/line.py", "# dimensionless", "# unit: one")
+    renew("line")
+    assert bytes_of(continued / RESULTS / "line") == before
+
+
+def renew(name):
+    """Give a question's executed copies their present prose."""
+    configuration = load_configuration(Path("config/quick.yaml"))
+    renew_prose(configuration.questions[name], configuration)
+
+
+def test_an_analysis_is_stale_when_its_training_ran_again(continued):
+    record = continued / RESULTS / "walk-training/provenance.json"
+    record.write_text(record.read_text().replace('"raw": "', '"raw": "0'))
+    assert stale_products("quick")["walk"] == ["training ran again"]
 
 
 def test_a_product_edited_by_hand_is_made_again(continued):

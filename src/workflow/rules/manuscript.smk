@@ -1,11 +1,32 @@
-# The manuscript: prose, figures, tables and numbers in one PDF for each scale.
+# The manuscript: prose, figures, tables and numbers in one PDF for each scale; before it, executed notebooks whose
+# text was edited since get the new one, which needs no run.
+
+
+rule prose:
+    input:
+        age=PLAN.age(PROSE),
+        records=[str(question.folder / RECORD) for question in PLAN.configuration.questions.values()],
+    output:
+        f".cache/prose/{PLAN.configuration.scale}.txt",
+    params:
+        python=sys.executable,
+        configuration=PLAN.handed_on(MANUSCRIPT),
+    log:
+        f"{LOGS}/{PROSE}.log",
+    conda:
+        "../../../envs/environment.yaml"
+    message:
+        "prose: the executed notebooks get their present text"
+    shell:
+        "exec {params.python:q} -m workflow.copies {params.configuration} {output} 2> >(tee {log} >&2)"
 
 
 rule manuscript:
     input:
         age=PLAN.age(MANUSCRIPT),
-        prose=ancient([str(path) for path in prose()]),
-        records=[str(question.folder / RECORD) for question in PLAN.configuration.questions.values()],
+        sources=ancient([str(path) for path in prose()]),
+        records=rules.prose.input.records,
+        executed=rules.prose.output,
     output:
         f"{RESULTS}/{MANUSCRIPT}.pdf",
         f"{RESULTS}/{MANUSCRIPT}.json",

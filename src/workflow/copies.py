@@ -1,0 +1,83 @@
+"""The executed copies of a notebook, and how they get its present prose without another run."""
+
+import argparse
+import ast
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from workflow.canonical import canonical
+from workflow.configuration import Configuration, Question, load_configuration
+from workflow.execution import read_source
+from workflow.faults import Fault
+from workflow.provenance import has_old_prose, prose_hash, read_record, write_record
+from workflow.reading_copy import reading_copy
+
+INJECTED = "injected-parameters"
+
+
+def write_copies(executed: Any, record: Mapping[str, Any], question: Question, configuration: Configuration) -> None:
+    """Write the executed notebook and its reading copy."""
+    kept = canonical(executed, record, configuration.data_folder)
+    (question.folder / "notebook.ipynb").write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
+    origin = f"Executed from {question.notebook.path} at scale {question.scale}; code {record['code_version']}."
+    (question.folder / "notebook.html").write_text(reading_copy(kept, origin), encoding="utf-8")
+
+
+def renew_prose(question: Question, configuration: Configuration) -> None:
+    """Rewrite a question's executed copies with the notebook's present text and the outputs that they have."""
+    executed = nbformat.read(question.folder / "notebook.ipynb", as_version=4)
+    record = {name: value for name, value in (read_record(question.folder) or {}).items() if name != "products"}
+    record["prose"] = prose_hash(question)
+    executed.cells = woven(read_source(question.notebook.path).cells, executed.cells)
+    write_copies(executed, record, question, configuration)
+    write_record(question.folder, record)
+
+
+def woven(written: list[NotebookNode], executed: list[NotebookNode]) -> list[NotebookNode]:
+    """Return the cells as written now, the code with the outputs of the same cells as they were executed."""
+    injected = [cell for cell in executed if INJECTED in tags(cell)]
+    runs = [cell for cell in executed if has_code(cell) and cell not in injected]
+    wanting = [cell for cell in written if has_code(cell)]
+    for cell, run in zip(wanting, runs, strict=True):
+        cell.outputs, cell.execution_count = run.outputs, run.execution_count
+    return [kept for cell in written for kept in [cell, *(injected if "parameters" in tags(cell) else [])]]
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """Return a cell's tags."""
+    found: list[str] = cell.metadata.get("tags", [])
+    return found
+
+
+def has_code(cell: NotebookNode) -> bool:
+    """Return whether a cell does anything: a cell of comments is prose."""
+    try:
+        return cell.cell_type == "code" and bool(ast.parse(cell.source).body)
+    except SyntaxError:
+        return True
+
+
+def main() -> None:
+    """Renew the prose of a configuration's executed notebooks, wherever it is not that of the notebooks."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("configuration", type=Path, help="config/<scale>.yaml")
+    parser.add_argument("receipt", type=Path, nargs="?", help="where to say that it is done")
+    arguments = parser.parse_args()
+    try:
+        configuration = load_configuration(arguments.configuration)
+        for question in configuration.questions.values():
+            if has_old_prose(question):
+                renew_prose(question, configuration)
+    except Fault as fault:
+        sys.exit(str(fault))
+    if arguments.receipt:
+        arguments.receipt.write_text(f"{', '.join(configuration.questions)}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
