@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import AbstractNeuron, not_negative, one_neuron, over_neurons
+from stablespike.dynamics.neuron import over_neurons
 from stablespike.dynamics.spikes import Flag, Spikes
 
 SPIKE, INPUT, DELIVERY, END = range(4)
@@ -29,14 +29,16 @@ class Pending(eqx.Module):
 class NetworkState(eqx.Module):
     """State between events: `time`, `neurons` `[neurons, variables]`, `counts` of spikes so far, `due` spikes.
 
-    A neuron is due when it reached its spike at the very time of another event and still has to be handled; `cursor` is
-    the next input spike; `flags` collects what went wrong.
+    A neuron is due when it reached its spike at the very time of another event and still has to be handled: its `lags`
+    entry is 0 and carries the derivative of its spike time minus `time`. `cursor` is the next input spike; `flags`
+    collects what went wrong.
     """
 
     time: Float[Array, ""]
     neurons: Float[Array, "neurons variables"]
     counts: Int[Array, " neurons"]
     due: Bool[Array, " neurons"]
+    lags: Float[Array, " neurons"]
     cursor: Int[Array, ""]
     pending: Pending | None
     ended: Bool[Array, ""]
@@ -44,7 +46,7 @@ class NetworkState(eqx.Module):
 
 
 class Event(eqx.Module):
-    """What happened: `time`, `index` of neuron or channel, `kind`, and for a spike its `ordinal` in its neuron's train."""
+    """What happened: `time`, `index` of neuron or channel, `kind`; for a spike its `ordinal` in its neuron's train."""
 
     time: Float[Array, ""]
     index: Int[Array, ""]
@@ -64,31 +66,29 @@ def initial_network_state(network: Recurrent, states: Float[Array, "neurons vari
         pending = Pending(jnp.full((slots, targets), jnp.inf, states.dtype), jnp.zeros(slots, int))
     counts = jnp.zeros(network.size, int)
     nobody = jnp.zeros(network.size, bool)
-    return NetworkState(zero, states, counts, nobody, jnp.zeros((), int), pending, jnp.array(False), jnp.zeros((), int))
+    lags, none = jnp.zeros(network.size, states.dtype), jnp.zeros((), int)
+    return NetworkState(zero, states, counts, nobody, lags, none, pending, jnp.array(False), none)
 
 
 def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState) -> tuple[NetworkState, Event]:
     """Advance to the next spike, input, delivery or the end of the trial, whichever is first, and let it take effect.
 
-    At equal times own spikes come first. Neurons that reach their spike at the same time are handled one after the other
-    by index; a spike that such a pulse triggers at once comes before the next of them, as in a layer-parallel simulation.
-    After the end the step does nothing.
+    At equal times own spikes come first. Neurons that reach their spike at the same time are handled one after the
+    other by index, each as if it were the first; a spike that such a pulse triggers at once comes before the next of
+    them, as in a layer-parallel simulation. After the end the step does nothing.
     """
     waits = over_neurons(network.neuron, "time_to_spike")(state.neurons)
     lifted = jnp.any(state.due) & (waits <= 0)
     spiking = jnp.argmin(jnp.where(state.due, -1, jnp.where(lifted, -2, waits)))
-    wait = jnp.where(
-        state.due[spiking], _due_wait(one_neuron(network.neuron, spiking), state.neurons[spiking]), waits[spiking]
-    )
-    cursor = jnp.minimum(state.cursor, inputs.times.shape[0] - 1)
-    exhausted = state.cursor >= inputs.times.shape[0]
-    input_time = jnp.where(exhausted, jnp.inf, inputs.times[cursor])
+    lags = jnp.where(state.due, state.lags, waits)
+    wait = lags[spiking]
+    input_time, channel = _next_input(inputs, state)
     arrival, slot, target = _next_arrival(state)
     times = jnp.stack([state.time + wait, input_time, arrival, jnp.asarray(duration, state.time.dtype)])
     kind = jnp.where(jnp.any(state.due), SPIKE, jnp.argmin(times))
     time = times[kind]
     dt = jnp.where(kind == SPIKE, wait, time - state.time)
-    index = jnp.where(kind == SPIKE, spiking, jnp.where(kind == INPUT, inputs.sources[cursor], target))
+    index = jnp.where(kind == SPIKE, spiking, jnp.where(kind == INPUT, channel, target))
     moved = over_neurons(network.neuron, "flow")(state.neurons, dt)
     spiked = (kind == SPIKE) & (jnp.arange(network.size) == spiking)
     moved = jnp.where(spiked[:, None], over_neurons(network.neuron, "reset")(moved), moved)
@@ -100,9 +100,10 @@ def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState
     new = NetworkState(
         time=time,
         neurons=arrived,
-        counts=state.counts + spiked,
+        counts=state.counts + spiked.astype(int),
         due=due,
-        cursor=state.cursor + (kind == INPUT),
+        lags=jnp.where(due, lags, 0) - jnp.where(due, wait, 0),
+        cursor=state.cursor + (kind == INPUT).astype(int),
         pending=pending,
         ended=(kind == END) | (flags != 0),
         flags=state.flags | flags,
@@ -111,10 +112,13 @@ def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState
     return new, Event(new.time, index, jnp.where(state.ended, END, kind), state.counts[spiking])
 
 
-def _due_wait(neuron: AbstractNeuron, state):
-    """Zero: the spike is now. Its derivatives are those of the spike time at the spike."""
-    wait = neuron.time_at_spike(state)
-    return wait - jax.lax.stop_gradient(wait)
+def _next_input(inputs: Spikes, state: NetworkState):
+    """Time and channel of the next input spike."""
+    if not inputs.times.shape[0]:
+        return jnp.asarray(jnp.inf, state.time.dtype), jnp.zeros((), int)
+    cursor = jnp.minimum(state.cursor, inputs.times.shape[0] - 1)
+    time = jnp.where(state.cursor >= inputs.times.shape[0], jnp.inf, inputs.times[cursor])
+    return time.astype(state.time.dtype), inputs.sources[cursor].astype(int)
 
 
 def _next_arrival(state: NetworkState):

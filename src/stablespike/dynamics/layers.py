@@ -59,7 +59,7 @@ def _simulate_layer(neuron, weights, states, inputs, duration, capacity):
 
 def simulate_layers(
     network: Layered,
-    states: tuple[Float[Array, "neurons variables"], ...],
+    states: tuple[Float[Array, "_ _"], ...],
     inputs: Spikes,
     duration,
     *,

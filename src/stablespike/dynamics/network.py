@@ -3,15 +3,16 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.neuron import AbstractNeuron, require
+from stablespike.dynamics.spikes import Flag
 
 
 class Recurrent(eqx.Module):
     """Recurrent network of `neurons` neurons with `channels` input channels.
 
-    `weights` `[post, pre]` and `input_weights` `[post, channel]` are jumps in the unit that the neuron's `jump` expects.
+    `weights` `[post, pre]` and `input_weights` `[post, channel]` are jumps in the unit that the neuron's `jump` takes.
     `delays` of the recurrent connections, in the unit of time: None (instantaneous), `[pre]` (one per presynaptic
     neuron) or `[post, pre]` (one per connection); not negative, trainable. At most `max_pending` spikes of the whole
     network are under way at a time.
@@ -49,7 +50,7 @@ class Layered(eqx.Module):
     """Feed-forward network: `weights[l]` `[post, pre]` leads into layer l, the first from the input channels."""
 
     neuron: AbstractNeuron
-    weights: tuple[Float[Array, "post pre"], ...]
+    weights: tuple[Float[Array, "_ _"], ...]
 
     def __check_init__(self):
         """Refuse layers that do not fit together."""
@@ -86,9 +87,21 @@ class Layered(eqx.Module):
         return Recurrent(self.neuron, weights, input_weights)
 
 
+def network_flags(network: Recurrent) -> Int[Array, ""]:
+    """Flags of parameters, weights and delays that cannot be meant, also known inside jit."""
+    allowed = jnp.array(True)
+    for condition, _ in network.neuron.requirements():
+        allowed &= jnp.all(condition)
+    sane = jnp.all(jnp.isfinite(network.weights)) & jnp.all(jnp.isfinite(network.input_weights))
+    if network.delays is not None:
+        sane &= jnp.all(jnp.isfinite(network.delays) & (network.delays >= 0))
+    return jnp.where(allowed, 0, int(Flag.PARAMETERS)) | jnp.where(sane, 0, int(Flag.WEIGHTS))
+
+
 def _require_population(neuron: AbstractNeuron, size: int) -> None:
     for leaf in jax.tree.leaves(neuron):
         if jnp.ndim(leaf) and jnp.shape(leaf) != (size,):
             raise ValueError(
-                f"parameters of {type(neuron).__name__} must be numbers or have shape [{size}], not {list(jnp.shape(leaf))}."
+                f"parameters of {type(neuron).__name__} must be numbers or have shape [{size}], "
+                f"not {list(jnp.shape(leaf))}."
             )

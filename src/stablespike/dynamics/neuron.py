@@ -5,11 +5,12 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 State = Float[Array, "variables"]
 Scalar = Float[Array, ""] | float | int
 Parameter = Float[Array, "*neurons"] | float | int
+ROUNDING_UNITS = 256  # how far past its spike rounding may carry a neuron that is due
 
 
 class AbstractNeuron(eqx.Module):
@@ -20,12 +21,21 @@ class AbstractNeuron(eqx.Module):
     """
 
     @abc.abstractmethod
+    def requirements(self) -> tuple[tuple[Bool[Array, "*neurons"], str], ...]:
+        """Conditions on the parameters with the sentence for each: raised at construction, flagged under jit."""
+
+    def __check_init__(self):
+        """Refuse parameters that the model does not allow."""
+        for condition, sentence in self.requirements():
+            require(condition, sentence)
+
+    @abc.abstractmethod
     def flow(self, state: State, dt: Scalar) -> State:
         """Evolve freely for a time `dt`; a negative `dt` is the exact inverse."""
 
     @abc.abstractmethod
     def time_to_spike(self, state: State) -> Scalar:
-        """Time until the next spike if nothing arrives: never negative, 0 when the spike is due, inf when none comes."""
+        """Time until the next spike if nothing arrives: never negative, 0 when it is due, inf when none comes."""
 
     @abc.abstractmethod
     def jump(self, state: State, weight: Scalar) -> State:
@@ -43,17 +53,13 @@ class AbstractNeuron(eqx.Module):
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State of membrane voltage `voltage` and, for neurons that have one, synaptic current `current`."""
 
-    def time_at_spike(self, state: State) -> Scalar:
-        """Time to the spike of a state that is at its spike up to rounding: near 0 and differentiable there."""
-        return self.time_to_spike(state)
-
     def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
         """Phase and period (unit of time) with which the neuron would go on after the trial, once `pulse` has arrived.
 
         What pseudospikes are made of (Klos 2025); only neurons that would go on spiking have it.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no pseudospikes: left alone after the trial it need not spike. Use QIF or Theta."
+            f"{type(self).__name__} has no pseudospikes: after the trial it need not spike. Use QIF or Theta."
         )
 
     def spike_time_derivative(self, state: State) -> State:
@@ -70,6 +76,11 @@ def as_floats(*values: Scalar) -> tuple[Float[Array, ""], ...]:
 def not_negative(time: Scalar) -> Scalar:
     """Zero for a time that rounding made slightly negative, with the derivative of the time itself."""
     return time + jax.lax.stop_gradient(jnp.maximum(-time, 0))
+
+
+def well_above(value: Scalar, threshold: Scalar) -> Bool[Array, ""]:
+    """True where `value` exceeds `threshold` by more than rounding explains: the time of a spike there is fixed."""
+    return value > threshold + ROUNDING_UNITS * jnp.finfo(jnp.result_type(value)).eps * jnp.abs(threshold)
 
 
 def over_neurons(neuron: AbstractNeuron, method: str):

@@ -2,28 +2,34 @@
 
 import jax.numpy as jnp
 
-from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, require
+from stablespike.dynamics.logarithm import log1p
+from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, well_above
 
 
 class OscillatoryLIF(AbstractNeuron):
-    """Oscillatory LIF neuron: tau V' = -V + I0, I0 > threshold > 0, reset to V = 0, pulses V += w (Mirollo & Strogatz 1990).
+    """Oscillatory LIF neuron: tau V' = -V + I0, I0 > threshold > 0, reset to V = 0, pulses V += w.
 
-    `membrane_time_constant` tau sets the unit of time; V, w, `drive` I0 and `threshold` are dimensionless. State: `[V]`.
+    Source: Mirollo & Strogatz (1990). `membrane_time_constant` tau sets the unit of time; V, w, `drive` I0 and
+    `threshold` are dimensionless. State: `[V]`.
     A pulse that lifts V above threshold makes the neuron spike at once. The phase is phi = tau log(1/(1 - V/I0)).
     Spike times jump when an inhibitory pulse crosses the neuron's own spike: by tau log((I0 - th + |w|)/(I0 - th)).
+
+    Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition number.
     """
 
     membrane_time_constant: Parameter = 1.0
     drive: Parameter = 1.25
     threshold: Parameter = 1.0
 
-    def __check_init__(self):
-        """Refuse parameters for which the neuron has no period."""
-        require(jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive.")
-        require(jnp.asarray(self.threshold) > 0, "threshold must lie above the reset voltage 0.")
-        require(
-            jnp.asarray(self.drive) > jnp.asarray(self.threshold),
-            "drive must exceed threshold, else the oscillatory LIF neuron does not fire on its own.",
+    def requirements(self):
+        """A positive time constant, and a drive with which there is a period."""
+        return (
+            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
+            (jnp.asarray(self.threshold) > 0, "threshold must lie above the reset voltage 0."),
+            (
+                jnp.asarray(self.drive) > jnp.asarray(self.threshold),
+                "drive must exceed threshold, else the oscillatory LIF neuron does not fire on its own.",
+            ),
         )
 
     @property
@@ -50,12 +56,9 @@ class OscillatoryLIF(AbstractNeuron):
 
     def time_to_spike(self, state: State) -> Scalar:
         """tau log((I0 - V)/(I0 - threshold)), 0 above threshold."""
-        gap = jnp.maximum(self.threshold - state[0], 0) / (self.drive - self.threshold)
-        return not_negative(self.membrane_time_constant * jnp.log1p(gap))
-
-    def time_at_spike(self, state: State) -> Scalar:
-        """(threshold - V)/V' to first order."""
-        return self.membrane_time_constant * (self.threshold - state[0]) / (self.drive - self.threshold)
+        lifted = well_above(state[0], self.threshold)
+        gap = jnp.where(lifted, 0, self.threshold - state[0]) / (self.drive - self.threshold)
+        return not_negative(self.membrane_time_constant * log1p(gap))
 
     def spike_time_derivative(self, state: State) -> State:
         """-1/V' at the threshold, V' = (I0 - threshold)/tau."""

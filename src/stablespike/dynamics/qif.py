@@ -1,35 +1,43 @@
-"""Quadratic integrate-and-fire neuron with exponentially decaying synaptic current, exact in homogeneous coordinates."""
+"""Quadratic integrate-and-fire neuron with exponentially decaying current, exact in homogeneous coordinates."""
 
 import jax
 import jax.numpy as jnp
 
-from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, require
+from stablespike.dynamics.logarithm import arctanh, log1p
+from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative
 from stablespike.dynamics.stumpff import stumpff
 
 SOFTNESS = 10.0  # alpha of the softplus that keeps the drive after the trial positive (Klos 2025)
 
 
 class QIF(AbstractNeuron):
-    """QIF neuron: tau V' = V (V - 1) + I, (tau/2) I' = -I, spike at V = +inf, reset to V = -inf, I survives (Klos 2025).
+    """QIF neuron: tau V' = V (V - 1) + I, (tau/2) I' = -I, spike at V = +inf, reset to V = -inf (Klos 2025).
 
     `membrane_time_constant` tau is in any unit of time and sets it for all times; the synaptic time constant is tau/2.
-    V and I are dimensionless; an input spike of weight w adds w to I. State: `[n, d, I]` with V = n/d. The voltage at
-    the spike is the ordinary point d = 0, so nothing is cut off. The free evolution is linear in (n, d), up to a positive
-    factor that has no meaning; d >= 0 between spikes, and a slightly negative d with n > 0 is a spike that is due.
+    V and I are dimensionless; an input spike of weight w adds w to I, which survives the reset. State: `[n, d, I]` with
+    V = n/d. The voltage at the spike is the ordinary point d = 0, so nothing is cut off. The free evolution is linear
+    in (n, d), up to a positive factor that has no meaning; d >= 0 between spikes, and a slightly negative d with n > 0
+    is a spike that is due.
+
+    Measured errors for -20 <= I <= 30 and any V, in units of rounding times the condition number, the state as a point
+    on the circle: flow 9 in float64, 14 in float32, spike time 2 in both. In float32 that is a relative error of
+    spike times of 4e-8 in the median and 5e-7 at most, and an angle wrong by up to 5e-6 near the unstable fixed point.
     """
 
     membrane_time_constant: Parameter = 1.0
 
-    def __check_init__(self):
-        """Refuse time constants that are not positive."""
-        require(jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive.")
+    def requirements(self):
+        """A positive time constant."""
+        return (
+            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
+        )
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State `[n, d, I]`; `voltage` may be +-inf."""
         voltage, current = as_floats(voltage, current)
-        infinite = jnp.isinf(voltage)
-        n = jnp.where(infinite, jnp.sign(voltage), voltage)
-        return _scaled(n, jnp.where(infinite, 0.0, 1.0), current)
+        size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(voltage), 1))
+        n = jnp.where(jnp.isinf(voltage), jnp.sign(voltage), voltage / size)
+        return _scaled(n, 1 / size, current)
 
     def voltage(self, state: State) -> Scalar:
         """V = n/d."""
@@ -45,9 +53,9 @@ class QIF(AbstractNeuron):
         return _scaled(s * (C * n + current * u * S * d), C * d - u * S * n, s**2 * current)
 
     def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
-        """Phase and period of the theta neuron with drive g + 1/4, g = alpha softplus((I + w)/alpha), alpha = 10 (Klos 2025).
+        """Phase and period of the theta neuron with drive g + 1/4, g = alpha softplus((I + w)/alpha) (Klos 2025).
 
-        phi = (tau/a)(atan((V - 1/2)/a) + pi/2), Theta = pi tau/a, a = sqrt g.
+        alpha = 10, phi = (tau/a)(atan((V - 1/2)/a) + pi/2), Theta = pi tau/a, a = sqrt g.
         """
         n, d, current = state
         a = jnp.sqrt(SOFTNESS * jax.nn.softplus((current + pulse) / SOFTNESS))
@@ -58,7 +66,7 @@ class QIF(AbstractNeuron):
         """t* = -tau log(1 - u*), u* the first zero of C(I u^2) d - u S(I u^2) n; none if u* >= 1."""
         u = spike_coordinate(*state)
         comes = u < 1
-        time = -self.membrane_time_constant * jnp.log1p(-jnp.where(comes, u, 0.5))
+        time = -self.membrane_time_constant * log1p(-jnp.where(comes, u, 0.5))
         return jnp.where(comes, not_negative(time), jnp.inf)
 
     def jump(self, state: State, weight: Scalar) -> State:
@@ -71,7 +79,7 @@ class QIF(AbstractNeuron):
 
 
 def _scaled(n, d, current):
-    """(n, d) on the unit circle: only the ratio matters, and a positive factor keeps the order before and after a spike."""
+    """(n, d) on the unit circle: only the ratio matters, and a positive factor keeps the side of the spike."""
     factor = jax.lax.stop_gradient(jax.lax.rsqrt(n**2 + d**2))
     return jnp.stack([n * factor, d * factor, current])
 
@@ -81,14 +89,15 @@ def spike_coordinate(n: Scalar, d: Scalar, current: Scalar) -> Scalar:
     """First u with d(u) = 0 (inf if there is none), where u = 1 - exp(-t/tau) is the clock in which I is constant.
 
     I > 0: atan2(r d, n)/r, I < 0: atanh(r d/n)/r if n > r d, with r = sqrt|I|; d/n at I = 0. The derivative is that of
-    the implicit function, which has no trap at I = 0: du = (C^2 + u^2 S^2)(n dd - d dn)/(n^2 + d^2) - 2 u^3 c_3(4 I u^2) dI.
+    the implicit function, which has no trap at I = 0:
+    du = (C^2 + u^2 S^2)(n dd - d dn)/(n^2 + d^2) - 2 u^3 c_3(4 I u^2) dI.
     """
     root = jnp.sqrt(jnp.abs(current))
     safe_root = jnp.where(root > 0, root, 1)
     oscillating = jnp.arctan2(safe_root * d, n) / safe_root
     rising = n > root * d
     ratio = d / jnp.where(rising & (n > 0), n, 1)
-    decaying = jnp.where(root > 0, jnp.arctanh(jnp.where(rising, root * ratio, 0)) / safe_root, ratio)
+    decaying = jnp.where(root > 0, arctanh(jnp.where(rising, root * ratio, 0)) / safe_root, ratio)
     return jnp.where(current > 0, oscillating, jnp.where(rising & (n > 0), decaying, jnp.inf))
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.event_step import END, SPIKE, Event, NetworkState, event_step, initial_network_state
-from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.network import Recurrent, network_flags
 from stablespike.dynamics.spikes import Flag, SimulationError, Spikes, Status, input_flags, raise_unless_ok
 
 BLOCK = 32
@@ -36,10 +36,12 @@ def simulate(
 ) -> Solution:
     """Simulate a recurrent network from `states` at time 0 to `duration` (unit of the time constants).
 
-    `max_events` is the budget for network spikes, inputs and deliveries together (rounded up to whole blocks); a budget that does not suffice is
-    flagged in `status` and, outside jit, raised as `SimulationError`. Differentiable in every mode; reverse mode stores
-    the states of all events. Trials: `jax.vmap`.
+    `max_events` is the budget for network spikes, inputs and deliveries together (rounded up to whole blocks); one that
+    does not suffice, and anything else that went wrong, is flagged in `status` and, outside jit, raised as
+    `SimulationError`. Differentiable in every mode; reverse mode stores the states of all events. Trials: `jax.vmap`.
     """
+    if max_events < 1:
+        raise ValueError(f"max_events must be at least 1, not {max_events}.")
     solution = _simulate(network, states, inputs, duration, max_events)
     raise_unless_ok(solution.status)
     return solution
@@ -48,7 +50,7 @@ def simulate(
 @eqx.filter_jit
 def _simulate(network, states, inputs, duration, max_events):
     final, events = run_events(network, initial_network_state(network, states), inputs, duration, max_events)
-    flags = final.flags | input_flags(inputs, network.input_weights.shape[1])
+    flags = final.flags | network_flags(network) | input_flags(inputs, network.input_weights.shape[1])
     flags = flags | jnp.where(final.ended, 0, int(Flag.BUDGET_EXHAUSTED))
     is_spike = events.kind == SPIKE
     place = jnp.where(is_spike, jnp.cumsum(is_spike) - 1, is_spike.size)
@@ -62,7 +64,7 @@ def _simulate(network, states, inputs, duration, max_events):
 def run_events(
     network: Recurrent, state: NetworkState, inputs: Spikes, duration, max_events: int
 ) -> tuple[NetworkState, Event]:
-    """The bare loop: at least `max_events` steps, in blocks of which those after the end are skipped; all its events."""
+    """The bare loop: at least `max_events` steps, in blocks that are skipped after the end; all its events."""
 
     def step(carry, _):
         return event_step(network, inputs, duration, carry)
@@ -83,7 +85,9 @@ def run_events(
     return state, jax.tree.map(lambda leaf: leaf.reshape(-1), events)
 
 
-def sufficient_budget(network: Recurrent, states, inputs: Spikes, duration, *, start: int = 64, limit: int = 2**22) -> int:
+def sufficient_budget(
+    network: Recurrent, states, inputs: Spikes, duration, *, start: int = 64, limit: int = 2**22
+) -> int:
     """A power-of-two event budget that suffices for this trial, found by doubling; raises beyond `limit`."""
     budget = start
     while budget <= limit:

@@ -5,6 +5,7 @@ import enum
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -49,6 +50,8 @@ class Flag(enum.IntFlag):
     INPUT_TIMES = 4
     INPUT_SOURCES = 8
     DELIVERIES_EXHAUSTED = 16
+    PARAMETERS = 32
+    WEIGHTS = 64
 
 
 class Status(eqx.Module):
@@ -72,24 +75,25 @@ def raise_unless_ok(status: Status) -> None:
     """Raise `SimulationError` with one sentence if any trial went wrong; inside jit (values unknown) do nothing."""
     if isinstance(status.flags, jax.core.Tracer):
         return
-    flags = int(jnp.bitwise_or.reduce(jnp.ravel(status.flags)))
-    if not flags:
-        return
-    worst = jnp.argmax(jnp.ravel(status.flags) != 0)
-    time = float(jnp.ravel(status.time)[worst])
-    raise SimulationError(_SENTENCES[Flag(flags & -flags)].format(budget=status.budget, time=time))
+    flags = np.ravel(status.flags)
+    for flag, sentence in _SENTENCES.items():
+        if np.any(flags & flag):
+            time = np.ravel(status.time)[np.argmax(flags & flag != 0)]
+            raise SimulationError(sentence.format(budget=status.budget, time=time))
 
 
-_SENTENCES = {
+_SENTENCES = {  # causes before consequences
+    Flag.PARAMETERS: "A neuron parameter is not allowed: a time constant not positive, say, or a threshold below rest.",
+    Flag.WEIGHTS: "Weights must be finite, and delays finite and not negative.",
+    Flag.INPUT_TIMES: "Input spike times must be ascending and not negative (pad with inf at the end).",
+    Flag.INPUT_SOURCES: "An input spike names a channel that the input weights do not have.",
+    Flag.NOT_FINITE: "The simulation met a value that is not finite at time {time:.6g}: look at states and weights.",
+    Flag.DELIVERIES_EXHAUSTED: (
+        "More than the reserved number of spikes were under way at time {time:.6g}: raise `max_pending` of the network."
+    ),
     Flag.BUDGET_EXHAUSTED: (
         "The event budget of {budget} was exhausted at time {time:.6g}, before the end of the trial: raise it "
         "(`sufficient_budget` finds one that suffices) or look for runaway activity."
-    ),
-    Flag.NOT_FINITE: "The simulation met a value that is not finite at time {time:.6g}: check weights, inputs and states.",
-    Flag.INPUT_TIMES: "Input spike times must be ascending and not negative (pad with inf at the end).",
-    Flag.INPUT_SOURCES: "An input spike names a channel that the input weights do not have.",
-    Flag.DELIVERIES_EXHAUSTED: (
-        "More than the reserved number of spikes were under way at time {time:.6g}: raise `max_pending` of the network."
     ),
 }
 

@@ -18,12 +18,13 @@ SERIES_TERMS = 12  # the first term left out is below 1e-19 of c_k at the radius
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def stumpff(order: int, z: Float[Array, "..."]) -> Float[Array, "..."]:
+def stumpff(order: int, z: Float[Array, "..."] | float) -> Float[Array, "..."]:
     """Stumpff function c_order(z), elementwise for any real z; derivatives of any order are exact.
 
     Shapes: `z` any shape, the result the same. Dimensionless. Relative error: a few units of rounding times the
     condition number, also of the first derivative.
     """
+    z = jnp.asarray(z)
     if order == 0:
         root = jnp.sqrt(jnp.abs(z))
         return jnp.where(z > 0, jnp.cos(root), jnp.cosh(jnp.where(z > 0, 0, root)))

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative, require
+from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative
 
 
 class Theta(AbstractNeuron):
@@ -13,15 +13,22 @@ class Theta(AbstractNeuron):
     V = 1/2 + a x/y, a = sqrt(I0 - 1/4). Free evolution is a rotation of (x, y) by a dt/tau towards the spike at y = 0,
     a pulse is the shear x += (w/a) y. The phase is phi = (tau/a)(atan((V - 1/2)/a) + pi/2), from 0 to the period
     Theta = pi tau/a (Ermentrout & Kopell 1986; Klos 2025).
+
+    Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition number.
     """
 
     membrane_time_constant: Parameter = 1.0
     drive: Parameter = 1.25
 
-    def __check_init__(self):
-        """Refuse parameters for which the neuron has no period."""
-        require(jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive.")
-        require(jnp.asarray(self.drive) > 0.25, "drive must exceed 1/4, else the theta neuron does not fire on its own.")
+    def requirements(self):
+        """A positive time constant, and a drive with which there is a period."""
+        return (
+            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
+            (
+                jnp.asarray(self.drive) > 0.25,
+                "drive must exceed 1/4, else the theta neuron does not fire on its own.",
+            ),
+        )
 
     @property
     def amplitude(self) -> Scalar:
