@@ -1,10 +1,13 @@
 """Classification by the first output spike, with exact gradients through a feed-forward phase network."""
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int, Key, Num
 
 from stablespike.dynamics.layers import LayerSolution, simulate_layer, simulate_layers
@@ -14,6 +17,7 @@ from stablespike.dynamics.spikes import Spikes
 from stablespike.learning.initialisation import uniform_by_fan_in
 from stablespike.learning.losses import first_spike_cross_entropy, first_to_spike
 from stablespike.learning.pseudospikes import layered_spike_times
+from stablespike.learning.training import fit, gradient_training
 
 
 class PhaseClassifier(eqx.Module):
@@ -23,9 +27,9 @@ class PhaseClassifier(eqx.Module):
     """
 
     network: Layered
-    phases: tuple[Float[Array, " neurons"], ...]
+    phases: tuple[Float[Array, "_"], ...]
 
-    def initial_states(self) -> tuple[Float[Array, "neurons variables"], ...]:
+    def initial_states(self) -> tuple[Float[Array, "_ _"], ...]:
         """States of all layers at their initial phases."""
         return tuple(
             _states_at(self.network.layer_neuron(layer), phases) for layer, phases in enumerate(self.phases)
@@ -147,3 +151,41 @@ def output_voltages(
         return over_neurons(model.network.layer_neuron(len(model.phases) - 1), "voltage")(state)
 
     return jax.lax.map(at, times)
+
+
+def train_classifier(
+    model: PhaseClassifier,
+    task: ClassifierTask,
+    optimiser: optax.GradientTransformation,
+    train: tuple[Num[Array, "trials volleys channels"], Int[Array, " trials"]],
+    test: tuple[Num[Array, "others volleys channels"], Int[Array, " others"]],
+    key: Key[Array, ""],
+    **options,
+) -> tuple[PhaseClassifier, list[dict[str, Any]]]:
+    """Train on `train` = (active, labels), evaluate on `test` after every epoch; `options` are those of `fit`.
+
+    Returns the trained model and the history: per epoch mean loss, gradient norm and the numbers of
+    `evaluate_classifier`, starting with the untrained model.
+    """
+    quiet = dataclasses.replace(task, flip_probability=0.0)
+    init, step = gradient_training(lambda parameters, batch, used: classification_loss(parameters, task, batch, used), optimiser)
+    state, history = fit(
+        step, init(model, key), train, evaluate=lambda parameters: evaluate_classifier(parameters, quiet, *test), **options
+    )
+    return state.parameters, history
+
+
+def halving_schedule(learning_rate: float, steps: int, halvings: int) -> optax.Schedule:
+    """Learning rate halved `halvings` times at equal distances over `steps` steps."""
+    return optax.exponential_decay(learning_rate, max(steps // (halvings + 1), 1), 0.5, staircase=True)
+
+
+def spike_rows(solutions: tuple[LayerSolution, ...], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """All spikes of one trial as rows `layer` (from `names`), `neuron` (within its layer) and `time`, for plotting."""
+    return [
+        {"layer": name, "neuron": neuron, "time": time}
+        for name, solution in zip(names, solutions, strict=True)
+        for neuron, times in enumerate(solution.times.tolist())
+        for time in times
+        if time < float("inf")
+    ]

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 
 def uniform_by_fan_in(
     key: Key[Array, ""], sizes: tuple[int, ...], gain: float = 0.5
-) -> tuple[Float[Array, "post pre"], ...]:
+) -> tuple[Float[Array, "_ _"], ...]:
     """Layer weights `[post, pre]` from U(-gain/sqrt(pre), gain/sqrt(pre)); `sizes` from the input to the last layer."""
     keys = jax.random.split(key, len(sizes) - 1)
     return tuple(

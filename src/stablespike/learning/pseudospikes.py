@@ -23,14 +23,14 @@ def continued_spike_times(
 ) -> Float[Array, "neurons spikes"]:
     """Ordinary spike `times` (inf = none, ascending) completed by pseudospikes T + k Theta - phi, k = 1, 2, ..."""
     ordinary = jnp.isfinite(times)
-    owed = jnp.cumsum(~ordinary, axis=1)
+    owed = jnp.cumsum(~ordinary, axis=1).astype(times.dtype)
     pseudo = duration + owed * jnp.broadcast_to(periods, phases.shape)[:, None] - phases[:, None]
     return jnp.where(ordinary, times, pseudo)
 
 
 def layered_spike_times(
     network: Layered, solutions: tuple[LayerSolution, ...], duration, spikes: int, *, coupled: bool = True
-) -> tuple[Float[Array, "neurons spikes"], ...]:
+) -> tuple[Float[Array, "_ _"], ...]:
     """First `spikes` spike times of every neuron of every layer, pseudospikes included (never inf).
 
     `coupled`: scheme 2 (rates passed from layer to layer), else scheme 1. One trial; `vmap` for more.

@@ -62,10 +62,11 @@ def gradient_training(
         (value, (flags, extra)), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(
             state.parameters, batch, used
         )
-        norm = optax.global_norm(gradient)
+        norm = optax.tree.norm(gradient)
         applied = jnp.isfinite(value) & jnp.isfinite(norm) & (flags == 0)
         trainable = eqx.filter(state.parameters, eqx.is_inexact_array)
-        updates, optimiser_state = optimiser.update(gradient, state.optimiser_state, trainable)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
+            updates, optimiser_state = optimiser.update(gradient, state.optimiser_state, trainable)
         fresh = TrainingState(eqx.apply_updates(state.parameters, updates), optimiser_state, key, state.steps + 1)
         kept = TrainingState(state.parameters, state.optimiser_state, key, state.steps)
         dynamic, static = eqx.partition(fresh, eqx.is_array)

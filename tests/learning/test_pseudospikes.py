@@ -1,0 +1,97 @@
+"""Pseudospikes continue ordinary spikes: smoothly in the neuron's own parameters, and through silent layers."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from stablespike.dynamics.layers import simulate_layers
+from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.network import Layered, Recurrent
+from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.theta import Theta
+from stablespike.learning.pseudospikes import continued_spike_times, layered_spike_times, recurrent_spike_times
+
+DURATION = 2.0
+INPUT = Spikes(jnp.array([0.1]), jnp.array([0]))
+NEURONS = {"QIF": (QIF(1.0), 3.6), "theta": (Theta(1.0, 1.0), 0.2)}
+
+
+def last_time(neuron, weight, spikes=1):
+    network = Layered(neuron, (jnp.reshape(weight, (1, 1)),))
+    states = (initial_states(neuron, jnp.array([-0.5])),)
+    solutions = simulate_layers(network, states, INPUT, DURATION, capacity=4)
+    return layered_spike_times(network, solutions, DURATION, spikes)[0][0, -1]
+
+
+def weight_at_trial_end(neuron, weight):
+    """Weight at which the first spike comes exactly at the trial end, by bisection on the continued spike time."""
+    low, high = weight - 4.0, weight + 6.0
+    time = jax.jit(lambda w: last_time(neuron, w))
+    assert time(low) > DURATION > time(high)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if time(middle) > DURATION else (low, middle)
+    return high
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_value_slope_and_curvature_agree_where_the_own_spike_leaves_the_trial(name):
+    neuron, guess = NEURONS[name]
+    weight = weight_at_trial_end(neuron, guess)
+    time = lambda w: last_time(neuron, w)
+    derivatives = jax.jit(lambda w: (time(w), jax.grad(time)(w), jax.grad(jax.grad(time))(w)))
+    inside = [float(value) for value in derivatives(weight + 1e-7)]
+    outside = [float(value) for value in derivatives(weight - 1e-7)]
+    assert inside[0] < DURATION < outside[0]
+    assert inside[0] == pytest.approx(outside[0], abs=1e-5)
+    assert inside[1] == pytest.approx(outside[1], rel=1e-4)
+    assert inside[2] == pytest.approx(outside[2], rel=1e-3)
+
+
+def test_gradients_reach_every_layer_of_a_silent_network_only_if_rates_are_passed_on():
+    neuron = Theta(6 / jnp.pi, 1.25)
+    keys = jax.random.split(jax.random.key(0), 3)
+    weights = tuple(
+        jax.random.uniform(key, shape, minval=-0.3, maxval=0.3)
+        for key, shape in zip(keys, [(4, 1), (5, 4), (2, 5)], strict=True)
+    )
+    states = tuple(jnp.tile(neuron.state_at_phase(3.0), (size, 1)) for size in (4, 5, 2))
+
+    def first_output(weights, coupled):
+        network = Layered(neuron, weights)
+        solutions = simulate_layers(network, states, INPUT, DURATION, capacity=2)
+        times = layered_spike_times(network, solutions, DURATION, 1, coupled=coupled)[-1]
+        return times[0, 0], sum(solution.counts.sum() for solution in solutions)
+
+    for coupled in (True, False):
+        gradient, spikes = jax.grad(first_output, has_aux=True)(weights, coupled)
+        assert int(spikes) == 0
+        assert all(bool(jnp.any(one != 0)) == coupled for one in gradient)
+
+
+def test_owed_spikes_follow_at_the_period():
+    times = jnp.array([[0.5, jnp.inf, jnp.inf]])
+    continued = continued_spike_times(times, jnp.array([0.4]), jnp.array(3.0), 2.0)
+    assert continued.tolist() == [[0.5, 2.0 + 3.0 - 0.4, 2.0 + 6.0 - 0.4]]
+
+
+def test_recurrent_network_without_recurrence_equals_one_layer():
+    neuron = QIF(1.0)
+    states = initial_states(neuron, jnp.array([0.0, 0.2]))
+    weights = jnp.array([[1.0], [4.0]])
+    recurrent = Recurrent(neuron, jnp.zeros((2, 2)), weights)
+    one = recurrent_spike_times(recurrent, simulate(recurrent, states, INPUT, 1.0, max_events=8), 1.0, 2)
+    layered = Layered(neuron, (weights,))
+    other = layered_spike_times(layered, simulate_layers(layered, (states,), INPUT, 1.0), 1.0, 2)[0]
+    assert jnp.allclose(one, other, atol=1e-13, rtol=0)
+    assert bool(jnp.all(jnp.isfinite(one)))
+
+
+def test_a_neuron_that_would_not_go_on_is_refused():
+    network = Layered(LIF(1.0, 1.0), (jnp.ones((1, 1)),))
+    solutions = simulate_layers(network, (jnp.zeros((1, 2)),), INPUT, 1.0)
+    with pytest.raises(NotImplementedError, match="LIF has no pseudospikes"):
+        layered_spike_times(network, solutions, 1.0, 1)

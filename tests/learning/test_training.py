@@ -1,0 +1,88 @@
+"""Training: resumes bit for bit, never applies a bad step, and says what happened."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from stablespike.learning.training import TrainingError, fit, gradient_training, shuffled_batches
+
+DATA = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3)))
+
+
+def squared_distance(parameters, batch, key):
+    noisy = batch + 0.01 * jax.random.normal(key, batch.shape)
+    return jnp.mean((parameters["centre"] - noisy) ** 2), (jnp.zeros((), int), None)
+
+
+def run(epochs, loss=squared_distance, **options):
+    init, step = gradient_training(loss, optax.adabelief(0.05))
+    state = init({"centre": jnp.ones(3), "name": "unchanged"}, jax.random.key(7))
+    evaluate = lambda parameters: {"norm": jnp.linalg.norm(parameters["centre"])}
+    return fit(step, state, DATA, epochs=epochs, batch_size=8, evaluate=evaluate, **options)
+
+
+def test_loss_falls_and_history_has_one_row_per_epoch():
+    state, history = run(6)
+    assert [row["epoch"] for row in history] == list(range(7))
+    assert history[-1]["loss"] < history[1]["loss"]
+    assert int(state.steps) == 6 * 5
+    assert state.parameters["name"] == "unchanged"
+
+
+def test_interrupted_training_goes_on_bit_for_bit(tmp_path):
+    class Killed(Exception):
+        pass
+
+    def killed_after(limit):
+        def progress(epochs):
+            for epoch in epochs:
+                if epoch > limit:
+                    raise Killed
+                yield epoch
+
+        return progress
+
+    checkpoint = tmp_path / "checkpoint.eqx"
+    with pytest.raises(Killed):
+        run(6, checkpoint=checkpoint, identity="a", progress=killed_after(3))
+    resumed, history = run(6, checkpoint=checkpoint, identity="a")
+    whole, whole_history = run(6)
+    assert jnp.array_equal(resumed.parameters["centre"], whole.parameters["centre"])
+    assert history == whole_history
+
+
+def test_checkpoint_of_another_run_is_not_resumed(tmp_path):
+    checkpoint = tmp_path / "checkpoint.eqx"
+    run(2, checkpoint=checkpoint, identity="a")
+    _, history = run(1, checkpoint=checkpoint, identity="b")
+    assert len(history) == 2
+
+
+@pytest.mark.parametrize("bad", ["loss", "flags"])
+def test_bad_step_is_not_applied_and_raised_with_the_history(bad):
+    def loss(parameters, batch, key):
+        value, (flags, extra) = squared_distance(parameters, batch, key)
+        wrong = parameters["centre"][0] < 0.6
+        value = jnp.where(wrong & (bad == "loss"), jnp.nan, value)
+        return value, (jnp.where(wrong & (bad == "flags"), 1, flags), extra)
+
+    with pytest.raises(TrainingError, match="was not applied") as caught:
+        run(20, loss)
+    assert caught.value.history[-1]["norm"] > 0
+
+
+def test_bad_step_leaves_parameters_as_they_were():
+    init, step = gradient_training(lambda p, b, k: (jnp.nan * jnp.sum(p), (jnp.zeros((), int), None)), optax.sgd(0.1))
+    state, info = step(init(jnp.ones(2), jax.random.key(0)), None)
+    assert not bool(info.applied)
+    assert state.parameters.tolist() == [1.0, 1.0]
+
+
+def test_batches_use_every_trial_at_most_once():
+    batches = shuffled_batches(jax.random.key(0), 10, 3)
+    assert batches.shape == (3, 3)
+    assert len(set(batches.ravel().tolist())) == 9
+    with pytest.raises(ValueError, match="batch_size 11 exceeds the 10 trials"):
+        shuffled_batches(jax.random.key(0), 10, 11)
