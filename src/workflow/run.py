@@ -97,7 +97,8 @@ def libraries_write_to(log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(2)
     try:
-        with log.open("w") as stream:
+        log.write_text("", encoding="utf-8")
+        with log.open("a") as stream:
             os.dup2(stream.fileno(), 2)
         yield
     finally:
