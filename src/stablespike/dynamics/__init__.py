@@ -1,0 +1,1 @@
+"""Neurons, networks and exact event-based simulation."""
