@@ -1,0 +1,155 @@
+"""Calling numba code from inside XLA programs on the CPU, through XLA's typed foreign-function interface.
+
+XLA hands a call frame to a C function. Its layout is fixed by the public header that every jaxlib ships,
+`jaxlib/include/xla/ffi/api/c_api.h` (interface version 0.3 and its compatible successors), and is read here as 64-bit
+words:
+
+    frame    0 size, 1 extension, 2 api, 3 context, 4 stage, 5-9 arguments, 10-14 results, 15-20 attributes
+    list     0 size, 1 extension, 2 count, 3 types, 4 pointers to the buffers
+    buffer   0 size, 1 extension, 2 type, 3 data, 4 rank, 5 pointer to the dimensions
+
+Shapes and types are checked where the call is traced (`call`), so a handler trusts them. There is no compiler in the
+way: numba emits the machine code and keeps it in its cache between processes.
+"""
+
+import ctypes
+import functools
+import hashlib
+from pathlib import Path
+from typing import no_type_check
+
+import jax
+import numba
+import numpy as np
+from numba import carray, cfunc, njit, types
+from numba.extending import intrinsic
+
+ARGUMENTS, RESULTS = 5, 10
+METADATA_EXTENSION = 1
+OLDEST_MINOR_VERSION = 3
+
+
+@intrinsic
+@no_type_check
+def _pointer(typingctx, address):
+    """The address as a pointer that `carray` accepts."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), generate
+
+
+@njit
+@no_type_check
+def words(address, count):
+    """`count` 64-bit words at an address."""
+    return carray(_pointer(address), (count,), np.int64)
+
+
+@njit
+@no_type_check
+def buffer(frame, kind, index):
+    """The words of argument (`kind` = ARGUMENTS) or result (RESULTS) number `index`."""
+    pointers = words(words(frame, 15)[kind + 4], index + 1)
+    return words(pointers[index], 6)
+
+
+@njit
+@no_type_check
+def vector(frame, kind, index, dtype):
+    """Buffer as an array `[a]`."""
+    one = buffer(frame, kind, index)
+    return carray(_pointer(one[3]), (words(one[5], 1)[0],), dtype)
+
+
+@njit
+@no_type_check
+def matrix(frame, kind, index, dtype):
+    """Buffer as an array `[a, b]`."""
+    one = buffer(frame, kind, index)
+    sizes = words(one[5], 2)
+    return carray(_pointer(one[3]), (sizes[0], sizes[1]), dtype)
+
+
+@njit
+@no_type_check
+def cube(frame, kind, index, dtype):
+    """Buffer as an array `[a, b, c]`."""
+    one = buffer(frame, kind, index)
+    sizes = words(one[5], 3)
+    return carray(_pointer(one[3]), (sizes[0], sizes[1], sizes[2]), dtype)
+
+
+@njit
+@no_type_check
+def block(frame, kind, index, dtype):
+    """Buffer as an array `[a, b, c, d]`."""
+    one = buffer(frame, kind, index)
+    sizes = words(one[5], 4)
+    return carray(_pointer(one[3]), (sizes[0], sizes[1], sizes[2], sizes[3]), dtype)
+
+
+@njit
+@no_type_check
+def answered(frame):
+    """Whether XLA only asked for the interface version, which is then filled in: its own, if it is a compatible one."""
+    extension = words(frame, 2)[1]
+    if extension == 0 or words(extension, 2)[1] & 0xFFFFFFFF != METADATA_EXTENSION:
+        return False
+    metadata = words(words(extension, 4)[3], 5)
+    api = words(frame, 3)[2]
+    version = np.int64(OLDEST_MINOR_VERSION) << 32
+    if api != 0 and words(api, 5)[4] & 0xFFFFFFFF == 0:
+        version = words(api, 5)[4]
+    metadata[3] = version
+    metadata[4] = 0
+    return True
+
+
+@functools.cache
+def fingerprint() -> str:
+    """Hash of the sources of all kernels: part of the key under which numba caches machine code.
+
+    numba itself looks only at the file of the outermost function, and would keep kernels whose lines have changed.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for source in sorted((here / "kernels").glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def target(entry, unpack, dtype) -> str:
+    """Name under which XLA knows `entry(frame, unpack, dtype)`, compiled (or taken from the cache) and registered.
+
+    `entry` and `unpack` are module-level functions marked `register_jitable`, `dtype` the scalar type of the numbers.
+    """
+    numba.get_num_threads()  # starts the threads, which a kernel taken from the cache does not do by itself
+    handler = _handler(entry, unpack, dtype, fingerprint())
+    name = f"{entry.__module__}.{entry.__name__}.{unpack.__module__}.{dtype.__name__}"
+    address = ctypes.cast(handler.address, ctypes.c_void_p)
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(address), platform="cpu")
+    _KEPT[name] = handler
+    return name
+
+
+_KEPT = {}
+
+
+def _handler(entry, unpack, dtype, sources):
+    @no_type_check
+    def handler(frame):
+        sources  # noqa: B018 — only there to be part of the cache key
+        if not answered(frame):
+            entry(frame, unpack, dtype)
+        return 0
+
+    return cfunc(types.int64(types.int64), cache=True)(handler)
+
+
+def call(entry, unpack, dtype, results, *operands):
+    """Run a kernel on the operands; `results` are the shapes and types of what it fills."""
+    return jax.ffi.ffi_call(target(entry, unpack, np.dtype(dtype).type), results)(*operands)
