@@ -20,6 +20,8 @@ from workflow.machine import cuda_plugin, gpu_is_visible
 from workflow.reading_copy import render_markdown
 
 PROBE = "import json\nfrom workflow.machine import describe_session\nprint(json.dumps(describe_session()))"
+# What compiled libraries write goes to the log as it is: its times and process numbers have no place in a notebook.
+LIBRARIES_STAY_OUT = "--IPKernelApp.capture_fd_output=False"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 ENVIRONMENT = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -79,6 +81,7 @@ def execute(
                 progress_bar=False,
                 stdout_file=output,
                 stderr_file=output,
+                extra_arguments=[LIBRARIES_STAY_OUT],
             )
         except (PapermillExecutionError, DeadKernelError) as error:
             output.write(f"{error}\n")

@@ -93,17 +93,19 @@ def die_with_parent() -> None:
 
 @contextmanager
 def libraries_write_to(log: Path) -> Iterator[None]:
-    """Send what the kernel's process and libraries write to the terminal to the log instead."""
+    """Send what the kernel's process and compiled libraries write to the terminal to the log instead."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    terminal = os.dup(2)
+    log.write_text("", encoding="utf-8")
+    terminal = {number: os.dup(number) for number in (1, 2)}
     try:
-        log.write_text("", encoding="utf-8")
         with log.open("a") as stream:
-            os.dup2(stream.fileno(), 2)
+            for number in terminal:
+                os.dup2(stream.fileno(), number)
         yield
     finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
+        for number, kept in terminal.items():
+            os.dup2(kept, number)
+            os.close(kept)
 
 
 def main() -> None:

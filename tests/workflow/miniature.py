@@ -42,10 +42,12 @@ for suffix in ("pdf", "svg", "png"):
 
 # %%
 import json
+import os
 
 from stablespike.drawing import title
 
 print(title(slope), object())
+os.system("echo compiled at 1$(date +%N)")
 (folder / "table.csv").write_text("x,y\\n1,2\\n")
 (folder / "table.tex").write_text("x & y")
 (folder / "numbers.json").write_text(json.dumps({"rise": slope * points}))

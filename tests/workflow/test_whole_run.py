@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,8 @@ def jobs(finished):
 def test_writes_every_product_and_no_path_of_this_machine(answered, monkeypatch):
     monkeypatch.chdir(answered)
     assert stale_products("quick") == {}
+    assert re.search(r"compiled at \d{5}", (answered / "logs/quick/line.log").read_text())
+    assert not re.search(rb"compiled at \d{5}", (answered / RESULTS / "line/notebook.ipynb").read_bytes())
     here = [str(answered), sys.prefix, str(Path.home())]
     for name, content in bytes_of(answered / RESULTS).items():
         if not name.endswith((".pdf", ".png")):
