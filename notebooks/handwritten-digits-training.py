@@ -25,16 +25,16 @@
 # ## The network
 #
 # Two hidden layers and ten outputs of theta neurons, $\tau \dot V = V(V-1) + I_0$ with $I_0 > 1/4$, which reach
-# $V=\infty$ with period $\Theta = \pi\tau/\sqrt{I_0 - 1/4}$ if left alone. A spike from neuron $j$ moves neuron $i$ from
-# $V$ to $V + w_{ij}$. The trial ends at $T < \Theta$, before an unperturbed neuron would spike, and all neurons start at
-# a phase early enough that nobody does.
+# $V=\infty$ with period $\Theta = \pi\tau/\sqrt{I_0 - 1/4}$ if left alone. A spike from neuron $j$ moves neuron $i$
+# from $V$ to $V + w_{ij}$. The trial ends at $T < \Theta$, before an unperturbed neuron would spike, and all neurons
+# start at a phase early enough that nobody does.
 #
 # At the end of the trial a neuron at phase $\phi_T$ is assigned the pseudospike time
 #
 # $$t = T + \Theta - H(\phi_T, \textstyle\sum_j w_{ij} r_j), \qquad r_j = H(\phi_{T,j}, \cdot)/\Theta ,$$
 #
-# where $H$ maps the phase before a pulse to that after it and the rates $r_j$ of the layer below act through the weights
-# (scheme 2). This is what carries a gradient through layers that never spike.
+# where $H$ maps the phase before a pulse to that after it and the rates $r_j$ of the layer below act through the
+# weights (scheme 2). This is what carries a gradient through layers that never spike.
 #
 # The loss of a trial with label $y$ is $-\log \mathrm{softmax}(-t)_y + \epsilon\,(e^{t_y/T} - 1)$, with $t$ the first
 # spike or pseudospike times of the outputs. Its gradient in all weights and initial phases is exact: no surrogate
@@ -68,15 +68,15 @@ data_folder = "../data"
 
 # %%
 import json
+import math
 import pathlib
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from stablespike.dynamics.theta import Theta
 from stablespike.learning.adjoint import time_reversed_layer
@@ -102,7 +102,8 @@ load = {"digits": small_digits, "mnist": lambda T: mnist(pathlib.Path(data_folde
 data = load(duration)
 train = (jnp.asarray(data.train_active), jnp.asarray(data.train_labels))
 test = (jnp.asarray(data.test_active), jnp.asarray(data.test_labels))
-print(f"{len(train[1])} training and {len(test[1])} test trials, {train[0].shape[1]} volleys of {train[0].shape[2]} pixels")
+volleys, pixels = train[0].shape[1:]
+print(f"{len(train[1])} training and {len(test[1])} test trials, {volleys} volleys of {pixels} pixels")
 
 # %% [markdown]
 # ## Networks, one per seed
@@ -111,7 +112,7 @@ print(f"{len(train[1])} training and {len(test[1])} test trials, {train[0].shape
 # pass, and its gradient by running the same dynamics backwards in time.
 
 # %%
-neuron = Theta(period * np.sqrt(drive - 0.25) / np.pi, drive)
+neuron = Theta(period * math.sqrt(drive - 0.25) / math.pi, drive)
 sizes = (train[0].shape[2], *hidden_sizes, 10)
 task = ClassifierTask(
     jnp.asarray(data.times),
@@ -136,8 +137,8 @@ assert all(row["silent_fraction"] > 0.99 for row in before.values()), "the netwo
 # ## Training
 #
 # AdaBelief on minibatches, its learning rate halved at equal distances. A step whose gradient is not finite, or whose
-# simulation ran out of its spike budget, stops the training with an error; every epoch leaves a checkpoint from which an
-# interrupted run goes on.
+# simulation ran out of its spike budget, stops the training with an error; every epoch leaves a checkpoint from which
+# an interrupted run goes on.
 
 # %%
 steps = epochs * (len(train[1]) // batch_size)
@@ -170,7 +171,13 @@ histories = [pd.DataFrame(history).assign(seed=seed) for seed, (_, history) in t
 history = pd.concat(histories, ignore_index=True)
 history.to_csv(raw / "history.csv", index=False)
 setup = {"dataset": dataset, "seeds": seeds, "hidden_sizes": hidden_sizes, "duration": duration, "period": period}
-setup |= {"drive": drive, "initial_phase": initial_phase, "epochs": epochs, "batch_size": batch_size, "capacity": capacity}
+setup |= {
+    "drive": drive,
+    "initial_phase": initial_phase,
+    "epochs": epochs,
+    "batch_size": batch_size,
+    "capacity": capacity,
+}
 (raw / "setup.json").write_text(json.dumps(setup))
 for seed, (model, _) in trained.items():
     eqx.tree_serialise_leaves(raw / f"seed-{seed}.eqx", model)
@@ -188,7 +195,7 @@ assert (final.silent_fraction < 0.99).all(), "the hidden neurons stayed silent"
 numbers = {"epochs": epochs, "seeds": len(seeds), "steps": steps, "batch_size": batch_size}
 numbers |= {"error_mean": final.error.mean(), "error_ordinary_mean": final.error_ordinary.mean()}
 numbers |= {"train_trials": len(train[1]), "test_trials": len(test[1])}
-(raw.parent / "numbers.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n");
+(raw.parent / "numbers.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
 
 # %% [markdown]
 # ## Files written

@@ -13,24 +13,24 @@
 # %% [markdown]
 # # Handwritten digits from a silent network
 #
-# **Question.** Does a deep spiking network whose hidden neurons are all silent at first learn to classify real images by
-# the exact gradient of its spike times?
+# **Question.** Does a deep spiking network whose hidden neurons are all silent at first learn to classify real images
+# by the exact gradient of its spike times?
 #
 # The claim is Klos and Memmesheimer's (2025): with neurons whose spikes enter and leave only through the end of the
 # trial, a missing spike is a *pseudospike* at a later time that continues the ordinary one smoothly, so that gradients
-# exist, are exact, and bring the missing spikes in. On MNIST with 784-100-100-10 theta neurons they report a test accuracy of
-# 97.6 ± 0.1 % with pseudospikes at the test, 97.3 ± 0.1 % with ordinary spikes only, and no silent hidden neuron
-# after training where 99.7 % had been silent before. The answer would be "no" if neurons stayed silent, or if the
-# network classified only by spikes that never happen.
+# exist, are exact, and bring the missing spikes in. On MNIST with 784-100-100-10 theta neurons they report a test
+# accuracy of 97.6 ± 0.1 % with pseudospikes at the test, 97.3 ± 0.1 % with ordinary spikes only, and no silent hidden
+# neuron after training where 99.7 % had been silent before. The answer would be "no" if neurons stayed silent, or if
+# the network classified only by spikes that never happen.
 
 # %% [markdown]
 # ## What is compared
 #
 # The networks were trained in `handwritten-digits-training`, one per seed, and are compared before and after.
 #
-# - **Test error**: the share of test trials in which the output that spikes first is not the label's. With pseudospikes,
-#   the times of outputs that did not spike within the trial are $t = T + \Theta - H(\phi_T, \sum_j w_{ij}r_j)$. With
-#   ordinary spikes only, a trial in which no output spikes is an error.
+# - **Test error**: the share of test trials in which the output that spikes first is not the label's. With
+# pseudospikes,   the times of outputs that did not spike within the trial are $t = T + \Theta - H(\phi_T, \sum_j
+# w_{ij}r_j)$. With   ordinary spikes only, a trial in which no output spikes is an error.
 # - **Silent fraction**: the share of hidden neurons that spike in none of the test trials.
 # - **Spikes per neuron**: mean number of spikes of a hidden neuron in a test trial.
 
@@ -46,6 +46,7 @@ data_folder = "../data"
 
 # %%
 import json
+import math
 import pathlib
 
 import equinox as eqx
@@ -75,10 +76,8 @@ history = pd.read_csv(raw / "history.csv")
 load = {"digits": small_digits, "mnist": lambda T: mnist(pathlib.Path(data_folder) / "mnist", T)}[setup["dataset"]]
 data = load(setup["duration"])
 sizes = (data.test_active.shape[2], *setup["hidden_sizes"], 10)
-neuron = Theta(setup["period"] * np.sqrt(setup["drive"] - 0.25) / np.pi, setup["drive"])
-task = ClassifierTask(
-    jnp.asarray(data.times), setup["duration"], capacity=setup["capacity"], layer=time_reversed_layer
-)
+neuron = Theta(setup["period"] * math.sqrt(setup["drive"] - 0.25) / math.pi, setup["drive"])
+task = ClassifierTask(jnp.asarray(data.times), setup["duration"], capacity=setup["capacity"], layer=time_reversed_layer)
 seed = setup["seeds"][0]
 untrained = phase_classifier(jax.random.key(seed), neuron, sizes, setup["initial_phase"])
 trained = eqx.tree_deserialise_leaves(raw / f"seed-{seed}.eqx", untrained)
@@ -96,7 +95,9 @@ stages = {"before training": untrained, "after training": trained}
 times = jnp.linspace(0, setup["duration"], samples)
 rasters = pd.concat(
     [
-        pd.DataFrame(spike_rows(run_trial(model, task, image), names), columns=["layer", "neuron", "time"]).assign(stage=stage)
+        pd.DataFrame(spike_rows(run_trial(model, task, image), names), columns=["layer", "neuron", "time"]).assign(
+            stage=stage
+        )
         for stage, model in stages.items()
     ],
     ignore_index=True,
@@ -173,6 +174,6 @@ save_numbers(numbers, results_folder)
 # share of trials in which the answer is a spike that has not happened yet.
 #
 # **Not shown.** That the result needs exactness: a surrogate gradient may do as well on this task. That it scales: two
-# layers of a hundred neurons and a trial shorter than the neurons' period are a mild setting, with less than one spike per
-# neuron. And the test trials were looked at after every epoch; the reported accuracy is that of the last epoch, not of
-# the best one, and nothing was selected by it.
+# layers of a hundred neurons and a trial shorter than the neurons' period are a mild setting, with less than one spike
+# per neuron. And the test trials were looked at after every epoch; the reported accuracy is that of the last epoch, not
+# of the best one, and nothing was selected by it.

@@ -41,7 +41,10 @@ def weight_at_trial_end(neuron, weight):
 def test_value_slope_and_curvature_agree_where_the_own_spike_leaves_the_trial(name):
     neuron, guess = NEURONS[name]
     weight = weight_at_trial_end(neuron, guess)
-    time = lambda w: last_time(neuron, w)
+
+    def time(w):
+        return last_time(neuron, w)
+
     derivatives = jax.jit(lambda w: (time(w), jax.grad(time)(w), jax.grad(jax.grad(time))(w)))
     inside = [float(value) for value in derivatives(weight + 1e-7)]
     outside = [float(value) for value in derivatives(weight - 1e-7)]

@@ -13,13 +13,16 @@ DATA = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3)))
 
 def squared_distance(parameters, batch, key):
     noisy = batch + 0.01 * jax.random.normal(key, batch.shape)
-    return jnp.mean((parameters["centre"] - noisy) ** 2), (jnp.zeros((), int), None)
+    return jnp.mean((parameters["centre"] - noisy) ** 2) + parameters["constant"], (jnp.zeros((), int), None)
 
 
 def run(epochs, loss=squared_distance, **options):
     init, step = gradient_training(loss, optax.adabelief(0.05))
-    state = init({"centre": jnp.ones(3), "name": "unchanged"}, jax.random.key(7))
-    evaluate = lambda parameters: {"norm": jnp.linalg.norm(parameters["centre"])}
+    state = init({"centre": jnp.ones(3), "name": "unchanged", "constant": np.float64(2.0)}, jax.random.key(7))
+
+    def evaluate(parameters):
+        return {"norm": jnp.linalg.norm(parameters["centre"])}
+
     return fit(step, state, DATA, epochs=epochs, batch_size=8, evaluate=evaluate, **options)
 
 
@@ -29,6 +32,7 @@ def test_loss_falls_and_history_has_one_row_per_epoch():
     assert history[-1]["loss"] < history[1]["loss"]
     assert int(state.steps) == 6 * 5
     assert state.parameters["name"] == "unchanged"
+    assert state.parameters["constant"] == 2.0
 
 
 def test_interrupted_training_goes_on_bit_for_bit(tmp_path):

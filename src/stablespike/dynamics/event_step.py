@@ -135,7 +135,7 @@ def _pulse(network: Recurrent, state: NetworkState, kind, index, time, slot):
     """Weights `[neurons]` that take effect at this event, the spikes then under way, and whether no slot was free."""
     from_input = jnp.where(kind == INPUT, network.input_weights[:, jnp.where(kind == INPUT, index, 0)], 0)
     source = jnp.where(kind == SPIKE, index, 0)
-    if network.delays is None:
+    if network.delays is None or state.pending is None:
         return jnp.where(kind == SPIKE, network.weights[:, source], from_input), None, jnp.array(False)
     pending = state.pending
     everywhere = pending.arrivals.shape[1] == 1

@@ -14,7 +14,8 @@ class OscillatoryLIF(AbstractNeuron):
     A pulse that lifts V above threshold makes the neuron spike at once. The phase is phi = tau log(1/(1 - V/I0)).
     Spike times jump when an inhibitory pulse crosses the neuron's own spike: by tau log((I0 - th + |w|)/(I0 - th)).
 
-    Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition number.
+    Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition
+    number.
     """
 
     membrane_time_constant: Parameter = 1.0

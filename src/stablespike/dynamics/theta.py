@@ -14,7 +14,8 @@ class Theta(AbstractNeuron):
     a pulse is the shear x += (w/a) y. The phase is phi = (tau/a)(atan((V - 1/2)/a) + pi/2), from 0 to the period
     Theta = pi tau/a (Ermentrout & Kopell 1986; Klos 2025).
 
-    Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition number.
+    Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition
+    number.
     """
 
     membrane_time_constant: Parameter = 1.0

@@ -21,7 +21,8 @@ from stablespike.learning.training import fit, gradient_training
 
 
 class PhaseClassifier(eqx.Module):
-    """Feed-forward network of phase neurons with trainable initial `phases`; the output that spikes first is the answer.
+    """Feed-forward network of phase neurons with trainable initial `phases`; the output that spikes first is the
+    answer.
 
     Input comes in volleys: simultaneous pulses of several channels, which act as one pulse with the summed weight.
     """
@@ -31,9 +32,7 @@ class PhaseClassifier(eqx.Module):
 
     def initial_states(self) -> tuple[Float[Array, "_ _"], ...]:
         """States of all layers at their initial phases."""
-        return tuple(
-            _states_at(self.network.layer_neuron(layer), phases) for layer, phases in enumerate(self.phases)
-        )
+        return tuple(_states_at(self.network.layer_neuron(layer), phases) for layer, phases in enumerate(self.phases))
 
 
 def _states_at(neuron, phases):
@@ -42,13 +41,16 @@ def _states_at(neuron, phases):
 
 
 def phase_classifier(key: Key[Array, ""], neuron, sizes: tuple[int, ...], initial_phase: float) -> PhaseClassifier:
-    """Classifier with `sizes` (input, hidden ..., classes), weights U(+-0.5/sqrt(fan-in)), all phases `initial_phase`."""
+    """Classifier with `sizes` (input, hidden ..., classes), weights U(+-0.5/sqrt(fan-in)), all phases
+    `initial_phase`.
+    """
     network = Layered(neuron, uniform_by_fan_in(key, sizes))
     return PhaseClassifier(network, tuple(jnp.full(size, float(initial_phase)) for size in sizes[1:]))
 
 
 class ClassifierTask(eqx.Module):
-    """How a trial runs: `volley_times` `[volleys]`, trial `duration`, spikes per neuron `capacity`, the gradient rule `layer`.
+    """How a trial runs: `volley_times` `[volleys]`, trial `duration`, spikes per neuron `capacity`, the gradient rule
+    `layer`.
 
     `flip_probability` is the chance of flipping each input channel in training; `late_cost` that of the loss.
     """
@@ -118,7 +120,8 @@ def evaluate_classifier(
     *,
     batch_size: int = 1000,
 ) -> dict[str, float]:
-    """Test error with pseudospikes and with ordinary spikes only, silent fraction and spikes per hidden neuron and trial.
+    """Test error with pseudospikes and with ordinary spikes only, silent fraction and spikes per hidden neuron and
+    trial.
 
     A hidden neuron is silent if it spikes in none of the trials; without pseudospikes a trial in which no output spikes
     counts as an error. Raises `SimulationError` if a simulation failed.
@@ -139,7 +142,10 @@ def evaluate_classifier(
 
 
 def output_voltages(
-    model: PhaseClassifier, task: ClassifierTask, active: Num[Array, "volleys channels"], times: Float[Array, " samples"]
+    model: PhaseClassifier,
+    task: ClassifierTask,
+    active: Num[Array, "volleys channels"],
+    times: Float[Array, " samples"],
 ) -> Float[Array, "samples neurons"]:
     """Voltages of the output neurons at `times`, for plotting (infinite at a spike)."""
     *below, _ = run_trial(model, task, active)
@@ -168,9 +174,15 @@ def train_classifier(
     `evaluate_classifier`, starting with the untrained model.
     """
     quiet = dataclasses.replace(task, flip_probability=0.0)
-    init, step = gradient_training(lambda parameters, batch, used: classification_loss(parameters, task, batch, used), optimiser)
+    init, step = gradient_training(
+        lambda parameters, batch, used: classification_loss(parameters, task, batch, used), optimiser
+    )
     state, history = fit(
-        step, init(model, key), train, evaluate=lambda parameters: evaluate_classifier(parameters, quiet, *test), **options
+        step,
+        init(model, key),
+        train,
+        evaluate=lambda parameters: evaluate_classifier(parameters, quiet, *test),
+        **options,
     )
     return state.parameters, history
 

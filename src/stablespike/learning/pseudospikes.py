@@ -1,9 +1,9 @@
 """Pseudospikes: times after the trial for spikes that did not come, smooth continuations of the ordinary ones.
 
-A neuron that owes its n-th spike at the trial end T gets t = T + k Theta - phi with k = n minus its ordinary spikes, where
-phi and Theta are the phase and period with which it would go on (Klos & Memmesheimer 2025). In scheme 2 each layer
-first feels the trial-end rates r = phi/Theta of the layer below through its weights, so that gradients reach every layer
-even of a silent network; in scheme 1 nothing arrives.
+A neuron that owes its n-th spike at the trial end T gets t = T + k Theta - phi with k = n minus its ordinary spikes,
+where phi and Theta are the phase and period with which it would go on (Klos & Memmesheimer 2025). In scheme 2 each
+layer first feels the trial-end rates r = phi/Theta of the layer below through its weights, so that gradients reach
+every layer even of a silent network; in scheme 1 nothing arrives.
 """
 
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def layered_spike_times(
 
     `coupled`: scheme 2 (rates passed from layer to layer), else scheme 1. One trial; `vmap` for more.
     """
-    pulse, tables = 0.0, []
+    pulse, rates, tables = jnp.zeros(()), jnp.zeros(()), []
     for index, solution in enumerate(solutions):
         if index and coupled:
             pulse = network.weights[index] @ rates

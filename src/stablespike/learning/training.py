@@ -5,6 +5,7 @@ were and says so, and the loop raises with the history up to there.
 """
 
 import json
+import operator
 import os
 import pathlib
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
@@ -27,7 +29,9 @@ class TrainingState(eqx.Module):
 
 
 class TrainingInfo(eqx.Module):
-    """What a step is looked at by: its `loss`, the norm of its gradient, whether it was `applied`, and what the loss adds."""
+    """What a step is looked at by: its `loss`, the norm of its gradient, whether it was `applied`, and what the loss
+    adds.
+    """
 
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
@@ -49,22 +53,24 @@ def gradient_training(
 ) -> tuple[Callable[..., TrainingState], Callable[..., tuple[TrainingState, TrainingInfo]]]:
     """The pair (init, step) that minimises `loss(parameters, batch, key) -> (value, (flags, extra))`.
 
-    Only inexact arrays among the parameters are trained. `flags` are those of the simulations (0 = well).
+    Only floating-point arrays among the parameters are trained; numbers stay, NumPy's scalars included. `flags` are
+    those of the simulations (0 = well).
     """
 
     def init(parameters: PyTree, key: Key[Array, ""]) -> TrainingState:
+        parameters = jax.tree.map(lambda leaf: leaf.item() if isinstance(leaf, np.generic) else leaf, parameters)
         trainable = eqx.filter(parameters, eqx.is_inexact_array)
         return TrainingState(parameters, optimiser.init(trainable), key, jnp.zeros((), int))
 
     @eqx.filter_jit
     def step(state: TrainingState, batch: PyTree) -> tuple[TrainingState, TrainingInfo]:
         key, used = jax.random.split(state.key)
-        (value, (flags, extra)), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(
-            state.parameters, batch, used
-        )
+        trainable, rest = eqx.partition(state.parameters, eqx.is_inexact_array)
+        (value, (flags, extra)), gradient = jax.value_and_grad(
+            lambda varied: loss(eqx.combine(varied, rest), batch, used), has_aux=True
+        )(trainable)
         norm = optax.tree.norm(gradient)
         applied = jnp.isfinite(value) & jnp.isfinite(norm) & (flags == 0)
-        trainable = eqx.filter(state.parameters, eqx.is_inexact_array)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             updates, optimiser_state = optimiser.update(gradient, state.optimiser_state, trainable)
         fresh = TrainingState(eqx.apply_updates(state.parameters, updates), optimiser_state, key, state.steps + 1)
@@ -115,13 +121,14 @@ def fit(
     for epoch in progress(range(len(history), epochs + 1)):
         losses, norms = [], []
         for indices in shuffled_batches(jax.random.fold_in(state.key, epoch), trials, batch_size):
-            state, info = step(state, jax.tree.map(lambda leaf: leaf[indices], data))
+            batch = jax.tree.map(operator.itemgetter(indices), data)
+            state, info = step(state, batch)
             losses.append(info.loss)
             norms.append(info.gradient_norm)
             if not bool(info.applied):
                 raise TrainingError(
                     f"Step {int(state.steps)} (epoch {epoch}) was not applied: loss {float(info.loss):.4g}, gradient norm "
-                    f"{float(info.gradient_norm):.4g}; a value is not finite or a simulation failed (budget too small?).",
+                    f"{float(info.gradient_norm):.4g}; a value is not finite or a simulation failed (see `flags`).",
                     history,
                 )
         means = {"loss": jnp.mean(jnp.stack(losses)), "gradient_norm": jnp.mean(jnp.stack(norms))}

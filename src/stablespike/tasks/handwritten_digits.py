@@ -33,7 +33,8 @@ class DatasetError(RuntimeError):
 
 
 def small_digits(duration: float, *, test_trials: int = 357, split_seed: int = 0) -> VolleyTask:
-    """The 1797 digits of 8x8 pixels bundled with scikit-learn, grey values 1 ... 16 as volleys over the first half trial.
+    """The 1797 digits of 8x8 pixels bundled with scikit-learn, grey values 1 ... 16 as volleys over the first half
+    trial.
 
     `duration` of a trial in the unit of the network's time constants. The split is drawn once by `split_seed`.
     """
