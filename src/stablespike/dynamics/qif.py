@@ -2,11 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stablespike.dynamics.logarithm import arctanh, log1p
 from stablespike.dynamics.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative
 from stablespike.dynamics.stumpff import stumpff
 
+SLOW = 0.04  # |I| d^2/n^2 below which the spike coordinate is summed as a series in it
+ARCTANGENT = np.array([(-1) ** k / (2 * k + 1) for k in reversed(range(12))])  # arctan(sqrt q)/sqrt q
 SOFTNESS = 10.0  # alpha of the softplus that keeps the drive after the trial positive (Klos 2025)
 
 
@@ -28,9 +31,7 @@ class QIF(AbstractNeuron):
 
     def requirements(self):
         """A positive time constant."""
-        return (
-            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
-        )
+        return ((jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),)
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State `[n, d, I]`; `voltage` may be +-inf."""
@@ -88,17 +89,19 @@ def _scaled(n, d, current):
 def spike_coordinate(n: Scalar, d: Scalar, current: Scalar) -> Scalar:
     """First u with d(u) = 0 (inf if there is none), where u = 1 - exp(-t/tau) is the clock in which I is constant.
 
-    I > 0: atan2(r d, n)/r, I < 0: atanh(r d/n)/r if n > r d, with r = sqrt|I|; d/n at I = 0. The derivative is that of
-    the implicit function, which has no trap at I = 0:
+    I > 0: atan2(r d, n)/r, I < 0: atanh(r d/n)/r if n > r d, with r = sqrt|I|; (d/n)(1 - q/3 + q^2/5 - ...) for small
+    q = I d^2/n^2 of either sign. The derivative is that of the implicit function, which has no trap at I = 0:
     du = (C^2 + u^2 S^2)(n dd - d dn)/(n^2 + d^2) - 2 u^3 c_3(4 I u^2) dI.
     """
-    root = jnp.sqrt(jnp.abs(current))
-    safe_root = jnp.where(root > 0, root, 1)
-    oscillating = jnp.arctan2(safe_root * d, n) / safe_root
-    rising = n > root * d
-    ratio = d / jnp.where(rising & (n > 0), n, 1)
-    decaying = jnp.where(root > 0, arctanh(jnp.where(rising, root * ratio, 0)) / safe_root, ratio)
-    return jnp.where(current > 0, oscillating, jnp.where(rising & (n > 0), decaying, jnp.inf))
+    root = jnp.sqrt(jnp.abs(jnp.where(current == 0, 1, current)))
+    oscillating = jnp.arctan2(root * d, n) / root
+    rising = (n > 0) & ((n > root * d) | (current >= 0))
+    ratio = d / jnp.where(rising, n, 1)
+    slow = jnp.abs(current) * ratio**2 < SLOW
+    decaying = arctanh(jnp.where(rising & ~slow & (current < 0), root * ratio, 0)) / root
+    series = ratio * jnp.polyval(ARCTANGENT.astype(ratio.dtype), jnp.where(slow, current * ratio**2, 0), unroll=16)
+    free = jnp.where(current > 0, oscillating, jnp.where(rising, decaying, jnp.inf))
+    return jnp.where(rising & slow, series, free)
 
 
 @spike_coordinate.defjvp

@@ -3,7 +3,8 @@
     c_k(z) = sum_j (-z)^j / (2j + k)!,   c_0 = cos sqrt z,   c_1 = sin sqrt z / sqrt z   (cosh, sinh for z < 0)
 
 They are smooth through z = 0, so neither a value nor a derivative of any order meets a 0/0 there
-(Stumpff 1959; the derivative rule is c_k' = (k c_{k+2} - c_{k+1}) / 2).
+(Stumpff 1959; the derivative rule is c_k' = (k c_{k+2} - c_{k+1}) / 2). The values are computed in a form that can also be
+differentiated as it stands: when the gradient of a loop is differentiated again, JAX forgets the rule.
 """
 
 import functools
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 SERIES_RADIUS = 4.0  # (1/k! - c_k)/z would lose digits inside it
+TINY = 2e-6  # z^3/720 is below 2e-20 inside it
 SERIES_TERMS = 12  # the first term left out is below 1e-19 of c_k at the radius, for k >= 2
 
 
@@ -26,8 +28,7 @@ def stumpff(order: int, z: Float[Array, "..."] | float) -> Float[Array, "..."]:
     """
     z = jnp.asarray(z)
     if order == 0:
-        root = jnp.sqrt(jnp.abs(z))
-        return jnp.where(z > 0, jnp.cos(root), jnp.cosh(jnp.where(z > 0, 0, root)))
+        return _cosine_of_root(z)
     if order == 1:
         return _sine_over_root(z)
     if order == 2:  # half the square of the sine of half the angle: no cancellation anywhere
@@ -45,11 +46,22 @@ def _stumpff_jvp(order, primals, tangents):
     return stumpff(order, z), slope * dz
 
 
+def _cosine_of_root(z):
+    tiny, root = _guarded_root(z)
+    far = jnp.where(z > 0, jnp.cos(root), jnp.cosh(jnp.where(z > 0, 0, root)))
+    return jnp.where(tiny, 1 - z / 2 + z**2 / 24, far)
+
+
 def _sine_over_root(z):
-    root = jnp.sqrt(jnp.abs(z))
-    safe = jnp.where(root > 0, root, 1)
-    sine = jnp.where(z > 0, jnp.sin(safe), jnp.sinh(jnp.where(z > 0, 0, safe)))
-    return jnp.where(root > 0, sine / safe, 1)
+    tiny, root = _guarded_root(z)
+    sine = jnp.where(z > 0, jnp.sin(root), jnp.sinh(jnp.where(z > 0, 0, root)))
+    return jnp.where(tiny, 1 - z / 6 + z**2 / 120, sine / root)
+
+
+def _guarded_root(z):
+    """Whether |z| is so small that three terms of a series hold all digits, and sqrt|z|, there 1 instead."""
+    tiny = jnp.abs(z) < TINY
+    return tiny, jnp.sqrt(jnp.abs(jnp.where(tiny, 1, z)))
 
 
 def _series(order, z):

@@ -127,8 +127,8 @@ def fit(
             norms.append(info.gradient_norm)
             if not bool(info.applied):
                 raise TrainingError(
-                    f"Step {int(state.steps)} (epoch {epoch}) was not applied: loss {float(info.loss):.4g}, gradient norm "
-                    f"{float(info.gradient_norm):.4g}; a value is not finite or a simulation failed (see `flags`).",
+                    f"Step {int(state.steps)} (epoch {epoch}) was not applied: loss {float(info.loss):.4g}, norm of "
+                    f"the gradient {float(info.gradient_norm):.4g}; not finite, or a simulation failed.",
                     history,
                 )
         means = {"loss": jnp.mean(jnp.stack(losses)), "gradient_norm": jnp.mean(jnp.stack(norms))}
