@@ -1,6 +1,6 @@
 """Second derivatives of spike times agree in every combination of modes, also through loops and at current 0.
 
-JAX forgets custom rules when the gradient of a loop is differentiated again, so values must be differentiable as written.
+JAX forgets custom rules when the gradient of a loop is differentiated again: values must be differentiable as written.
 """
 
 import jax

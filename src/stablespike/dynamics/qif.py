@@ -81,7 +81,7 @@ class QIF(AbstractNeuron):
 
 def _scaled(n, d, current):
     """(n, d) on the unit circle: only the ratio matters, and a positive factor keeps the side of the spike."""
-    factor = jax.lax.stop_gradient(jax.lax.rsqrt(n**2 + d**2))
+    factor = jax.lax.rsqrt(n**2 + d**2)
     return jnp.stack([n * factor, d * factor, current])
 
 

@@ -3,8 +3,8 @@
     c_k(z) = sum_j (-z)^j / (2j + k)!,   c_0 = cos sqrt z,   c_1 = sin sqrt z / sqrt z   (cosh, sinh for z < 0)
 
 They are smooth through z = 0, so neither a value nor a derivative of any order meets a 0/0 there
-(Stumpff 1959; the derivative rule is c_k' = (k c_{k+2} - c_{k+1}) / 2). The values are computed in a form that can also be
-differentiated as it stands: when the gradient of a loop is differentiated again, JAX forgets the rule.
+(Stumpff 1959; the derivative rule is c_k' = (k c_{k+2} - c_{k+1}) / 2). The values are computed in a form
+that can also be differentiated as it stands: when the gradient of a loop is differentiated again, JAX forgets the rule.
 """
 
 import functools

@@ -90,5 +90,5 @@ class Theta(AbstractNeuron):
 
 def _scaled(x, y):
     """(x, y) on the unit circle; a positive factor has no meaning."""
-    factor = jax.lax.stop_gradient(jax.lax.rsqrt(x**2 + y**2))
+    factor = jax.lax.rsqrt(x**2 + y**2)
     return jnp.stack([x * factor, y * factor])
