@@ -60,7 +60,7 @@ def gradient_training(
     def init(parameters: PyTree, key: Key[Array, ""]) -> TrainingState:
         parameters = jax.tree.map(lambda leaf: leaf.item() if isinstance(leaf, np.generic) else leaf, parameters)
         trainable = eqx.filter(parameters, eqx.is_inexact_array)
-        return TrainingState(parameters, optimiser.init(trainable), key, jnp.zeros((), int))
+        return _strong(TrainingState(parameters, optimiser.init(trainable), key, jnp.zeros((), int)))
 
     @eqx.filter_jit
     def step(state: TrainingState, batch: PyTree) -> tuple[TrainingState, TrainingInfo]:
@@ -77,9 +77,14 @@ def gradient_training(
         kept = TrainingState(state.parameters, state.optimiser_state, key, state.steps)
         dynamic, static = eqx.partition(fresh, eqx.is_array)
         dynamic = jax.tree.map(lambda new, old: _where(applied, new, old), dynamic, eqx.filter(kept, eqx.is_array))
-        return eqx.combine(dynamic, static), TrainingInfo(value, norm, applied, extra)
+        return _strong(eqx.combine(dynamic, static)), TrainingInfo(value, norm, applied, extra)
 
     return init, step
+
+
+def _strong(state):
+    """The state with definite dtypes, so that the first step and all others share one compiled program."""
+    return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype) if eqx.is_inexact_array(leaf) else leaf, state)
 
 
 def _where(condition, new, old):
