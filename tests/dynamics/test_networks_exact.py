@@ -1,6 +1,7 @@
 """Networks of every closed-form neuron against an independent forty-digit event simulation (tests/golden)."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ def test_spike_times_along_a_path_of_weights(case):
         np.testing.assert_array_equal(np.asarray(spikes.sources)[: times.size], sources)
         worst = max(worst, np.abs(np.asarray(spikes.times)[: times.size] - times).max())
         orders.append(sources)
-    changes = sum(order_changes(a, b) for a, b in zip(orders[:-1], orders[1:], strict=True))
+    changes = sum(order_changes(a, b) for a, b in itertools.pairwise(orders))
     print(f"{case.name}: {orders[0].size} spikes, {changes} changes of order, largest error {worst:.1e}")
     assert orders[0].size >= 200
     assert changes >= 5

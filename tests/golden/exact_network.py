@@ -1,6 +1,6 @@
 """Event-driven networks in forty-digit arithmetic with reverse-mode derivatives, written apart from the package.
 
-Voltages, not homogeneous coordinates: tan, tanh and their inverses, one case per sign of the current. A tape of 60 lines
+Voltages, not homogeneous coordinates: tan, tanh and their inverses, one case per sign of the current. A small tape
 gives the derivative of any spike time with respect to every weight and initial state.
 """
 

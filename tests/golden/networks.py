@@ -59,7 +59,8 @@ def first_states(case, voltages, currents):
     if case.model is exact_network.Theta:
         return [(exact_network.atan(v - 0.5) + mp.pi / 2,) for v in voltages]
     return [
-        (v, i) if case.model in (exact_network.QIF, exact_network.LIF) else (v,) for v, i in zip(voltages, currents)
+        (v, i) if case.model in (exact_network.QIF, exact_network.LIF) else (v,)
+        for v, i in zip(voltages, currents, strict=True)
     ]
 
 
