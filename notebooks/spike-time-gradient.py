@@ -279,6 +279,7 @@ numbers = {
 }
 numbers |= {"closed_form_deviation": closed_form_deviation, "gradient_deviation": deviations.max()}
 numbers |= {"crossing_exponent": crossing_exponent, "crossing_factor": crossing_factor, "duration": duration}
+numbers["largest_jump"] = {neuron: max(abs(jumps[neuron, kind]) for kind in inputs) for neuron in neurons}
 numbers |= {"smallest_weight": smallest_weight, "unlimited_weight": unlimited_weight}
 numbers |= {
     "slope_at_trial_end": float(approach.gradient[(approach.neuron == "QIF") & (approach.inputs == "one")].iloc[0])

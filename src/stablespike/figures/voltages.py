@@ -9,7 +9,7 @@ from stablespike.figures.style import BLUE, GREY, PALE
 
 
 def plot_output_voltages(
-    table: pd.DataFrame, axes: Axes, *, spikes: pd.DataFrame | None = None, limits: tuple[float, float] = (-3.0, 4.0)
+    table: pd.DataFrame, axes: Axes, *, spikes: pd.DataFrame | None = None, limits: tuple[float, float] = (-6.0, 14.0)
 ) -> Axes:
     """Draw the voltage of every output neuron in one trial: the neuron of the right answer in colour, the others pale.
 
