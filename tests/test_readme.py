@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_example_runs(capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names = {}
-    exec(compile(example, "README.md", "exec"), names)  # noqa: S102
+    exec(compile(example, "README.md", "exec"), names)
     assert float(names["last_spike"](names["weights"])) == pytest.approx(0.9634062670690398, rel=1e-12)
     assert "Array" in capsys.readouterr().out or jnp.all(jnp.isfinite(names["weights"]))
 
