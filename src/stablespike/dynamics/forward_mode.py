@@ -10,6 +10,8 @@ def by_forward_mode(function, *arguments):
     Its Jacobian is computed by forward mode at the argument and then applied, so that reverse mode needs nothing of the
     loop's insides; the Jacobian is such a function again, hence every order. Meant for a handful of arguments: the cost
     is that of one tangent for each. `arguments` are pytrees of numbers; they take the dtype of the first array.
+    One limit: JAX forgets such rules when the gradient of a loop is differentiated again in reverse mode, and then
+    raises an error about the inner loop; take second derivatives of a simulation as forward over reverse.
     """
     leaves, structure = jax.tree.flatten(arguments)
     dtype = next(leaf.dtype for leaf in leaves if hasattr(leaf, "shape") and jnp.ndim(leaf))

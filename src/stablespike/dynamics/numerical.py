@@ -26,8 +26,8 @@ class NumericalNeuron(AbstractNeuron):
     A spike is looked for up to `horizon` after each event: set it to the duration of the trial. `longest_step` bounds
     the solver's step, so that no crossing of the threshold is overlooked: keep it below the model's time scales. Errors
     are those of the solver (Dormand & Prince 8, 16 units of rounding a step): in float64 spike times of the LIF and QIF
-    neuron come out to 1e-11. A state at or beyond threshold spikes at once. Where the solver fails the result is nan, which
-    the simulators report. Much slower than a closed form, above all to compile.
+    neuron come out to 1e-11. A state at or beyond threshold spikes at once. Where the solver fails the result is nan,
+    which the simulators report. Much slower than a closed form, above all to compile.
     """
 
     horizon: eqx.AbstractVar[float]

@@ -99,8 +99,8 @@ class AdaptiveLIF(NumericalNeuron):
     """LIF neuron with adaptation: tau V' = -V - A + I, tau_s I' = -I, tau_a A' = -A, spike at V = threshold.
 
     `membrane_time_constant` tau, `synaptic_time_constant` tau_s and `adaptation_time_constant` tau_a set the unit of
-    time; V, I, A, `threshold` and `adaptation_step` b are dimensionless. A spike resets V to 0 and adds b to A; an input
-    spike of weight w adds w to I. State `[V, I, A]`. Source: Benda & Herz (2003), in its linear form.
+    time; V, I, A, `threshold` and `adaptation_step` b are dimensionless. A spike resets V to 0 and adds b to A; an
+    input spike of weight w adds w to I. State `[V, I, A]`. Source: Benda & Herz (2003), in its linear form.
     """
 
     membrane_time_constant: Parameter = 1.0
