@@ -86,7 +86,7 @@ def _integrate(state, neuron, dt, event):
 @jax.custom_jvp
 def _first_passage(state: Float[Array, "variables"], neuron: NumericalNeuron) -> Float[Array, ""]:
     """Time to threshold, polished by Newton's method after diffrax has located it."""
-    root_finder = optimistix.Newton(rtol=1e-6, atol=1e-6)
+    root_finder: optimistix.AbstractRootFinder = optimistix.Newton(rtol=1e-6, atol=1e-6)
     event = diffrax.Event(lambda t, y, args, **_: args.distance_to_spike(y), root_finder, direction=False)
     solution = _integrate(state, neuron, neuron.horizon, event)
     found = solution.result == diffrax.RESULTS.event_occurred
