@@ -54,6 +54,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from IPython.display import Image
 
 from stablespike.dynamics.theta import Theta
 from stablespike.figures.handwritten_digits import handwritten_digits_figure
@@ -148,6 +149,7 @@ figure = handwritten_digits_figure(
     sizes=dict(zip(names, sizes[1:], strict=True)),
     reference=(0.024, "Klos 2025") if setup["dataset"] == "mnist" else None,
 )
+Image(save_figure(figure, results_folder), width=800)
 
 # %% [markdown]
 # ## Files written
@@ -155,7 +157,6 @@ figure = handwritten_digits_figure(
 # `figure.{pdf,svg,png}`, `table.csv`, `table.tex` and `numbers.json`. Standard deviations are over seeds.
 
 # %%
-save_figure(figure, results_folder)
 save_table(table.drop(columns=["error", "error_ordinary"]), results_folder)
 numbers = {f"{name}_before_mean": column.mean() for name, column in before.items()}
 numbers |= {f"{name}_after_mean": column.mean() for name, column in after.items()}
