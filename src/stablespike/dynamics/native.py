@@ -21,15 +21,12 @@ from typing import no_type_check
 import jax
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
 ARGUMENTS, RESULTS = 5, 10
 METADATA_EXTENSION = 1
 OLDEST_MINOR_VERSION = 3
-API_ERROR_CREATE = 6  # word of the function table; it takes the words size, extension, text, code
-ERROR_REQUEST_SIZE, FAILED_PRECONDITION = 28, 9
 
 
 @intrinsic
@@ -111,28 +108,6 @@ def answered(frame):
     return True
 
 
-@intrinsic
-@no_type_check
-def _called(typingctx, function, argument):
-    """What the C function at an address returns for one word."""
-
-    def generate(context, builder, signature, arguments):
-        word = arguments[1].type
-        pointer = builder.inttoptr(arguments[0], ir.FunctionType(word, [word]).as_pointer())
-        return builder.call(pointer, [arguments[1]])
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@njit
-@no_type_check
-def failure(frame, text):
-    """An XLA error with a text (bytes of a C string), to be returned by an entry instead of 0."""
-    request = np.zeros(4, np.int64)
-    request[0], request[2], request[3] = ERROR_REQUEST_SIZE, text.ctypes.data, FAILED_PRECONDITION
-    return _called(words(words(frame, 3)[2], 7)[API_ERROR_CREATE], request.ctypes.data)
-
-
 @functools.cache
 def fingerprint() -> str:
     """Hash of the sources of all kernels: part of the key under which numba caches machine code.
@@ -151,11 +126,10 @@ def target(entry, unpack, dtype) -> str:
     """Name under which XLA knows `entry(frame, unpack, dtype)`, compiled (or taken from the cache) and registered.
 
     `entry` and `unpack` are module-level functions marked `register_jitable`, `dtype` the scalar type of the numbers.
-    An entry returns 0, or the address of an error (`failure`).
     """
     numba.get_num_threads()  # starts the threads, which a kernel taken from the cache does not do by itself
-    name = "_".join([entry.__module__, entry.__name__, unpack.__module__, dtype.__name__]).replace(".", "_")
-    handler = _handler(entry, unpack, dtype, name, fingerprint())
+    handler = _handler(entry, unpack, dtype, fingerprint())
+    name = f"{entry.__module__}.{entry.__name__}.{unpack.__module__}.{dtype.__name__}"
     address = ctypes.cast(handler.address, ctypes.c_void_p)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(address), platform="cpu")
     _KEPT[name] = handler
@@ -165,14 +139,14 @@ def target(entry, unpack, dtype) -> str:
 _KEPT = {}
 
 
-def _handler(entry, unpack, dtype, name, sources):
+def _handler(entry, unpack, dtype, sources):
     @no_type_check
     def handler(frame):
         sources  # noqa: B018 — only there to be part of the cache key
-        return 0 if answered(frame) else entry(frame, unpack, dtype)
+        if not answered(frame):
+            entry(frame, unpack, dtype)
+        return 0
 
-    # Machine code from the cache keeps the symbol it was compiled under; handlers of one name would be mixed up.
-    handler.__name__ = handler.__qualname__ = f"{name}_{sources[:16]}"
     return cfunc(types.int64(types.int64), cache=True)(handler)
 
 
