@@ -136,7 +136,7 @@ def target(entry, unpack, dtype) -> str:
     return name
 
 
-_KEPT = {}
+_KEPT = {}  # type: ignore[var-annotated]
 
 
 def _handler(entry, unpack, dtype, sources):

@@ -45,8 +45,8 @@ def time_reversed_layer(
 
     Derivatives with respect to `weights`, `states` and the input times (units: per weight, state, time) flow into spike
     times and final state. The backward pass carries the adjoint from the trial's end to its start through states that
-    are replayed neuron block by neuron block, so memory does not grow with trials x events x neurons, and the states are
-    exactly those of the forward pass. Trials: `jax.vmap`; weights that are shared by trials stay shared, and their
+    are replayed neuron block by neuron block, so memory does not grow with trials x events x neurons, and the states
+    are exactly those of the forward pass. Trials: `jax.vmap`; weights that are shared by trials stay shared, and their
     cotangent is summed inside. If a neuron parameter or the duration is differentiated, and in forward mode, the
     derivative is that of the reference, with its memory. Second derivatives: use `simulate_layer`.
 
@@ -153,7 +153,9 @@ def _rows(lead_of_operand, lead):
 
 
 def _kernel_operands(operands, structure):
-    """The kernel's view of the operands: one leading axis each, derived constants, and rows by trial; the neuron's kernel."""
+    """The kernel's view of the operands: one leading axis each, derived constants, and rows by trial; the neuron's
+    kernel.
+    """
     lead = _lead(operands)
     model = jax.tree.unflatten(structure, list(range(structure.num_leaves)))
     lines = KERNELS[type(model)]

@@ -1,8 +1,8 @@
 """Adjoint of the layer kernel: the cotangents run back through the trial.
 
 The states that they meet on the way are not kept from the forward pass: a block of neurons is replayed from its initial
-state into a buffer of the thread, which the next block overwrites. Between the passes nothing is stored, and the replayed states are those of the forward
-pass to the last bit, which a reversal from the final state could not promise.
+state into a buffer of the thread, which the next block overwrites. Between the passes nothing is stored, and the
+replayed states are those of the forward pass to the last bit, which a reversal from the final state could not promise.
 """
 
 from typing import no_type_check
@@ -127,7 +127,9 @@ def pulse_pullback(constants, before, row, event, bars, row_bars):
 @njit(**PLAIN)
 @no_type_check
 def replay(constants, weights, times, sources, duration, initial, record, fired, counts, trains):
-    """Run a block again; `record[k]` is its state before input k (the last: at the end), `fired[k]` its spikes before."""
+    """Run a block again; `record[k]` is its state before input k (the last: at the end), `fired[k]` its spikes
+    before.
+    """
     now = duration - duration
     state = initial.copy()
     for k in range(times.shape[0] + 1):
@@ -228,7 +230,9 @@ def pull(
     state_bars,
     time_bars,
 ):
-    """All trials: a thread takes the trials `members[group]` (-1 = none) one after the other, into sums of their own."""
+    """All trials: a thread takes the trials `members[group]` (-1 = none) one after the other, into sums of their
+    own.
+    """
     for group in prange(members.shape[0]):
         weight_bars[group].fill(0)
         for b in members[group]:
