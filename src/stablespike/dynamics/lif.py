@@ -52,8 +52,8 @@ class LIF(AbstractNeuron):
         due = gap <= 0
         fixed = well_above(voltage, self.threshold) | (due & (rise <= 0))  # now, and no derivative: it was put there
         comes = due | ((discriminant >= 0) & (rise > 0) & (current > 0))
-        # Grazing, the root is 0 and its derivative infinite: that singularity is the model's and stays.
-        root = jnp.sqrt(jnp.where(comes & (discriminant >= 0), discriminant, 1.0))
+        root = jnp.sqrt(jnp.where(comes & (discriminant > 0), discriminant, 1.0))
+        root = jnp.where(discriminant > 0, root, 0.0)  # else a spike that is not asked for would spoil all others
         sum_of_roots = jnp.where(comes & (rise > 0), rise + root, 1.0)
         y = 2 * gap / sum_of_roots
         inside = comes & (y < 1)
