@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import jax.numpy as jnp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +14,7 @@ def test_example_runs(capsys):
     names = {}
     exec(compile(example, "README.md", "exec"), names)
     assert float(names["last_spike"](names["weights"])) == pytest.approx(0.9634062670690398, rel=1e-12)
-    assert "Array" in capsys.readouterr().out or jnp.all(jnp.isfinite(names["weights"]))
+    assert capsys.readouterr().out.startswith("0.96340626")
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
