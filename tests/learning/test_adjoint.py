@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 
 from stablespike.dynamics.layers import simulate_layer
+from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.spikes import Flag, Spikes
 from stablespike.dynamics.theta import Theta
 from stablespike.learning.adjoint import time_reversed_layer
 
 TRIALS, NEURONS, CHANNELS, EVENTS, CAPACITY, DURATION = 3, 37, 5, 25, 12, 10.0
 NEURON = Theta(1.3, 1.1)
+NEURONS_AND_MEANS = [(NEURON, 0.0), (QIF(1.3), 1.0), (LIF(1.3, 1.5), 0.0)]  # mean weights
 
 
-def problem(seed=0):
+def problem(seed=0, neuron=NEURON, mean=0.0):
     """Weights, initial states, and input spikes of several trials, with simultaneous inputs and padding."""
     rng = np.random.default_rng(seed)
-    weights = jnp.asarray(rng.normal(0, 2, (NEURONS, CHANNELS)))
-    states = initial_states(NEURON, jnp.asarray(rng.normal(size=NEURONS)))
+    weights = jnp.asarray(rng.normal(mean, 2, (NEURONS, CHANNELS)))
+    states = initial_states(neuron, jnp.asarray(rng.uniform(-0.5, 0.6, NEURONS)))
     times = np.sort(rng.uniform(0, 12, (TRIALS, EVENTS)), 1)
     times[:, 3], times[:, 0], times[:, -5:] = times[:, 4], 0, np.inf
     return weights, states, Spikes(jnp.asarray(times), jnp.asarray(rng.integers(0, CHANNELS, (TRIALS, EVENTS))))
@@ -33,7 +36,7 @@ def loss_of(layer, neuron=NEURON):
         solution = layer(neuron, weights, states, Spikes(times, sources), DURATION, CAPACITY)
         finite = jnp.isfinite(solution.times)
         early = jnp.sum(jnp.where(finite, mixing * jnp.sin(jnp.where(finite, solution.times, 0)), 0))
-        return early + jnp.sum(jax.vmap(neuron.time_to_spike)(solution.state)), solution
+        return early + jnp.sum(jnp.sin(solution.state)), solution
 
     def loss(weights, states, times, sources):
         values, solution = jax.vmap(trial, (None, None, 0, 0))(weights, states, times, sources)
@@ -52,17 +55,19 @@ def close(one, other, tolerance):
     )
 
 
-def test_values_and_gradients_equal_the_reference():
-    weights, states, inputs = problem()
+@pytest.mark.parametrize(("neuron", "mean"), NEURONS_AND_MEANS, ids=lambda one: type(one).__name__)
+def test_values_and_gradients_equal_the_reference(neuron, mean):
+    weights, states, inputs = problem(0, neuron, mean)
     both = [
-        jax.jit(jax.value_and_grad(loss_of(layer), (0, 1, 2), has_aux=True))(
+        jax.jit(jax.value_and_grad(loss_of(layer, neuron), (0, 1, 2), has_aux=True))(
             weights, states, inputs.times, inputs.sources
         )
         for layer in (simulate_layer, time_reversed_layer)
     ]
     (reference, gradients), (native, native_gradients) = both
-    assert reference[1].counts.max() > 4
+    assert reference[1].counts.max() > 2
     assert native[1].status.ok.all()
+    assert reference[1].status.ok.all()
     for one, other in zip(jax.tree.leaves(reference), jax.tree.leaves(native), strict=True):
         close(one, other, 1e-12)
     for one, other in zip(gradients, native_gradients, strict=True):

@@ -21,12 +21,16 @@ from typing import no_type_check
 import jax
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
 ARGUMENTS, RESULTS = 5, 10
 METADATA_EXTENSION = 1
 OLDEST_MINOR_VERSION = 3
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by numba code only: less to compile
+API_ERROR_CREATE = 6  # word of the function table; it takes the words size, extension, text, code
+ERROR_REQUEST_SIZE, FAILED_PRECONDITION = 28, 9
 
 
 @intrinsic
@@ -41,14 +45,14 @@ def _pointer(typingctx, address):
     return types.voidptr(types.int64), generate
 
 
-@njit
+@njit(**INNER)
 @no_type_check
 def words(address, count):
     """`count` 64-bit words at an address."""
     return carray(_pointer(address), (count,), np.int64)
 
 
-@njit
+@njit(**INNER)
 @no_type_check
 def buffer(frame, kind, index):
     """The words of argument (`kind` = ARGUMENTS) or result (RESULTS) number `index`."""
@@ -56,7 +60,7 @@ def buffer(frame, kind, index):
     return words(pointers[index], 6)
 
 
-@njit
+@njit(**INNER)
 @no_type_check
 def vector(frame, kind, index, dtype):
     """Buffer as an array `[a]`."""
@@ -64,7 +68,7 @@ def vector(frame, kind, index, dtype):
     return carray(_pointer(one[3]), (words(one[5], 1)[0],), dtype)
 
 
-@njit
+@njit(**INNER)
 @no_type_check
 def matrix(frame, kind, index, dtype):
     """Buffer as an array `[a, b]`."""
@@ -73,7 +77,7 @@ def matrix(frame, kind, index, dtype):
     return carray(_pointer(one[3]), (sizes[0], sizes[1]), dtype)
 
 
-@njit
+@njit(**INNER)
 @no_type_check
 def cube(frame, kind, index, dtype):
     """Buffer as an array `[a, b, c]`."""
@@ -82,7 +86,7 @@ def cube(frame, kind, index, dtype):
     return carray(_pointer(one[3]), (sizes[0], sizes[1], sizes[2]), dtype)
 
 
-@njit
+@njit(**INNER)
 @no_type_check
 def block(frame, kind, index, dtype):
     """Buffer as an array `[a, b, c, d]`."""
@@ -91,7 +95,7 @@ def block(frame, kind, index, dtype):
     return carray(_pointer(one[3]), (sizes[0], sizes[1], sizes[2], sizes[3]), dtype)
 
 
-@njit
+@njit(**INNER)
 @no_type_check
 def answered(frame):
     """Whether XLA only asked for the interface version, which is then filled in: its own, if it is a compatible one."""
@@ -106,6 +110,28 @@ def answered(frame):
     metadata[3] = version
     metadata[4] = 0
     return True
+
+
+@intrinsic
+@no_type_check
+def _called(typingctx, function, argument):
+    """What the C function at an address returns for one word."""
+
+    def generate(context, builder, signature, arguments):
+        word = arguments[1].type
+        pointer = builder.inttoptr(arguments[0], ir.FunctionType(word, [word]).as_pointer())
+        return builder.call(pointer, [arguments[1]])
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@njit(**INNER)
+@no_type_check
+def failure(frame, text):
+    """An XLA error with a text (bytes of a C string), to be returned by an entry instead of 0."""
+    request = np.zeros(4, np.int64)
+    request[0], request[2], request[3] = ERROR_REQUEST_SIZE, text.ctypes.data, FAILED_PRECONDITION
+    return _called(words(words(frame, 3)[2], 7)[API_ERROR_CREATE], request.ctypes.data)
 
 
 @functools.cache
@@ -126,10 +152,11 @@ def target(entry, unpack, dtype) -> str:
     """Name under which XLA knows `entry(frame, unpack, dtype)`, compiled (or taken from the cache) and registered.
 
     `entry` and `unpack` are module-level functions marked `register_jitable`, `dtype` the scalar type of the numbers.
+    An entry returns 0, or the address of an error (`failure`).
     """
     numba.get_num_threads()  # starts the threads, which a kernel taken from the cache does not do by itself
-    handler = _handler(entry, unpack, dtype, fingerprint())
-    name = f"{entry.__module__}.{entry.__name__}.{unpack.__module__}.{dtype.__name__}"
+    name = "_".join([entry.__module__, entry.__name__, unpack.__module__, dtype.__name__]).replace(".", "_")
+    handler = _handler(entry, unpack, dtype, name, fingerprint())
     address = ctypes.cast(handler.address, ctypes.c_void_p)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(address), platform="cpu")
     _KEPT[name] = handler
@@ -139,14 +166,14 @@ def target(entry, unpack, dtype) -> str:
 _KEPT = {}  # type: ignore[var-annotated]
 
 
-def _handler(entry, unpack, dtype, sources):
+def _handler(entry, unpack, dtype, name, sources):
     @no_type_check
     def handler(frame):
         sources  # noqa: B018 — only there to be part of the cache key
-        if not answered(frame):
-            entry(frame, unpack, dtype)
-        return 0
+        return 0 if answered(frame) else entry(frame, unpack, dtype)
 
+    # Machine code from the cache keeps the symbol it was compiled under; handlers of one name would be mixed up.
+    handler.__name__ = handler.__qualname__ = f"{name}_{sources[:16]}"
     return cfunc(types.int64(types.int64), cache=True)(handler)
 
 

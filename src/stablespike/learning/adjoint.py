@@ -1,36 +1,51 @@
 """Gradient rules without recorded trajectories: native kernels forwards, their adjoint backwards in time.
 
-`time_reversed_layer` has the signature and the values of `stablespike.dynamics.layers.simulate_layer` and can take its
-place (`simulate_layers(..., layer=time_reversed_layer)`). On CPU both directions are native code; elsewhere, and for
-forward mode, the reference is used.
+`time_reversed` takes a simulator and returns one with the same signature and values and another derivative. On CPU both
+directions are native code; elsewhere, and in forward mode, the recorded simulator does the work.
 """
+
+import functools
+import math
+from collections.abc import Callable
+from types import ModuleType
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 from stablespike.dynamics import native
 from stablespike.dynamics.kernels import layer as layer_kernel
 from stablespike.dynamics.kernels import layer_adjoint as layer_adjoint_kernel
-from stablespike.dynamics.kernels import theta
+from stablespike.dynamics.kernels import lif, network_adjoint, qif, theta
+from stablespike.dynamics.kernels import network as network_kernel
 from stablespike.dynamics.layers import LayerSolution, simulate_layer
+from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Recurrent, network_flags
 from stablespike.dynamics.neuron import AbstractNeuron
-from stablespike.dynamics.spikes import Spikes, Status
+from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.simulate import BLOCK, Solution, simulate
+from stablespike.dynamics.spikes import Spikes, Status, raise_unless_ok
 from stablespike.dynamics.theta import Theta
+from stablespike.learning.trial_rule import TrialRule, summed_parts, trial_primitive
 
-KERNELS = {Theta: theta}
-CORE_RANKS = (1, 2, 2, 1, 1, 0)  # parameters, weights [channels, neurons], states, times, sources, duration
-PARAMETERS, WEIGHTS, STATES, TIMES, SOURCES, DURATION = range(6)
-LINEAR = (WEIGHTS, STATES, TIMES)
-SPIKE_TIMES, FINAL = 0, 2  # the results that carry a derivative
-GROUPS = (
-    16  # partial sums of the weights' cotangents: fixed, so that the result does not depend on the machine's threads
-)
+KERNELS: dict[type, ModuleType] = {Theta: theta, QIF: qif, LIF: lif}
+WHOLE = jnp.dtype("int32")
+ROUNDINGS = 1000  # a reversal is expected to start from an error of this many units of rounding
+
+
+def time_reversed(simulator: Callable, **options) -> Callable:
+    """The simulator with the same values whose reverse mode stores no trajectory.
+
+    `simulator`: `simulate_layer`, or `simulate` (with the options of `time_reversed_simulate`).
+    """
+    if simulator is simulate:
+        return functools.partial(time_reversed_simulate, **options)
+    if simulator is simulate_layer and not options:
+        return time_reversed_layer
+    raise ValueError("time_reversed knows `simulate`, with `tolerance` and `checkpoints`, and `simulate_layer`.")
 
 
 def time_reversed_layer(
@@ -43,284 +58,237 @@ def time_reversed_layer(
 ) -> LayerSolution:
     """One layer from its input spikes, as `simulate_layer`, with a reverse mode that stores no trajectory.
 
-    Derivatives with respect to `weights`, `states` and the input times (units: per weight, state, time) flow into spike
-    times and final state. The backward pass carries the adjoint from the trial's end to its start through states that
-    are replayed neuron block by neuron block, so memory does not grow with trials x events x neurons, and the states
-    are exactly those of the forward pass. Trials: `jax.vmap`; weights that are shared by trials stay shared, and their
-    cotangent is summed inside. If a neuron parameter or the duration is differentiated, and in forward mode, the
-    derivative is that of the reference, with its memory. Second derivatives: use `simulate_layer`.
+    Derivatives with respect to `weights`, `states` and input times flow into spike times and final state. The
+    cotangents run from the trial's end to its start, through states that are replayed by blocks of neurons from their
+    start: they are those of the forward pass to the last bit, nothing is kept between the passes, and the space of a
+    thread is 2 x 128 states per volley of inputs. Trials: `jax.vmap`; weights that trials share stay shared, and their
+    cotangent is summed inside.
 
-    A neuron without a kernel, or with parameters per neuron, is simulated by `simulate_layer`.
+    If a neuron parameter or the duration is differentiated, and in forward mode, the derivative is that of the recorded
+    simulator, with its memory; second derivatives raise. Neurons without a kernel (there is one for `Theta`, `QIF` and
+    `LIF`) and parameters per neuron are handed to `simulate_layer`.
     """
-    if type(neuron) not in KERNELS or any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron)):
+    if not _has_kernel(neuron):
         return simulate_layer(neuron, weights, states, inputs, duration, capacity)
     return _time_reversed_layer(neuron, weights, states, inputs, duration, capacity)
 
 
+def time_reversed_simulate(
+    network: Recurrent,
+    states: Float[Array, "neurons variables"],
+    inputs: Spikes,
+    duration,
+    *,
+    max_events: int,
+    tolerance: float | None = None,
+    checkpoints: int | None = None,
+) -> Solution:
+    """A recurrent network, as `simulate`, with a reverse mode whose memory does not grow with the number of events.
+
+    Derivatives with respect to both weights, `states` and input times flow into spike times and final state. The
+    forward pass keeps the spikes, the final state and `checkpoints` states at equal distances in time; the backward
+    pass runs the exact inverse maps (after Wunderlich & Pehle 2021, with the states reversed as well). Their rounding
+    errors grow like exp(2 t/tau) between checkpoints; the largest found at a checkpoint (relative to a state of size
+    one) is compared to `tolerance`, and the call fails if it is larger. Defaults: a tolerance of 4e-10 in float64 and
+    7e-5 in float32, and as many checkpoints as it asks for, which needs a duration and a time constant that are known
+    when the function is traced.
+
+    What is differentiated by the recorded simulator, and what is handed to it: see `time_reversed_layer`; also delays.
+    """
+    if max_events < 1:
+        raise ValueError(f"max_events must be at least 1, not {max_events}.")
+    if not _has_kernel(network.neuron) or network.delays is not None:
+        return simulate(network, states, inputs, duration, max_events=max_events)
+    if states.ndim != 2 or states.shape[0] != network.size:
+        raise ValueError(f"initial states must have shape [{network.size}, variables], not {list(states.shape)}.")
+    plan = _plan(network, duration, tolerance, checkpoints)
+    solution = _time_reversed_simulate(network, states, inputs, duration, max_events, *plan)
+    raise_unless_ok(solution.status)
+    return solution
+
+
+def _has_kernel(neuron) -> bool:
+    return type(neuron) in KERNELS and not any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron))
+
+
+def _plan(network, duration, tolerance, checkpoints):
+    """Number of checkpoints that keeps the reversal error, which grows by e in tau/2, below the tolerance; and that."""
+    eps = float(jnp.finfo(network.weights.dtype).eps)
+    tolerance = eps**0.6 if tolerance is None else tolerance
+    if not tolerance > 2 * ROUNDINGS * eps:
+        raise ValueError(
+            f"A tolerance of {tolerance:g} cannot be met in {network.weights.dtype}: rounding is {eps:.1g}."
+        )
+    if checkpoints is None:
+        known = (duration, network.neuron.membrane_time_constant)
+        if any(isinstance(one, jax.core.Tracer) for one in known):
+            raise ValueError("Give the number of `checkpoints`: duration and time constant are only known inside jit.")
+        spacing = 0.5 * float(known[1]) * math.log(tolerance / (ROUNDINGS * eps))
+        checkpoints = max(1, math.ceil(float(duration) / spacing))
+    return tolerance, checkpoints
+
+
+class _LayerUse(NamedTuple):
+    structure: jax.tree_util.PyTreeDef
+    capacity: int
+
+
+class _NetworkUse(NamedTuple):
+    structure: jax.tree_util.PyTreeDef
+    events: int
+    tolerance: float
+    checkpoints: int
+
+
 @eqx.filter_jit
 def _time_reversed_layer(neuron, weights, states, inputs, duration, capacity):
+    if weights.ndim != 2 or states.ndim != 2 or weights.shape[0] != states.shape[0]:
+        raise ValueError("weights [neurons, channels] and states [neurons, variables] must agree.")
     dtype = jnp.result_type(weights)
-    structure = jax.tree.structure(neuron)
-    parameters = jnp.stack([jnp.asarray(leaf, dtype) for leaf in jax.tree.leaves(neuron)])
-    operands = (
-        parameters,
-        jnp.asarray(weights).T,
-        jnp.asarray(states, dtype),
-        jnp.asarray(inputs.times, dtype),
-        jnp.asarray(inputs.sources, jnp.int32),
-        jnp.asarray(duration, dtype),
-    )
-    _check_shapes(operands)
-    times, counts, final, flags, ends = _layer.bind(*operands, structure=structure, capacity=capacity)
+    operands = (_parameters(neuron, dtype), weights.T, states.astype(dtype), *_inputs(inputs, duration, dtype))
+    use = _LayerUse(jax.tree.structure(neuron), capacity)
+    times, counts, final, flags, ends = _layer(use, *operands)
     flags = flags.astype(int) | network_flags(Recurrent(neuron, jnp.zeros((1, 1), dtype), weights.reshape(1, -1)))
     return LayerSolution(times, counts.astype(int), final, Status(flags, ends, capacity))
 
 
-def _check_shapes(operands) -> None:
-    _, weights, states, times, sources, duration = operands
-    if weights.ndim != 2 or states.ndim != 2 or weights.shape[1] != states.shape[0]:
-        raise ValueError(
-            f"weights {list(weights.shape[::-1])} and states {list(states.shape)} must be [neurons, channels] and "
-            "[neurons, variables]."
-        )
-    if times.ndim != 1 or times.shape != sources.shape or duration.ndim:
-        raise ValueError("input times and sources must be vectors of the same length, and the duration a number.")
+@eqx.filter_jit
+def _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints):
+    dtype = jnp.result_type(network.weights)
+    parameters = _parameters(network.neuron, dtype)
+    weights = (network.weights.T, network.input_weights.T)
+    use = _NetworkUse(jax.tree.structure(network.neuron), _whole_blocks(max_events), tolerance, checkpoints)
+    operands = (parameters, *weights, states.astype(dtype), *_inputs(inputs, duration, dtype))
+    times, sources, ordinals, counts, final, _, flags, ends = _network(use, *operands)
+    flags = flags.astype(int) | network_flags(network)
+    spikes = Spikes(times, sources.astype(int))
+    return Solution(spikes, ordinals.astype(int), counts.astype(int), final, Status(flags, ends, max_events))
 
 
-_layer = Primitive("layer_of_spiking_neurons")
-_layer_tangent = Primitive("layer_of_spiking_neurons_tangent")
-_layer_pullback = Primitive("layer_of_spiking_neurons_pullback")
-_layer.multiple_results = _layer_tangent.multiple_results = _layer_pullback.multiple_results = True
+def _whole_blocks(max_events: int) -> int:
+    return -(-max_events // BLOCK) * min(BLOCK, max_events)
 
 
-def _lead(operands, ranks=CORE_RANKS) -> tuple[int, ...]:
-    """Trial axes of the whole call: an operand's leading axes have the common sizes, or 1 where trials share it."""
-    return np.broadcast_shapes(*(one.shape[: one.ndim - rank] for one, rank in zip(operands, ranks, strict=True)))
+def _parameters(neuron, dtype):
+    return jnp.stack([jnp.asarray(leaf, dtype) for leaf in jax.tree.leaves(neuron)])
 
 
-def _result_shapes(operands, capacity):
-    lead, dtype = _lead(operands), operands[WEIGHTS].dtype
-    neurons, variables = operands[STATES].shape[-2:]
-    whole = jnp.dtype("int32")
-    shapes = [(neurons, capacity), (neurons,), (neurons, variables), (), ()]
-    return [
-        jax.ShapeDtypeStruct((*lead, *shape), kind)
-        for shape, kind in zip(shapes, [dtype, whole, dtype, whole, dtype], strict=True)
-    ]
+def _inputs(inputs, duration, dtype):
+    if inputs.times.ndim != 1 or inputs.times.shape != inputs.sources.shape:
+        raise ValueError("input times and sources must be vectors of the same length; use vmap for trials.")
+    return inputs.times.astype(dtype), inputs.sources.astype(WHOLE), jnp.asarray(duration, dtype)
 
 
-def _reference(*operands, structure, capacity):
-    """The results of `_layer` by `simulate_layer`."""
-
-    def one_trial(parameters, weights, states, times, sources, duration):
-        neuron = jax.tree.unflatten(structure, list(parameters))
-        one = simulate_layer(neuron, weights.T, states, Spikes(times, sources), duration, capacity)
-        return one.times, one.counts.astype("int32"), one.state, one.status.flags.astype("int32"), one.status.time
-
-    return _over_trials(one_trial, operands, _lead(operands))
+def _kernel_inputs(use, trials):
+    """The neuron's kernel lines, and the operands with derived constants in place of parameters."""
+    model = jax.tree.unflatten(use.structure, list(range(use.structure.num_leaves)))
+    lines, dtype = KERNELS[type(model)], trials.flat[1].dtype
+    derive = jax.vmap(lambda row: lines.derive(jax.tree.unflatten(use.structure, list(row)), dtype))
+    return lines, [derive(trials.flat[0]), *trials.flat[1:], jnp.asarray(trials.rows)]
 
 
-def _over_trials(function, operands, lead):
-    if not lead:
-        return function(*operands)
-    mapped = [one.shape[0] == lead[0] for one in operands]
-    operands = [one if along else one[0] for one, along in zip(operands, mapped, strict=True)]
-    axes = [0 if along else None for along in mapped]
-    return jax.vmap(lambda *inner: _over_trials(function, inner, lead[1:]), axes)(*operands)
+def _call(entry, use, trials, shapes, *more):
+    lines, inputs = _kernel_inputs(use, trials)
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
+    return native.call(entry, lines.unpack, trials.flat[1].dtype, shapes, *inputs, *more)
 
 
-def _differentiable_reference(fixed, wants, structure, capacity):
-    """Spike times and final state of the reference as a function of the wanted operands."""
-
-    def function(*varied):
-        operands = list(fixed)
-        for which, value in zip(wants, varied, strict=True):
-            operands[which] = value
-        results = _reference(*operands, structure=structure, capacity=capacity)
-        return results[SPIKE_TIMES], results[FINAL]
-
-    return function
+def _layer_shapes(use, operands):
+    dtype, (neurons, variables) = operands[1].dtype, operands[2].shape[-2:]
+    shapes = [(neurons, use.capacity), (neurons,), (neurons, variables), (), ()]
+    dtypes = [dtype, WHOLE, dtype, WHOLE, dtype]
+    return [jax.ShapeDtypeStruct(shape, one) for shape, one in zip(shapes, dtypes, strict=True)]
 
 
-def _flat(operand, rank):
-    return operand.reshape(-1, *operand.shape[operand.ndim - rank :])
+def _layer_reference(use, parameters, weights, states, times, sources, duration):
+    neuron = jax.tree.unflatten(use.structure, list(parameters))
+    one = simulate_layer(neuron, weights.T, states, Spikes(times, sources), duration, use.capacity)
+    return one.times, one.counts.astype(WHOLE), one.state, one.status.flags.astype(WHOLE), one.status.time
 
 
-def _rows(lead_of_operand, lead):
-    """For each trial, the row of a flattened operand that it uses."""
-    index = np.arange(np.prod(lead_of_operand, dtype=int)).reshape(lead_of_operand)
-    return np.broadcast_to(index, lead).ravel().astype(np.int32)
+def _layer_run(use, trials):
+    shapes = [((trials.count, *one.shape), one.dtype) for one in _layer_shapes(use, trials.flat)]
+    return _call(layer_kernel.run_entry, use, trials, shapes)
 
 
-def _kernel_operands(operands, structure):
-    """The kernel's view of the operands: one leading axis each, derived constants, and rows by trial; the neuron's
-    kernel.
-    """
-    lead = _lead(operands)
-    model = jax.tree.unflatten(structure, list(range(structure.num_leaves)))
-    lines = KERNELS[type(model)]
-    dtype = operands[WEIGHTS].dtype
-    flat = [_flat(operand, rank) for operand, rank in zip(operands, CORE_RANKS, strict=True)]
-    flat[0] = jax.vmap(lambda row: lines.derive(jax.tree.unflatten(structure, list(row)), dtype))(flat[0])
-    leads = [one.shape[: one.ndim - rank] for one, rank in zip(operands, CORE_RANKS, strict=True)]
-    rows = np.stack([_rows(one, lead) for one in leads], -1)
-    return [*flat, jnp.asarray(rows)], lines
-
-
-def _native(*operands, structure, capacity):
-    """The results of `_layer` by the native kernel."""
-    inputs, lines = _kernel_operands(operands, structure)
-    shapes = _result_shapes(operands, capacity)
-    depth = len(_lead(operands))
-    flat = [jax.ShapeDtypeStruct((inputs[-1].shape[0], *one.shape[depth:]), one.dtype) for one in shapes]
-    results = native.call(layer_kernel.run_entry, lines.unpack, operands[WEIGHTS].dtype, flat, *inputs)
-    return [result.reshape(one.shape) for result, one in zip(results, shapes, strict=True)]
-
-
-def _members(lead_of_weights, lead):
-    """Trials of each partial sum `[groups, trials]`, padded with -1; groups of the same weights are neighbours."""
-    weights = _rows(lead_of_weights, lead)
-    sets = np.argsort(weights, kind="stable").reshape(np.prod(lead_of_weights, dtype=int), -1)
-    parts = min(sets.shape[1], max(1, GROUPS // sets.shape[0]))
-    pieces = [piece for row in sets for piece in np.array_split(row, parts)]
-    members = np.full((len(pieces), max(map(len, pieces))), -1, np.int32)
-    for row, piece in zip(members, pieces, strict=True):
-        row[: len(piece)] = piece
-    return members, parts
-
-
-def _native_pullback(*arguments, structure, capacity, wants, leads):
-    """Cotangents of the wanted operands, each with the trial axes `leads` (sums over the trials that share it)."""
-    operands, (spike_bars, final_bars) = arguments[:6], arguments[6:]
-    lead = _lead(arguments, (*CORE_RANKS, 2, 2))
-    leads = dict(zip(wants, leads, strict=True))
-    inputs, lines = _kernel_operands(
-        [jnp.broadcast_to(operands[0], (*lead, operands[0].shape[-1])), *operands[1:]], structure
+def _layer_pull(use, trials, kept, bars, wants, leads):
+    del kept
+    leads, dtype = dict(zip(wants, leads, strict=True)), trials.flat[1].dtype
+    target = leads.get(1, (1,) * len(trials.lead))
+    members, parts = trials.members(target)
+    events = trials.flat[3].shape[-1] if 3 in wants else 0
+    shapes = [(len(members), *trials.flat[1].shape[1:]), bars[1].shape, (trials.count, events)]
+    results = _call(
+        layer_adjoint_kernel.pull_entry, use, trials, [(shape, dtype) for shape in shapes], *bars, jnp.asarray(members)
     )
-    members, parts = _members(leads.get(WEIGHTS, (1,) * len(lead)), lead)
-    trials, dtype = inputs[-1].shape[0], operands[WEIGHTS].dtype
-    bars = [_flat(jnp.broadcast_to(bar, (*lead, *bar.shape[-2:])), 2) for bar in (spike_bars, final_bars)]
-    events = inputs[TIMES].shape[-1] if TIMES in wants else 0
-    shapes = [(len(members), *inputs[WEIGHTS].shape[1:]), bars[1].shape, (trials, events)]
-    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
-    results = native.call(
-        layer_adjoint_kernel.pull_entry, lines.unpack, dtype, shapes, *inputs, *bars, jnp.asarray(members)
+    found = {1: summed_parts(results[0], parts, target)}
+    found |= {i: trials.gathered(results[i - 1], leads[i]) for i in (2, 3) if i in wants}
+    return [found[i] for i in wants]
+
+
+def _network_shapes(use, operands):
+    dtype, (neurons, variables) = operands[1].dtype, operands[3].shape[-2:]
+    events = (use.events,)
+    shapes = [events, events, events, (neurons,), (neurons, variables), (use.checkpoints, neurons, variables), (), ()]
+    dtypes = [dtype, WHOLE, WHOLE, WHOLE, dtype, dtype, WHOLE, dtype]
+    return [jax.ShapeDtypeStruct(shape, one) for shape, one in zip(shapes, dtypes, strict=True)]
+
+
+def _network_reference(use, parameters, weights, input_weights, states, times, sources, duration):
+    network = Recurrent(jax.tree.unflatten(use.structure, list(parameters)), weights.T, input_weights.T)
+    one = simulate(network, states, Spikes(times, sources), duration, max_events=use.events)
+    whole = [one.spikes.sources, one.ordinals, one.counts]
+    checks = jnp.zeros((use.checkpoints, *one.state.shape), one.state.dtype)
+    whole = [array.astype(WHOLE) for array in whole]
+    return one.spikes.times, *whole, one.state, checks, one.status.flags.astype(WHOLE), one.status.time
+
+
+def _network_run(use, trials):
+    shapes = [((trials.count, *one.shape), one.dtype) for one in _network_shapes(use, trials.flat)]
+    return _call(network_kernel.run_entry, use, trials, shapes)
+
+
+def _network_pull(use, trials, kept, bars, wants, leads):
+    leads, dtype = dict(zip(wants, leads, strict=True)), trials.flat[1].dtype
+    nobody = (1,) * len(trials.lead)
+    both = np.broadcast_shapes(leads.get(1, nobody), leads.get(2, nobody))
+    members, parts = trials.members(both)
+    spikes = (trials.count, use.events)
+    shapes = [(len(members), *trials.flat[i].shape[1:]) for i in (1, 2)]
+    shapes += [bars[1].shape, (trials.count, trials.flat[4].shape[-1]), spikes, (trials.count,)]
+    more = (*kept, *bars, jnp.asarray(members), jnp.full(1, use.tolerance, dtype))
+    results = _call(network_adjoint.pull_entry, use, trials, [(shape, dtype) for shape in shapes], *more)
+    found = {i: trials.gathered(results[i - 1], leads[i]) for i in (3, 4) if i in wants}
+    for i in {1, 2} & set(wants):
+        bars = summed_parts(results[i - 1], parts, both)
+        shared = tuple(axis for axis, (one, own) in enumerate(zip(both, leads[i], strict=True)) if one != own)
+        found[i] = bars.sum(shared, keepdims=True)
+    return [found[i] for i in wants]
+
+
+_layer = trial_primitive(
+    TrialRule(
+        name="layer_of_spiking_neurons",
+        ranks=(1, 2, 2, 1, 1, 0),  # parameters, weights [channels, neurons], states, input times, sources, duration
+        linear=(1, 2, 3),
+        carriers=(0, 2),
+        kept=(),
+        shapes=_layer_shapes,
+        reference=_layer_reference,
+        run=_layer_run,
+        pull=_layer_pull,
     )
-    weight_bars = results[0].reshape(-1, parts, *results[0].shape[1:]).sum(1)
-    by_operand = {WEIGHTS: weight_bars, STATES: results[1], TIMES: results[2]}
-    return [_gathered(by_operand[which], which, lead, leads[which]) for which in wants]
-
-
-def _gathered(bars, which, lead, target):
-    """Cotangents by trial, summed over the trials that share the operand."""
-    if which == WEIGHTS:
-        return bars.reshape(*target, *bars.shape[1:])
-    bars = bars.reshape(*lead, *bars.shape[1:])
-    shared = tuple(axis for axis, (full, own) in enumerate(zip(lead, target, strict=True)) if own != full)
-    return bars.sum(shared, keepdims=True)
-
-
-def _reference_tangent(*arguments, structure, capacity, wants):
-    operands, tangents = arguments[:6], arguments[6:]
-    varied = [jnp.broadcast_to(operands[which], one.shape) for which, one in zip(wants, tangents, strict=True)]
-    return jax.jvp(_differentiable_reference(operands, wants, structure, capacity), varied, list(tangents))[1]
-
-
-def _reference_pullback(*arguments, structure, capacity, wants, leads):
-    operands, bars = arguments[:6], arguments[6:]
-    lead = _lead(arguments, (*CORE_RANKS, 2, 2))
-    ranks = [CORE_RANKS[which] for which in wants]
-    varied = [
-        jnp.broadcast_to(operands[which], (*own, *operands[which].shape[operands[which].ndim - rank :]))
-        for which, own, rank in zip(wants, leads, ranks, strict=True)
-    ]
-    whole = [jnp.broadcast_to(operands[0], (*lead, operands[0].shape[-1])), *operands[1:]]
-    _, pull = jax.vjp(_differentiable_reference(whole, wants, structure, capacity), *varied)
-    return pull(tuple(jnp.broadcast_to(bar, (*lead, *bar.shape[-2:])) for bar in bars))
-
-
-def _layer_jvp(primals, tangents, *, structure, capacity):
-    results = _layer.bind(*primals, structure=structure, capacity=capacity)
-    moving = tuple(which for which, one in enumerate(tangents) if type(one) is not ad.Zero and which != SOURCES)
-    slopes = [ad.Zero(jax.typeof(result).to_tangent_aval()) for result in results]
-    if not moving:
-        return results, slopes
-    given = [tangents[which] for which in moving]
-    if set(moving) <= set(LINEAR):
-        pair = _layer_tangent.bind(*primals, *given, structure=structure, capacity=capacity, wants=moving)
-    else:
-        function = _differentiable_reference(primals, moving, structure, capacity)
-        pair = jax.jvp(function, [primals[which] for which in moving], given)[1]
-    slopes[SPIKE_TIMES], slopes[FINAL] = pair
-    return results, slopes
-
-
-def _layer_transpose(bars, *arguments, structure, capacity, wants):
-    operands, varied = arguments[:6], arguments[6:]
-    if all(type(bar) is ad.Zero for bar in bars):
-        return [None] * len(operands) + [ad.Zero(one.aval) for one in varied]
-    leads = tuple(
-        one.aval.shape[: len(one.aval.shape) - CORE_RANKS[which]] for which, one in zip(wants, varied, strict=True)
+)
+_network = trial_primitive(
+    TrialRule(
+        name="recurrent_spiking_network",
+        ranks=(1, 2, 2, 2, 1, 1, 0),  # parameters, weights [pre, post], input weights, states, times, sources, duration
+        linear=(1, 2, 3, 4),
+        carriers=(0, 4),
+        kept=(0, 1, 4, 5, 6),
+        shapes=_network_shapes,
+        reference=_network_reference,
+        run=_network_run,
+        pull=_network_pull,
     )
-    bars = [ad.instantiate_zeros(bar) for bar in bars]
-    results = _layer_pullback.bind(*operands, *bars, structure=structure, capacity=capacity, wants=wants, leads=leads)
-    return [None] * len(operands) + list(results)
-
-
-def _batched(primitive, operands, axes, parameters):
-    """Give every operand one more leading axis: the trials, or 1 where they share it."""
-    size = next(one.shape[axis] for one, axis in zip(operands, axes, strict=True) if axis is not None)
-    operands = [
-        jnp.expand_dims(one, 0) if axis is None else jnp.moveaxis(one, axis, 0)
-        for one, axis in zip(operands, axes, strict=True)
-    ]
-    if "leads" in parameters:
-        parameters = parameters | {"leads": tuple((size, *lead) for lead in parameters["leads"])}
-    results = primitive.bind(*operands, **parameters)
-    return results, [0] * len(results)
-
-
-def _no_second_derivative(*_, **__):
-    raise NotImplementedError("time_reversed_layer has first derivatives only: use simulate_layer for second ones.")
-
-
-def _register(primitive, shapes, cpu, elsewhere) -> None:
-    """Abstract evaluation, execution, lowering by platform and batching of a primitive."""
-    primitive.def_abstract_eval(
-        lambda *operands, **parameters: [
-            jax.core.ShapedArray(one.shape, one.dtype) for one in shapes(*operands, **parameters)
-        ]
-    )
-    names = ("structure", "capacity", "wants", "leads")
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames=names))
-    mlir.register_lowering(primitive, mlir.lower_fun(elsewhere, multiple_results=True))
-    if cpu is not elsewhere:
-        mlir.register_lowering(primitive, mlir.lower_fun(cpu, multiple_results=True), platform="cpu")
-    batching.primitive_batchers[primitive] = lambda operands, axes, **parameters: _batched(
-        primitive, operands, axes, parameters
-    )
-
-
-def _tangent_shapes(*arguments, structure, capacity, wants):
-    del structure
-    lead = _lead(arguments, (*CORE_RANKS, *(CORE_RANKS[which] for which in wants)))
-    shapes = _result_shapes(arguments[:6], capacity)
-    depth = len(lead)
-    return [jax.ShapeDtypeStruct((*lead, *shapes[i].shape[depth:]), shapes[i].dtype) for i in (SPIKE_TIMES, FINAL)]
-
-
-def _pullback_shapes(*arguments, structure, capacity, wants, leads):
-    del structure, capacity
-    cores = [arguments[which].shape[arguments[which].ndim - CORE_RANKS[which] :] for which in wants]
-    return [
-        jax.ShapeDtypeStruct((*lead, *core), arguments[WEIGHTS].dtype) for lead, core in zip(leads, cores, strict=True)
-    ]
-
-
-_register(_layer, lambda *one, structure, capacity: _result_shapes(one, capacity), _native, _reference)
-_register(_layer_tangent, _tangent_shapes, _reference_tangent, _reference_tangent)
-_register(_layer_pullback, _pullback_shapes, _native_pullback, _reference_pullback)
-ad.primitive_jvps[_layer] = _layer_jvp
-ad.primitive_jvps[_layer_tangent] = _no_second_derivative
-ad.primitive_jvps[_layer_pullback] = _no_second_derivative
-ad.primitive_transposes[_layer_tangent] = _layer_transpose
+)

@@ -11,6 +11,7 @@ from numba import njit, prange
 from numba.extending import register_jitable
 
 from stablespike.dynamics.kernels.lines import (
+    PLAIN,
     flow,
     jump,
     load,
@@ -24,10 +25,13 @@ from stablespike.dynamics.kernels.lines import (
 )
 from stablespike.dynamics.native import ARGUMENTS, RESULTS, cube, matrix, vector
 
-WIDTH = 32  # neurons of a block
+WIDTH = 128  # neurons of a block
 RESCALE_EVERY = 8  # events
 BUDGET_EXHAUSTED, NOT_FINITE, INPUT_TIMES, INPUT_SOURCES = 1, 2, 4, 8
-PLAIN = {"error_model": "numpy", "fastmath": {"contract"}}
+PRANGE_ONLY = {  # numba would look for loops to parallelise in all else, which takes it long
+    option: option == "prange"
+    for option in ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion", "prange")
+}
 CONSTANTS, WEIGHTS, STATES, TIMES, SOURCES, DURATION, ROWS = range(7)
 
 
@@ -48,6 +52,7 @@ def checked_inputs(times, sources, duration, channels):
     for k in range(times.shape[0]):
         if not times[k] >= 0 or (k > 0 and not times[k] >= times[k - 1]):
             flags |= INPUT_TIMES
+            flags |= NOT_FINITE if times[k] != times[k] else 0
         if np.isfinite(times[k]) and not 0 <= sources[k] < channels:
             flags |= INPUT_SOURCES
         if times[k] <= duration:
@@ -99,12 +104,43 @@ def pass_interval(constants, before, after, now, until, trains, counts):
 
 @njit(**PLAIN)
 @no_type_check
-def pulse(constants, before, after, row, event):
-    """An input spike with the weights `row` reaches a block; lengths without meaning are taken out now and then."""
-    for j in range(before.shape[1]):
-        store(constants, after, j, jump(constants, load(constants, before, j), row[j]))
-    if event % RESCALE_EVERY == RESCALE_EVERY - 1:
-        normalise(constants, after)
+def volleys(times):
+    """Where each volley, a run of equal input times, begins; then the number of inputs."""
+    bounds = np.empty(times.shape[0] + 1, np.int64)
+    count = 0
+    for k in range(times.shape[0]):
+        if k == 0 or times[k] != times[k - 1]:
+            bounds[count] = k
+            count += 1
+    bounds[count] = times.shape[0]
+    return bounds[: count + 1]
+
+
+@njit(**PLAIN)
+@no_type_check
+def summed_rows(weights, first, sources, pulses):
+    """Sum over a volley of the weights of a block: pulses at one time add up, whatever the neuron."""
+    width, full = pulses.shape[0], sources.shape[0] // 4 * 4
+    pulses.fill(0)
+    for k in range(0, full, 4):
+        a, b = weights[sources[k]][first:], weights[sources[k + 1]][first:]
+        c, d = weights[sources[k + 2]][first:], weights[sources[k + 3]][first:]
+        for j in range(width):
+            pulses[j] += (a[j] + b[j]) + (c[j] + d[j])
+    for k in range(full, sources.shape[0]):
+        row = weights[sources[k]][first:]
+        for j in range(width):
+            pulses[j] += row[j]
+
+
+@njit(**PLAIN)
+@no_type_check
+def pulse(constants, block, pulses, volley):
+    """A volley reaches a block, in place; lengths without meaning are taken out now and then."""
+    for j in range(block.shape[1]):
+        store(constants, block, j, jump(constants, load(constants, block, j), pulses[j]))
+    if volley % RESCALE_EVERY == RESCALE_EVERY - 1:
+        normalise(constants, block)
 
 
 @njit(**PLAIN)
@@ -129,26 +165,26 @@ def all_finite(block):
 
 @njit(**PLAIN)
 @no_type_check
-def run_block(constants, weights, times, sources, duration, state, trains, counts, watch):
-    """A block through the whole trial, in place; when its spike budget ran out and when it stopped being finite (inf).
+def run_block(constants, weights, first, times, sources, bounds, duration, state, trains, counts, watch):
+    """A block, whose first neuron is `first`, through the trial; when its budget ran out and it stopped being finite.
 
-    The latter is looked for after every event if `watch`, else only at the end.
+    The latter is looked for after every volley if `watch`, else only at the end; both times are inf if all is well.
     """
     overflow, broken = np.inf, np.inf
     now = duration - duration
-    spare = np.empty_like(state)
-    for k in range(times.shape[0] + 1):
-        last = k == times.shape[0]
-        until = duration if last else times[k]
-        if until != now or last:
-            excess = pass_interval(constants, state, spare, now, until, trains, counts)
-            overflow = excess if excess < overflow else overflow
-            copy(state, spare)
+    spare, pulses = np.empty_like(state), np.empty(state.shape[1], state.dtype)
+    for v in range(bounds.shape[0]):
+        last = v == bounds.shape[0] - 1
+        until = duration if last else times[bounds[v]]
+        excess = pass_interval(constants, state, spare, now, until, trains, counts)
+        overflow = excess if excess < overflow else overflow
+        copy(state, spare)
         if not last:
-            pulse(constants, state, state, weights[sources[k]], k)
+            summed_rows(weights, first, sources[bounds[v] : bounds[v + 1]], pulses)
+            pulse(constants, state, pulses, v)
         now = until
-        if (watch or last) and not np.isfinite(broken) and not all_finite(state):
-            broken = now if watch else -np.inf
+        if (watch or last) and broken == np.inf and not all_finite(state):
+            broken = now
     normalise(constants, state)
     return overflow, broken
 
@@ -158,20 +194,22 @@ def run_block(constants, weights, times, sources, duration, state, trains, count
 def run_trial(constants, weights, initial, times, sources, duration, spikes, counts, final):
     """One trial of the layer, block by block; its flags and the time up to which it can be used."""
     events, flags = checked_inputs(times, sources, duration, weights.shape[0])
-    times, sources = times[:events], sources[:events]
+    times, sources, bounds = times[:events], sources[:events], volleys(times[:events])
     end = duration
     spikes.fill(np.inf)
     counts.fill(0)
     for first in range(0, initial.shape[0], WIDTH):
         past = min(first + WIDTH, initial.shape[0])
         state = np.empty((initial.shape[1], past - first), initial.dtype)
-        here, trains, tally = weights[:, first:past], spikes[first:past], counts[first:past]
-        copy(state, initial[first:past].T)
-        overflow, broken = run_block(constants, here, times, sources, duration, state, trains, tally, 0)
-        if broken != np.inf:
+        trains, tally = spikes[first:past], counts[first:past]
+        for watch in range(2):  # a second time, with a close watch, if it did not stay finite
             copy(state, initial[first:past].T)
             tally.fill(0)
-            overflow, broken = run_block(constants, here, times, sources, duration, state, trains, tally, 1)
+            overflow, broken = run_block(
+                constants, weights, first, times, sources, bounds, duration, state, trains, tally, watch
+            )
+            if broken == np.inf:
+                break
         flags |= BUDGET_EXHAUSTED if overflow != np.inf else 0
         flags |= NOT_FINITE if broken != np.inf else 0
         end = overflow if overflow < end else end
@@ -180,41 +218,37 @@ def run_trial(constants, weights, initial, times, sources, duration, spikes, cou
     return flags, end
 
 
-@njit(parallel=True, **PLAIN)
+@njit(**PLAIN)
 @no_type_check
-def run(unpack, constants, weights, states, times, sources, duration, rows, spikes, counts, final, flags, ends):
-    """All trials; `rows` `[trials, operands]` says which row of each operand a trial uses."""
-    for b in prange(rows.shape[0]):
-        row = rows[b]
-        flags[b], ends[b] = run_trial(
-            unpack(constants[row[CONSTANTS]]),
-            weights[row[WEIGHTS]],
-            states[row[STATES]],
-            times[row[TIMES]],
-            sources[row[SOURCES]],
-            duration[row[DURATION]],
-            spikes[b],
-            counts[b],
-            final[b],
-        )
+def run_one(b, frame, unpack, dtype):
+    """Trial `b` of a call. Results: spike times, counts, final states, flags, ends."""
+    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
+    flags, end = run_trial(
+        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
+        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
+        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
+        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
+        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
+        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
+        cube(frame, RESULTS, 0, dtype)[b],
+        matrix(frame, RESULTS, 1, np.int32)[b],
+        cube(frame, RESULTS, 2, dtype)[b],
+    )
+    vector(frame, RESULTS, 3, np.int32)[b] = flags
+    vector(frame, RESULTS, 4, dtype)[b] = end
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def run(count, frame, unpack, dtype):
+    """All trials; the loop hands on little, since numba compiles long on what it hands on."""
+    for b in prange(count):
+        run_one(np.int64(b), frame, unpack, dtype)
 
 
 @register_jitable
 @no_type_check
 def run_entry(frame, unpack, dtype):
-    """Arguments: see `CONSTANTS` ... `ROWS`. Results: spike times, counts, final states, flags, ends."""
-    run(
-        unpack,
-        matrix(frame, ARGUMENTS, CONSTANTS, dtype),
-        cube(frame, ARGUMENTS, WEIGHTS, dtype),
-        cube(frame, ARGUMENTS, STATES, dtype),
-        matrix(frame, ARGUMENTS, TIMES, dtype),
-        matrix(frame, ARGUMENTS, SOURCES, np.int32),
-        vector(frame, ARGUMENTS, DURATION, dtype),
-        matrix(frame, ARGUMENTS, ROWS, np.int32),
-        cube(frame, RESULTS, 0, dtype),
-        matrix(frame, RESULTS, 1, np.int32),
-        cube(frame, RESULTS, 2, dtype),
-        vector(frame, RESULTS, 3, np.int32),
-        vector(frame, RESULTS, 4, dtype),
-    )
+    """Arguments: `CONSTANTS` to `ROWS`, the last `[trials, operands]`: which row of each operand a trial uses."""
+    run(matrix(frame, ARGUMENTS, ROWS, np.int32).shape[0], frame, unpack, dtype)
+    return 0

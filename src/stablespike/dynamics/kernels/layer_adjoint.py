@@ -14,7 +14,7 @@ from numba.extending import register_jitable
 from stablespike.dynamics.kernels.layer import (
     CONSTANTS,
     DURATION,
-    PLAIN,
+    PRANGE_ONLY,
     RESCALE_EVERY,
     ROWS,
     SOURCES,
@@ -26,8 +26,11 @@ from stablespike.dynamics.kernels.layer import (
     copy,
     pass_interval,
     pulse,
+    summed_rows,
+    volleys,
 )
 from stablespike.dynamics.kernels.lines import (
+    PLAIN,
     add_scaled,
     flow,
     flow_pullback,
@@ -40,12 +43,13 @@ from stablespike.dynamics.kernels.lines import (
     scale,
     scale_of,
     store,
+    tangent,
     wait,
     wait_gradient,
 )
 from stablespike.dynamics.native import ARGUMENTS, RESULTS, cube, matrix, vector
 
-SPIKE_BARS, STATE_BARS, MEMBERS = ROWS + 1, ROWS + 2, ROWS + 3
+SPIKE_BARS, FINAL_BARS, MEMBERS = ROWS + 1, ROWS + 2, ROWS + 3
 
 
 @njit(error_model="numpy", fastmath={"reassoc"})
@@ -112,74 +116,103 @@ def interval_pullback(constants, start, end, now, until, fired, ordinals, spike_
 
 @njit(**PLAIN)
 @no_type_check
-def pulse_pullback(constants, before, row, event, bars, row_bars):
-    """Back through an input spike, in place; its weights' cotangents are added to `row_bars`."""
-    rescaled = event % RESCALE_EVERY == RESCALE_EVERY - 1
+def pulse_pullback(constants, before, pulses, volley, bars, pulse_bars):
+    """Back through a volley, in place; the cotangent of its weights is the same for all its inputs."""
+    if volley % RESCALE_EVERY == RESCALE_EVERY - 1:
+        for j in range(bars.shape[1]):
+            factor = scale_of(constants, jump(constants, load(constants, before, j), pulses[j]))
+            store(constants, bars, j, scale(constants, load(constants, bars, j), factor))
     for j in range(bars.shape[1]):
         old, bar = load(constants, before, j), load(constants, bars, j)
-        if rescaled:
-            bar = scale(constants, bar, scale_of(constants, jump(constants, old, row[j])))
-        bar, weight_bar = jump_pullback(constants, old, row[j], bar)
+        bar, pulse_bars[j] = jump_pullback(constants, old, pulses[j], bar)
         store(constants, bars, j, bar)
-        row_bars[j] += weight_bar
 
 
 @njit(**PLAIN)
 @no_type_check
-def replay(constants, weights, times, sources, duration, initial, record, fired, counts, trains):
-    """Run a block again; `record[k]` is its state before input k (the last: at the end), `fired[k]` its spikes
-    before.
+def add_to_rows(rows, first, sources, pulse_bars):
+    """Add the cotangents of a volley to those of the weights that it came through."""
+    for source in sources:
+        row = rows[source][first:]
+        for j in range(pulse_bars.shape[0]):
+            row[j] += pulse_bars[j]
+
+
+@njit(**PLAIN)
+@no_type_check
+def order_bars(constants, before, weights, first, sources, bars, time_bars):
+    """Add the cotangents of the times of the single inputs of a volley: the change of bar . d(state)/dt across each.
+
+    `bars` are those of the state `before` the volley. What the intervals before and after the volley contribute to its
+    first and last input is left to them.
     """
-    now = duration - duration
-    state = initial.copy()
-    for k in range(times.shape[0] + 1):
-        last = k == times.shape[0]
-        until = duration if last else times[k]
-        for j in range(counts.shape[0]):
-            fired[k, j] = -counts[j]
-        if until != now or last:
-            pass_interval(constants, state, record[k], now, until, trains, counts)
-        else:
-            copy(record[k], state)
-        for j in range(counts.shape[0]):
-            fired[k, j] += counts[j]
-        if not last:
-            pulse(constants, record[k], state, weights[sources[k]], k)
-        now = until
+    still = propagator(constants, time_bars[0] - time_bars[0])
+    for j in range(bars.shape[1]):
+        state, bar = load(constants, before, j), load(constants, bars, j)
+        for k in range(sources.shape[0] - 1):
+            weight = weights[sources[k]][first + j]
+            state, bar = jump(constants, state, weight), jump_pullback(constants, state, -weight, bar)[0]
+            power = flow_pullback(constants, still, state, state, bar)[1]
+            time_bars[k] -= power
+            time_bars[k + 1] += power
 
 
 @njit(**PLAIN)
 @no_type_check
-def block_pullback(constants, weights, times, sources, duration, initial, spike_bars, bars, weight_bars, time_bars):
+def replay(constants, weights, first, times, sources, bounds, duration, initial, starts, ends, fired, trains):
+    """Run a block again: its states at the `starts` and `ends` of the intervals, and the spikes `fired` in them."""
+    now, volleys = duration - duration, bounds.shape[0] - 1
+    counts, pulses = np.zeros(initial.shape[1], np.int32), np.empty(initial.shape[1], initial.dtype)
+    copy(starts[0], initial)
+    for v in range(volleys + 1):
+        until = times[bounds[v]] if v < volleys else duration
+        for j in range(counts.shape[0]):
+            fired[v, j] = -counts[j]
+        pass_interval(constants, starts[v], ends[v], now, until, trains, counts)
+        for j in range(counts.shape[0]):
+            fired[v, j] += counts[j]
+        if v < volleys:
+            summed_rows(weights, first, sources[bounds[v] : bounds[v + 1]], pulses)
+            copy(starts[v + 1], ends[v])
+            pulse(constants, starts[v + 1], pulses, v)
+        now = until
+    return counts
+
+
+@njit(**PLAIN)
+@no_type_check
+def block_pullback(
+    constants, weights, first, times, sources, bounds, duration, initial, spike_bars, bars, weight_bars, time_bars
+):
     """Cotangents of a block: `bars`, those of the final state, become those of the initial one, in place."""
-    events, width = times.shape[0], bars.shape[1]
-    record = np.empty((events + 1, *initial.shape), initial.dtype)
-    fired = np.empty((events + 1, width), np.int32)
-    counts, trains = np.zeros(width, np.int32), np.empty_like(spike_bars)
-    replay(constants, weights, times, sources, duration, initial, record, fired, counts, trains)
-    start, now_bars, until_bars = np.empty_like(initial), np.empty(width, bars.dtype), np.empty(width, bars.dtype)
+    volleys, width, wanted = bounds.shape[0] - 1, bars.shape[1], time_bars.shape[0] > 0
+    starts = np.empty((volleys + 1, *initial.shape), initial.dtype)
+    ends, fired = np.empty_like(starts), np.empty((volleys + 1, width), np.int32)
+    trains, pulses = np.empty_like(spike_bars), np.empty(width, bars.dtype)
+    now_bars, until_bars = np.empty_like(pulses), np.empty_like(pulses)
+    counts = replay(constants, weights, first, times, sources, bounds, duration, initial, starts, ends, fired, trains)
     for j in range(width):
-        factor = scale_of(constants, load(constants, record[events], j))
-        store(constants, bars, j, scale(constants, load(constants, bars, j), factor))
-    for k in range(events, -1, -1):
-        if k < events:
-            pulse_pullback(constants, record[k], weights[sources[k]], k, bars, weight_bars[sources[k]])
-        now = times[k - 1] if k else duration - duration
-        until = times[k] if k < events else duration
-        wanted = time_bars.shape[0] > 0
-        if until == now and k < events and not wanted:
-            continue
-        if k:
-            pulse(constants, record[k - 1], start, weights[sources[k - 1]], k - 1)
-        else:
-            copy(start, initial)
+        final = load(constants, ends[volleys], j)
+        factor = scale_of(constants, final)
+        bar = tangent(constants, scale(constants, final, factor), load(constants, bars, j))
+        store(constants, bars, j, scale(constants, bar, factor))
+    for v in range(volleys, -1, -1):
+        here = slice(bounds[v], bounds[v + 1] if v < volleys else bounds[v])
+        if v < volleys:
+            summed_rows(weights, first, sources[here], pulses)
+            pulse_pullback(constants, ends[v], pulses, v, bars, now_bars)
+            add_to_rows(weight_bars, first, sources[here], now_bars)
+            if wanted:
+                order_bars(constants, ends[v], weights, first, sources[here], bars, time_bars[here])
+        now = times[bounds[v - 1]] if v else duration - duration
+        until = times[bounds[v]] if v < volleys else duration
         interval_pullback(
-            constants, start, record[k], now, until, fired[k], counts, spike_bars, bars, now_bars, until_bars
+            constants, starts[v], ends[v], now, until, fired[v], counts, spike_bars, bars, now_bars, until_bars
         )
-        if wanted and k < events:
-            time_bars[k] += total(until_bars)
-        if wanted and k:
-            time_bars[k - 1] += total(now_bars)
+        if wanted and v < volleys:
+            time_bars[bounds[v]] += total(until_bars)
+        if wanted and v:
+            time_bars[bounds[v] - 1] += total(now_bars)
 
 
 @njit(**PLAIN)
@@ -189,7 +222,7 @@ def trial_pullback(
 ):
     """Cotangents of one trial; those of the weights are added, the others set."""
     events, _ = checked_inputs(times, sources, duration, weights.shape[0])
-    times, sources = times[:events], sources[:events]
+    times, sources, bounds = times[:events], sources[:events], volleys(times[:events])
     time_bars.fill(0)
     for first in range(0, initial.shape[0], WIDTH):
         past = min(first + WIDTH, initial.shape[0])
@@ -199,77 +232,62 @@ def trial_pullback(
         copy(bars, final_bars[first:past].T)
         block_pullback(
             constants,
-            weights[:, first:past],
+            weights,
+            first,
             times,
             sources,
+            bounds,
             duration,
             state,
             spike_bars[first:past],
             bars,
-            weight_bars[:, first:past],
+            weight_bars,
             time_bars,
         )
         copy(state_bars[first:past].T, bars)
 
 
-@njit(parallel=True, **PLAIN)
+@njit(**PLAIN)
 @no_type_check
-def pull(
-    unpack,
-    constants,
-    weights,
-    states,
-    times,
-    sources,
-    duration,
-    rows,
-    spike_bars,
-    final_bars,
-    members,
-    weight_bars,
-    state_bars,
-    time_bars,
-):
-    """All trials: a thread takes the trials `members[group]` (-1 = none) one after the other, into sums of their
-    own.
-    """
-    for group in prange(members.shape[0]):
-        weight_bars[group].fill(0)
-        for b in members[group]:
-            if b >= 0:
-                row = rows[b]
-                trial_pullback(
-                    unpack(constants[row[CONSTANTS]]),
-                    weights[row[WEIGHTS]],
-                    states[row[STATES]],
-                    times[row[TIMES]],
-                    sources[row[SOURCES]],
-                    duration[row[DURATION]],
-                    spike_bars[b],
-                    final_bars[b],
-                    weight_bars[group],
-                    state_bars[b],
-                    time_bars[b],
-                )
+def pull_one(b, group, frame, unpack, dtype):
+    """Trial `b` of a call, added to the sums `group`. Results: cotangents of weights, states and input times."""
+    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
+    trial_pullback(
+        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
+        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
+        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
+        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
+        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
+        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
+        cube(frame, ARGUMENTS, SPIKE_BARS, dtype)[b],
+        cube(frame, ARGUMENTS, FINAL_BARS, dtype)[b],
+        cube(frame, RESULTS, 0, dtype)[group],
+        cube(frame, RESULTS, 1, dtype)[b],
+        matrix(frame, RESULTS, 2, dtype)[b],
+    )
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_group(group, frame, unpack, dtype):
+    """The trials `members[group]` (-1 = none) one after the other, into sums of their own."""
+    cube(frame, RESULTS, 0, dtype)[group].fill(0)
+    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
+        if b >= 0:
+            pull_one(b, group, frame, unpack, dtype)
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def pull(count, frame, unpack, dtype):
+    """All trials, a group to a thread at a time."""
+    for group in prange(count):
+        pull_group(np.int64(group), frame, unpack, dtype)
 
 
 @register_jitable
 @no_type_check
 def pull_entry(frame, unpack, dtype):
-    """Arguments: those of the layer, then `SPIKE_BARS`, ... Results: cotangents of weights, states and input times."""
-    pull(
-        unpack,
-        matrix(frame, ARGUMENTS, CONSTANTS, dtype),
-        cube(frame, ARGUMENTS, WEIGHTS, dtype),
-        cube(frame, ARGUMENTS, STATES, dtype),
-        matrix(frame, ARGUMENTS, TIMES, dtype),
-        matrix(frame, ARGUMENTS, SOURCES, np.int32),
-        vector(frame, ARGUMENTS, DURATION, dtype),
-        matrix(frame, ARGUMENTS, ROWS, np.int32),
-        cube(frame, ARGUMENTS, SPIKE_BARS, dtype),
-        cube(frame, ARGUMENTS, STATE_BARS, dtype),
-        matrix(frame, ARGUMENTS, MEMBERS, np.int32),
-        cube(frame, RESULTS, 0, dtype),
-        cube(frame, RESULTS, 1, dtype),
-        matrix(frame, RESULTS, 2, dtype),
-    )
+    """Arguments: those of the layer, then the cotangents of spike times and final states, and `MEMBERS` of the sums."""
+    pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], frame, unpack, dtype)
+    return 0

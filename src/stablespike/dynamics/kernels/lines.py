@@ -10,7 +10,9 @@ from typing import no_type_check
 from numba import types
 from numba.extending import overload
 
-FLAGS = {"error_model": "numpy", "fastmath": {"contract"}}
+from stablespike.dynamics.native import INNER
+
+PLAIN = INNER | {"error_model": "numpy", "fastmath": {"contract"}}
 
 
 def load(constants, block, index):
@@ -59,12 +61,20 @@ def jump(constants, state, weight):
 
 
 def scale_of(constants, state):
-    """The positive factor, held constant in derivatives, that takes a state without meaningful length to length one."""
+    """The positive factor that takes a state without meaningful length to length one."""
     raise NotImplementedError
 
 
 def scale(constants, state, factor):
     """State times the factor; also the pull-back of that."""
+    raise NotImplementedError
+
+
+def tangent(constants, state, bar):
+    """The cotangent without its part along the length of a state of length one, where length has no meaning.
+
+    Once it is taken out at the end it stays out, so that on the way factors of length count as constants.
+    """
     raise NotImplementedError
 
 
@@ -80,6 +90,21 @@ def wait_gradient(constants, state):
 
 def reset_pullback(constants, bar):
     """Cotangent of the state before the reset."""
+    raise NotImplementedError
+
+
+def power(constants, state, bar):
+    """bar . d(state)/dt of the free flow."""
+    raise NotImplementedError
+
+
+def unreset(constants, state):
+    """State at the spike, from the one after the reset."""
+    raise NotImplementedError
+
+
+def distance(constants, one, other):
+    """How far two states are apart, in the unit of a state of ordinary size."""
     raise NotImplementedError
 
 
@@ -124,7 +149,8 @@ def _add_three(constants, bar, direction, factor):
 def lines_of(constants_type, variables):
     """Decorator factory: `@lines(flow)` registers a function as the line `flow` for constants of that named tuple.
 
-    `variables`, 2 or 3, is the number of state variables.
+    `variables`, 2 or 3, is the number of state variables. The tuple's name must be no other neuron's: numba puts it
+    into the names of the machine code, where two of the same name would be taken for each other.
     """
 
     def lines(line):
@@ -135,7 +161,7 @@ def lines_of(constants_type, variables):
                     return function
                 return None
 
-            overload(line, strict=False, jit_options=FLAGS)(choose)
+            overload(line, strict=False, jit_options=PLAIN)(choose)
             return function
 
         return decorate

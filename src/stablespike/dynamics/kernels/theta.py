@@ -11,7 +11,7 @@ from stablespike.dynamics.kernels import lines as line
 VARIABLES = 2
 
 
-class Constants(NamedTuple):
+class ThetaConstants(NamedTuple):
     """Angular rate a/tau, its inverse, pulse height 1/a per weight, period, rounding slack, one."""
 
     rate: float
@@ -34,10 +34,10 @@ def derive(neuron, dtype):
 @no_type_check
 def unpack(array):
     """The named tuple from the array."""
-    return Constants(array[0], array[1], array[2], array[3], array[4], array[5])
+    return ThetaConstants(array[0], array[1], array[2], array[3], array[4], array[5])
 
 
-lines = line.lines_of(Constants, VARIABLES)
+lines = line.lines_of(ThetaConstants, VARIABLES)
 
 
 @lines(line.propagator)
@@ -98,6 +98,14 @@ def scale(constants, state, factor):
     return state[0] * factor, state[1] * factor
 
 
+@lines(line.tangent)
+@no_type_check
+def tangent(constants, state, bar):
+    """bar - (bar . s) s, for s = (x, y)."""
+    along = bar[0] * state[0] + bar[1] * state[1]
+    return bar[0] - along * state[0], bar[1] - along * state[1]
+
+
 @lines(line.flow_pullback)
 @no_type_check
 def flow_pullback(constants, step, before, after, bar):
@@ -130,3 +138,24 @@ def jump_pullback(constants, before, weight, bar):
     """y_bar += (w/a) x_bar, w_bar = x_bar y/a."""
     kick = constants.height * bar[0]
     return (bar[0], bar[1] + kick * weight), kick * before[1]
+
+
+@lines(line.power)
+@no_type_check
+def power(constants, state, bar):
+    """(a/tau)(x_bar y - y_bar x)."""
+    return constants.rate * (bar[0] * state[1] - bar[1] * state[0])
+
+
+@lines(line.unreset)
+@no_type_check
+def unreset(constants, state):
+    """(1, 0)."""
+    return constants.one, constants.one - constants.one
+
+
+@lines(line.distance)
+@no_type_check
+def distance(constants, one, other):
+    """Sine of the angle between them."""
+    return abs(one[0] * other[1] - one[1] * other[0])

@@ -1,0 +1,134 @@
+"""The time-reversed network against the recorded one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.spikes import Flag, Spikes
+from stablespike.dynamics.theta import Theta
+from stablespike.learning.adjoint import time_reversed, time_reversed_simulate
+
+SIZE, CHANNELS, INPUTS, EVENTS, DURATION = 12, 4, 30, 400, 9.0
+CASES = [(QIF(1.1), 3.0), (LIF(1.1, 1.0), 1.0), (Theta(1.1, 0.9), 0.5)]
+
+
+def problem(neuron, weight, seed=0):
+    """A network with two identical neurons, which always spike together, and inputs with a tie."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(SIZE, SIZE)) * weight / SIZE**0.5
+    weights[1], weights[:, 1] = weights[0], weights[:, 0]
+    weights[:2, :2] = 0.3
+    input_weights = rng.normal(weight, weight, (SIZE, CHANNELS))
+    input_weights[1], input_weights[3, 2] = input_weights[0], 0
+    voltages = rng.uniform(-0.3, 0.6, SIZE)
+    voltages[1] = voltages[0]
+    times = np.sort(rng.uniform(0, DURATION, INPUTS))
+    times[4], times[-3:] = times[5], np.inf
+    sources = jnp.asarray(rng.integers(0, CHANNELS, INPUTS))
+    states = initial_states(neuron, jnp.asarray(voltages))
+    return jnp.asarray(weights), jnp.asarray(input_weights), states, jnp.asarray(times), sources
+
+
+def loss_of(simulator, neuron):
+    """Loss on all spike times and the final state, with the solution."""
+    mixing = jnp.asarray(np.random.default_rng(5).normal(size=EVENTS + 16))
+
+    def loss(weights, input_weights, states, times, sources):
+        inputs = Spikes(times, sources)
+        solution = simulator(Recurrent(neuron, weights, input_weights), states, inputs, DURATION, max_events=EVENTS)
+        found, real = solution.spikes.times, solution.spikes.real
+        early = jnp.sum(jnp.where(real, mixing[: found.size] * jnp.sin(jnp.where(real, found, 0)), 0))
+        return early + jnp.sum(jnp.sin(solution.state)), solution
+
+    return loss
+
+
+def close(one, other, tolerance):
+    """Equal where infinite, within `tolerance` relative to the largest number elsewhere."""
+    one, other = np.asarray(one), np.asarray(other)
+    finite = np.isfinite(one)
+    np.testing.assert_array_equal(finite, np.isfinite(other))
+    size = np.abs(one[finite]).max(initial=1)
+    np.testing.assert_allclose(one[finite], other[finite], rtol=0, atol=tolerance * size)
+
+
+@pytest.mark.parametrize(("neuron", "weight"), CASES, ids=lambda one: type(one).__name__)
+def test_values_and_gradients_equal_the_recorded_ones(neuron, weight):
+    operands = problem(neuron, weight)
+    (recorded, gradients), (native, reversed_gradients) = (
+        jax.jit(jax.value_and_grad(loss_of(simulator, neuron), (0, 1, 2, 3), has_aux=True))(*operands)
+        for simulator in (simulate, time_reversed(simulate))
+    )
+    assert recorded[1].counts.sum() > 30
+    assert native[1].status.ok
+    for one, other in zip(jax.tree.leaves(recorded), jax.tree.leaves(native), strict=True):
+        close(one, other, 1e-11)
+    for one, other in zip(gradients, reversed_gradients, strict=True):
+        close(one, other, 1e-9)
+
+
+def test_trials_share_weights():
+    neuron, weight = CASES[0]
+    weights, input_weights, states, times, sources = problem(neuron, weight)
+    shifted = times + jnp.arange(3.0)[:, None] / 10
+    loss = loss_of(time_reversed_simulate, neuron)
+    alone = [jax.grad(loss, has_aux=True)(weights, input_weights, states, one, sources)[0] for one in shifted]
+
+    def together(weights):
+        values, _ = jax.vmap(loss, (None, None, None, 0, None))(weights, input_weights, states, shifted, sources)
+        return values.sum()
+
+    close(sum(alone), jax.jit(jax.grad(together))(weights), 1e-12)
+
+
+def test_a_reversal_that_misses_its_checkpoints_fails():
+    neuron, weight = CASES[0]
+    simulator = time_reversed(simulate, tolerance=1e-12, checkpoints=1)
+    loss = loss_of(simulator, neuron)
+    with pytest.raises(Exception, match="missed a checkpoint"):
+        jax.block_until_ready(jax.jit(jax.grad(loss, has_aux=True))(*problem(neuron, weight)))
+
+
+def test_status_and_refusals():
+    neuron, weight = CASES[0]
+    weights, input_weights, states, times, sources = problem(neuron, weight)
+    network = Recurrent(neuron, weights, input_weights)
+
+    def flags(simulator, times, budget):
+        return int(
+            jax.jit(
+                lambda: simulator(network, states, Spikes(times, sources), DURATION, max_events=budget).status.flags
+            )()
+        )
+
+    for case, budget in ((times, 20), (times.at[2].set(jnp.nan), EVENTS), (times.at[3].set(0.0), EVENTS)):
+        assert flags(simulate, case, budget) == flags(time_reversed_simulate, case, budget) != 0
+    with pytest.raises(ValueError, match="cannot be met"):
+        time_reversed(simulate, tolerance=1e-16)(network, states, Spikes(times, sources), DURATION, max_events=9)
+    with pytest.raises(ValueError, match="knows `simulate`"):
+        time_reversed(jnp.sin)
+    assert Flag.BUDGET_EXHAUSTED & flags(time_reversed_simulate, times, 20)
+
+
+def test_memory_does_not_grow_with_the_number_of_events():
+    neuron, weight = CASES[0]
+    weights, input_weights, states, *_ = problem(neuron, weight)
+    network = Recurrent(neuron, weights, input_weights)
+
+    def beyond_the_spike_list(inputs):
+        def last(weights, times, sources):
+            one = Recurrent(neuron, weights, input_weights)
+            solution = time_reversed_simulate(one, states, Spikes(times, sources), DURATION, max_events=4 * inputs)
+            return jnp.sum(solution.state)
+
+        times, sources = jnp.linspace(0, DURATION, inputs), jnp.zeros(inputs, int)
+        compiled = jax.jit(jax.grad(last)).lower(network.weights, times, sources).compile()
+        return compiled.memory_analysis().temp_size_in_bytes / (4 * inputs)
+
+    assert beyond_the_spike_list(16000) <= 40
