@@ -52,8 +52,23 @@ def recurrent_spike_times(
 
     Scheme 2 (`coupled`): presynaptic rates are taken before any trial-end input, then coupled in one step.
     """
+    phases, periods = _trial_end(network, solution, coupled)
+    return continued_spike_times(solution.spike_times(spikes), phases, periods, duration)
+
+
+def continuous_counts(network: Recurrent, solution: Solution, *, coupled: bool = True) -> Float[Array, " neurons"]:
+    """Number of spikes plus the phase in periods: a count that grows continuously, also when a spike enters the trial.
+
+    Divided by the duration it is a rate with a gradient, for `count_error`. Scheme 2 (`coupled`) or 1.
+    """
+    phases, periods = _trial_end(network, solution, coupled)
+    return solution.counts.astype(phases.dtype) + phases / periods
+
+
+def _trial_end(network, solution, coupled):
+    """Phases and periods with which the neurons go on after the trial."""
     continuation = over_neurons(network.neuron, "trial_end_phase")
     phases, periods = continuation(solution.state, 0.0)
     if coupled:
         phases, periods = continuation(solution.state, network.weights @ (phases / periods))
-    return continued_spike_times(solution.spike_times(spikes), phases, periods, duration)
+    return phases, periods

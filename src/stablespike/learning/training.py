@@ -29,14 +29,28 @@ class TrainingState(eqx.Module):
 
 
 class TrainingInfo(eqx.Module):
-    """What a step is looked at by: its `loss`, the norm of its gradient, whether it was `applied`, and what the loss
-    adds.
+    """What a step is looked at by: its `loss`, the norm of its gradient, whether it was `applied`, the part of the
+    optimiser's step that was taken (1 without a limit), and what the loss adds.
     """
 
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     applied: Bool[Array, ""]
+    step_size: Float[Array, ""]
     extra: PyTree
+
+
+class StepLimit(eqx.Module):
+    """A bound on what one step may change: `change(extra before, extra after)` is at most `largest`.
+
+    A step that changes more is halved until it does not, `halvings` times at most; if that is not enough it is not
+    applied. With the change of spike times this is the step of Klos & Memmesheimer (2025) that follows the gradient
+    continuously.
+    """
+
+    change: Callable[[PyTree, PyTree], Float[Array, ""]] = eqx.field(static=True)
+    largest: float
+    halvings: int = eqx.field(default=40, static=True)
 
 
 class TrainingError(RuntimeError):
@@ -50,11 +64,12 @@ class TrainingError(RuntimeError):
 def gradient_training(
     loss: Callable[..., tuple[Float[Array, ""], tuple[Int[Array, ""], PyTree]]],
     optimiser: optax.GradientTransformation,
+    limit: StepLimit | None = None,
 ) -> tuple[Callable[..., TrainingState], Callable[..., tuple[TrainingState, TrainingInfo]]]:
     """The pair (init, step) that minimises `loss(parameters, batch, key) -> (value, (flags, extra))`.
 
     Only floating-point arrays among the parameters are trained; numbers stay, NumPy's scalars included. `flags` are
-    those of the simulations (0 = well).
+    those of the simulations (0 = well). A `limit` shortens steps that change too much.
     """
 
     def init(parameters: PyTree, key: Key[Array, ""]) -> TrainingState:
@@ -71,15 +86,42 @@ def gradient_training(
         )(trainable)
         norm = optax.tree.norm(gradient)
         applied = jnp.isfinite(value) & jnp.isfinite(norm) & (flags == 0)
+        size = jnp.ones_like(value)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             updates, optimiser_state = optimiser.update(gradient, state.optimiser_state, trainable)
-        fresh = TrainingState(eqx.apply_updates(state.parameters, updates), optimiser_state, key, state.steps + 1)
+        if limit is not None:
+            size, short = _shortened(
+                limit, extra, lambda part: loss(_moved(state.parameters, updates, part), batch, used)[1], size
+            )
+            applied &= short
+        fresh = TrainingState(_moved(state.parameters, updates, size), optimiser_state, key, state.steps + 1)
         kept = TrainingState(state.parameters, state.optimiser_state, key, state.steps)
         dynamic, static = eqx.partition(fresh, eqx.is_array)
         dynamic = jax.tree.map(lambda new, old: _where(applied, new, old), dynamic, eqx.filter(kept, eqx.is_array))
-        return _strong(eqx.combine(dynamic, static)), TrainingInfo(value, norm, applied, extra)
+        return _strong(eqx.combine(dynamic, static)), TrainingInfo(value, norm, applied, size, extra)
 
     return init, step
+
+
+def _moved(parameters, updates, part):
+    """The parameters after a part of a step."""
+    return eqx.apply_updates(parameters, jax.tree.map(lambda update: part.astype(update.dtype) * update, updates))
+
+
+def _shortened(limit, before, after, size):
+    """The first of the sizes 1, 1/2, 1/4, ... whose step changes no more than the limit; whether there is one."""
+
+    def too_much(part):
+        flags, extra = after(part)
+        return ~((limit.change(before, extra) <= limit.largest) & (flags == 0))
+
+    def halve(carry):
+        part, _, count = carry
+        return part / 2, too_much(part / 2), count + 1
+
+    start = size, too_much(size), jnp.zeros((), int)
+    part, failed, _ = jax.lax.while_loop(lambda carry: carry[1] & (carry[2] < limit.halvings), halve, start)
+    return part, ~failed
 
 
 def _strong(state):
@@ -99,6 +141,53 @@ def shuffled_batches(key: Key[Array, ""], trials: int, batch_size: int) -> Int[A
     if batches == 0:
         raise ValueError(f"batch_size {batch_size} exceeds the {trials} trials of the training set.")
     return jax.random.permutation(key, trials)[: batches * batch_size].reshape(batches, batch_size)
+
+
+@eqx.filter_jit
+def _scan(step, state, batch, steps):
+    dynamic, static = eqx.partition(state, eqx.is_array)
+
+    def body(carry, _):
+        new, info = step(eqx.combine(carry, static), batch)
+        return eqx.filter(new, eqx.is_array), info
+
+    dynamic, infos = jax.lax.scan(body, dynamic, length=steps)
+    return eqx.combine(dynamic, static), infos
+
+
+def descend(
+    step: Callable[..., tuple[TrainingState, TrainingInfo]],
+    state: TrainingState,
+    batch: PyTree,
+    *,
+    steps: int,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    chunk: int = 100,
+) -> tuple[TrainingState, TrainingInfo]:
+    """Repeat a step on one and the same batch, `steps` times (rounded up to whole chunks), as compiled scans.
+
+    Returns the state and the infos of all steps `[steps, ...]`, the first of the untrained network. A step that was not
+    applied raises `TrainingError`. `step` and `state` may be batched over seeds by `eqx.filter_vmap`: the axis of the
+    seeds then follows that of the steps. `progress` wraps the chunks.
+    """
+    parts: list[TrainingInfo] = []
+    for done in progress(range(0, steps, chunk)):
+        state, infos = _scan(step, state, batch, chunk)
+        parts.append(infos)
+        if not bool(infos.applied.all()):
+            applied = np.asarray(infos.applied).reshape(chunk, -1).all(1)
+            place = int(np.argmin(applied))
+            raise TrainingError(
+                f"Step {done + place + 1} was not applied: loss {np.asarray(infos.loss)[place]}, norm of the gradient "
+                f"{np.asarray(infos.gradient_norm)[place]}; not finite, a simulation failed, or no part of it was "
+                "small enough.",
+                [{"step": index, "loss": loss} for index, loss in enumerate(_losses(parts)[: done + place])],
+            )
+    return state, jax.tree.map(lambda *columns: jnp.concatenate(columns), *parts)
+
+
+def _losses(parts):
+    return np.concatenate([np.asarray(part.loss) for part in parts]).tolist()
 
 
 def fit(
