@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.kernels.order import spike_order
 from stablespike.dynamics.network import Layered, Recurrent
 from stablespike.dynamics.neuron import AbstractNeuron
 from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.spikes import Flag, Spikes, Status, input_flags, merge, raise_unless_ok
+from stablespike.dynamics.spikes import Flag, Spikes, Status, input_flags, raise_unless_ok
 
 
 class LayerSolution(eqx.Module):
@@ -55,6 +56,13 @@ def _simulate_layer(neuron, weights, states, inputs, duration, capacity):
     times, counts, state, flags, ends = jax.vmap(single, in_axes=(axes, 0, 0))(neuron, weights, states)
     status = Status(jnp.bitwise_or.reduce(flags), ends.min(), capacity)
     return LayerSolution(times, counts, state, status)
+
+
+def merge(spike_times: Float[Array, "neurons spikes"]) -> Spikes:
+    """One train from the spike times `[neurons, spikes]` of a population (inf = none); at equal times by neuron."""
+    times = spike_times.ravel()
+    order = spike_order(times)
+    return Spikes(times[order], order.astype(int) // spike_times.shape[1])
 
 
 def simulate_layers(

@@ -97,6 +97,18 @@ def block(frame, kind, index, dtype):
 
 @njit(**INNER)
 @no_type_check
+def rows(frame, kind, index, dtype):
+    """Buffer `[..., a]` of any rank above 0 as an array of rows `[rows, a]`."""
+    one = buffer(frame, kind, index)
+    sizes = words(one[5], one[4])
+    count = 1
+    for axis in range(one[4] - 1):
+        count *= sizes[axis]
+    return carray(_pointer(one[3]), (count, sizes[one[4] - 1]), dtype)
+
+
+@njit(**INNER)
+@no_type_check
 def answered(frame):
     """Whether XLA only asked for the interface version, which is then filled in: its own, if it is a compatible one."""
     extension = words(frame, 2)[1]

@@ -36,12 +36,6 @@ def in_order(times: Float[Array, " events"], sources: Int[Array, " events"]) -> 
     return Spikes(times[order], sources[order])
 
 
-def merge(spike_times: Float[Array, "neurons spikes"]) -> Spikes:
-    """One train from the spike times `[neurons, spikes]` of a population (inf = none)."""
-    neurons, spikes = spike_times.shape
-    return in_order(spike_times.ravel(), jnp.repeat(jnp.arange(neurons), spikes))
-
-
 class Flag(enum.IntFlag):
     """What can be wrong with a simulation."""
 

@@ -93,25 +93,27 @@ def spikes_pullback(constants, start, now, until, bar, spike_bars, chain, pauses
 @no_type_check
 def interval_pullback(constants, start, end, now, until, fired, ordinals, spike_bars, bars, now_bars, until_bars):
     """Back through the interval from `now` to `until`, in place; `fired` own spikes of each neuron are in it."""
-    capacity = spike_bars.shape[1]
     step = propagator(constants, until - now)
     hit = False
     for j in range(bars.shape[1]):
         hit |= fired[j] > 0
+    late = bars.copy() if hit else bars
+    for j in range(bars.shape[1]):  # those that spiked, too: a loop without branches is worth it
+        old, new = load(constants, start, j), load(constants, end, j)
+        bar, until_bars[j] = flow_pullback(constants, step, old, new, load(constants, bars, j))
+        now_bars[j] = -until_bars[j]
+        store(constants, bars, j, bar)
     if not hit:
-        for j in range(bars.shape[1]):
-            old, new = load(constants, start, j), load(constants, end, j)
-            bar, until_bars[j] = flow_pullback(constants, step, old, new, load(constants, bars, j))
-            now_bars[j] = -until_bars[j]
-            store(constants, bars, j, bar)
         return
+    capacity = spike_bars.shape[1]
     chain, pauses = np.empty((bars.shape[0], capacity + 1), bars.dtype), np.empty(capacity, bars.dtype)
     for j in range(bars.shape[1]):
-        ordinals[j] -= fired[j]
-        mine = spike_bars[j, ordinals[j] : ordinals[j] + fired[j]]
-        old, bar = load(constants, start, j), load(constants, bars, j)
-        bar, now_bars[j], until_bars[j] = spikes_pullback(constants, old, now, until, bar, mine, chain, pauses)
-        store(constants, bars, j, bar)
+        if fired[j] > 0:
+            ordinals[j] -= fired[j]
+            mine = spike_bars[j, ordinals[j] : ordinals[j] + fired[j]]
+            old, bar = load(constants, start, j), load(constants, late, j)
+            bar, now_bars[j], until_bars[j] = spikes_pullback(constants, old, now, until, bar, mine, chain, pauses)
+            store(constants, bars, j, bar)
 
 
 @njit(**PLAIN)

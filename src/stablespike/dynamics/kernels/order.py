@@ -1,0 +1,82 @@
+"""Order of spike times in which most entries say that there was no spike: only the others are sorted."""
+
+from typing import no_type_check
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numba import njit, prange
+from numba.extending import register_jitable
+
+from stablespike.dynamics import native
+from stablespike.dynamics.kernels.layer import PRANGE_ONLY
+from stablespike.dynamics.kernels.lines import PLAIN
+from stablespike.dynamics.native import ARGUMENTS, RESULTS, rows
+
+
+def spike_order(times: Float[Array, "*trials events"]) -> Int[Array, "*trials events"]:
+    """Indices that bring `times` (inf = none) into ascending order; equal times keep theirs. No derivative."""
+    times = jax.lax.stop_gradient(times)
+    return jax.lax.platform_dependent(times, cpu=_native_order, default=_xla_order)
+
+
+def _xla_order(times):
+    return jnp.argsort(times, stable=True).astype(np.int32)
+
+
+def _native_order(times):
+    target = native.target(order_entry, nothing, np.dtype(times.dtype).type)
+    shape = jax.ShapeDtypeStruct(times.shape, np.int32)
+    return jax.ffi.ffi_call(target, shape, vmap_method="broadcast_all")(times)
+
+
+@njit(**PLAIN)
+@no_type_check
+def order_one(times, order):
+    """One row: the finite times sorted, then the places of the others."""
+    count = 0
+    for k in range(times.shape[0]):
+        if times[k] < np.inf:
+            order[count] = k
+            count += 1
+    found = np.empty(count, times.dtype)
+    for k in range(count):
+        found[k] = times[order[k]]
+    places, kept = np.argsort(found, kind="mergesort"), order[:count].copy()
+    for k in range(count):
+        order[k] = kept[places[k]]
+    for k in range(times.shape[0]):
+        if not times[k] < np.inf:
+            order[count] = k
+            count += 1
+
+
+@njit(**PLAIN)
+@no_type_check
+def order_row(b, frame, dtype):
+    """Row `b` of a call."""
+    order_one(rows(frame, ARGUMENTS, 0, dtype)[b], rows(frame, RESULTS, 0, np.int32)[b])
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def order_rows(count, frame, dtype):
+    """All rows."""
+    for b in prange(count):
+        order_row(np.int64(b), frame, dtype)
+
+
+@register_jitable
+@no_type_check
+def nothing(array):
+    """There are no constants."""
+    return array
+
+
+@register_jitable
+@no_type_check
+def order_entry(frame, unpack, dtype):
+    """Argument: times `[..., events]`. Result: their order."""
+    order_rows(rows(frame, ARGUMENTS, 0, dtype).shape[0], frame, dtype)
+    return 0
