@@ -1,0 +1,36 @@
+"""What computations cost: times beside their controls and floors."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, letter_panels, new_figure
+
+
+def engine_benchmarks_figure(table: pd.DataFrame) -> Figure:
+    """Compose time and memory of each row: columns `workload`, `time_ms`, `control_ms`, `floor_ms`, `memory_mib`,
+    `control_memory_mib`.
+    """
+    figure = new_figure(FULL_WIDTH, 0.8 + 0.34 * len(table))
+    left, right = figure.subplots(1, 2, sharey=True)
+    plot_beside(table, left, "time_ms", "control_ms", floor="floor_ms")
+    left.set_xlabel("time of a call (ms)")
+    plot_beside(table, right, "memory_mib", "control_memory_mib")
+    right.set_xlabel("temporary memory (MiB)")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3)
+    letter_panels([left, right])
+    return figure
+
+
+def plot_beside(table: pd.DataFrame, axes: Axes, column: str, control: str, *, floor: str | None = None) -> Axes:
+    """Draw a number beside that of its control, a row per workload, on a logarithmic axis; the floor as a tick."""
+    rows = np.arange(len(table))
+    axes.hlines(rows, table[column], table[control], color=GREY, linewidth=0.6, zorder=1)
+    axes.plot(table[column], rows, "o", color=BLUE, label="native")
+    axes.plot(table[control], rows, "o", color=RED, label="control")
+    if floor is not None:
+        axes.plot(table[floor], rows, "|", color=INK, markersize=8, label="floor")
+    axes.set_yticks(rows, list(table["workload"]))
+    axes.set(xscale="log", ylim=(len(table) - 0.5, -0.5))
+    return axes

@@ -1,0 +1,152 @@
+"""Benchmarks of the exact engine: one step or gradient of three kinds of network, with the engine as an argument.
+
+Each workload is a function and its arguments; the same with the recorded simulators is its control. All random numbers
+come from NumPy's default generator with the seeds given, so that others can run the same.
+"""
+
+import itertools
+import time
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from stablespike.dynamics.layers import merge
+from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.network import Layered, Recurrent
+from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.spikes import Spikes, in_order
+from stablespike.dynamics.theta import Theta
+from stablespike.learning.classification import ClassifierTask, PhaseClassifier, classification_loss
+
+Workload = tuple[Callable, tuple]
+YIN_YANG_END, YIN_YANG_HIDDEN = 4.0, 120
+
+
+def yin_yang_step(
+    layer: Callable,
+    times: Float[np.ndarray, "trials 5"],
+    labels: Int[np.ndarray, " trials"],
+    dtype,
+    *,
+    capacities: tuple[int, int],
+) -> Workload:
+    """E: one Adam step of a 5-120-3 LIF network on first-spike times; result: weights, moments, loss, flags."""
+    generator = np.random.default_rng(0)
+    hidden = generator.normal(3, 1.6, (5, YIN_YANG_HIDDEN))
+    output = generator.normal(0.5 * min(1, 100 / YIN_YANG_HIDDEN), 0.8, (YIN_YANG_HIDDEN, 3))
+    weights = tuple(jnp.asarray(block.T, dtype) for block in (hidden, output))
+    neuron, end = LIF(2.0, 1.0), jnp.asarray(YIN_YANG_END, dtype)
+    states = tuple(initial_states(neuron, jnp.zeros(size, dtype)) for size in (YIN_YANG_HIDDEN, 3))
+    optimiser = optax.adam(0.005)
+
+    def trial_loss(weights, times, label):
+        inputs, solutions = in_order(times, jnp.arange(5)), []
+        for block, state, capacity in zip(weights, states, capacities, strict=True):
+            solutions.append(layer(neuron, block, state, inputs, end, capacity))
+            inputs = merge(solutions[-1].times)
+        first = solutions[-1].times[:, 0]
+        first = jnp.where(jnp.isfinite(first), first, end)
+        target = jnp.where(jnp.arange(3) == label, 0.9, 1.1).astype(dtype)
+        flags = jnp.bitwise_or.reduce(jnp.stack([one.status.flags for one in solutions]))
+        return jnp.sum(((first - target) / 2) ** 2), flags
+
+    def loss(weights, times, labels):
+        losses, flags = jax.vmap(trial_loss, (None, 0, 0))(weights, times, labels)
+        return losses.mean(), jnp.bitwise_or.reduce(flags)
+
+    def step(weights, moments, times, labels):
+        (value, flags), gradient = jax.value_and_grad(loss, has_aux=True)(weights, times, labels)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
+            updates, moments = optimiser.update(gradient, moments)
+        return optax.apply_updates(weights, updates), moments, value, flags
+
+    return step, (weights, optimiser.init(weights), jnp.asarray(times, dtype), jnp.asarray(labels))
+
+
+def mnist_gradient(layer: Callable, dtype, *, trials: int = 1000, capacity: int = 4) -> Workload:
+    """M: gradient of a 784-100-100-10 theta network in weights and initial phases: ((loss, (flags, _)), gradient).
+
+    Images are random; active pixels arrive as one volley, whose pulses are summed before the simulation.
+    """
+    generator = np.random.default_rng(4321)
+    sizes, duration = (784, 100, 100, 10), 2.0
+    weights = tuple(
+        jnp.asarray(generator.uniform(-0.5, 0.5, (post, pre)) / np.sqrt(pre), dtype)
+        for pre, post in itertools.pairwise(sizes)
+    )
+    active = jnp.asarray(generator.random((trials, 784)) >= 0.5)[:, None]
+    labels = jnp.asarray(generator.integers(0, 10, trials))
+    phases = tuple(jnp.full(size, 3.0, dtype) for size in sizes[1:])
+    task = ClassifierTask(jnp.asarray([duration * np.log(1 / 0.99)], dtype), duration, capacity, layer=layer)
+    neuron = Theta(6 / np.pi, 1.25)
+
+    def loss(weights, phases, active, labels):
+        model = PhaseClassifier(Layered(neuron, weights), phases)
+        return classification_loss(model, task, (active, labels), jax.random.key(0))
+
+    return jax.value_and_grad(loss, (0, 1), has_aux=True), (weights, phases, active, labels)
+
+
+def recurrent_gradient(simulator: Callable, dtype, *, max_events: int = 1000) -> Workload:
+    """R: gradient of mean first plus mean last spike time of 100 recurrent QIF neurons in both weights.
+
+    998 events, 365 of them spikes of the network. Result: ((loss, flags), gradient).
+    """
+    generator = np.random.default_rng(1234)
+    size, end = 100, 15.10525894165039
+    recurrent = generator.standard_normal((size, size)) * 2 / np.sqrt(size)
+    np.fill_diagonal(recurrent, 0)
+    states = initial_states(QIF(1.0), jnp.asarray(generator.uniform(0, 0.5, size), dtype))
+    arrivals = np.cumsum(generator.exponential(2.5, (size, 60)), 1)
+    sources, _ = np.nonzero(arrivals < end)
+    times = arrivals[arrivals < end]
+    order = np.argsort(times)
+    inputs = Spikes(jnp.asarray(times[order], dtype), jnp.asarray(sources[order]))
+
+    def loss(weights, input_weights):
+        network = Recurrent(QIF(1.0), weights, input_weights)
+        solution = simulator(network, states, inputs, end, max_events=max_events)
+        spikes, silent = solution.spikes, solution.counts == 0
+        late = jnp.where(spikes.real, spikes.times, jnp.asarray(end, dtype))
+        first = jnp.full(size, end, dtype).at[spikes.sources].min(late)
+        last = jnp.zeros(size, dtype).at[spikes.sources].max(jnp.where(spikes.real, spikes.times, 0))
+        return first.mean() + jnp.where(silent, end, last).mean(), solution.status.flags
+
+    weights = (jnp.asarray(recurrent, dtype), jnp.asarray(5.0 * np.eye(size), dtype))
+    return jax.value_and_grad(loss, (0, 1), has_aux=True), weights
+
+
+class Cost(eqx.Module):
+    """What a call costs: `compile_time` and `times` `[repeats]` in seconds, `memory` in bytes (temporary), `result`."""
+
+    compile_time: float
+    times: list[float]
+    memory: int
+    result: tuple[Array, ...]
+
+    @property
+    def median(self) -> float:
+        """Median time of a call in seconds."""
+        return float(np.median(self.times))
+
+
+def cost(workload: Workload, *, repeats: int = 9) -> Cost:
+    """Compile a workload, run it once to warm up, then `repeats` times; memory by the compiler's own analysis."""
+    function, arguments = workload
+    started = time.perf_counter()
+    compiled = jax.jit(function).lower(*arguments).compile()
+    compile_time = time.perf_counter() - started
+    result = jax.block_until_ready(compiled(*arguments))
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        jax.block_until_ready(compiled(*arguments))
+        times.append(time.perf_counter() - started)
+    analysis = compiled.memory_analysis()
+    return Cost(compile_time, times, analysis.temp_size_in_bytes if analysis else 0, result)
