@@ -106,6 +106,18 @@ def test_the_second_call_installs_nothing_and_needs_no_network(machine):
     assert machine.called("venv") + machine.called("pip") + machine.called("uv ") == []
 
 
+def test_a_configuration_that_is_not_there_is_named_before_the_set_up(machine):
+    (machine.clone / "config").mkdir()
+    for name in ("paper", "quick", "config.schema"):
+        (machine.clone / "config" / f"{name}.yaml").touch()
+    for arguments in (["--configfile", "config/papr.yaml"], ["--configfile=config/papr.yaml", "-n"]):
+        done = machine.run("./reproduce", *arguments)
+        assert done.returncode == 1
+        assert "no configuration config/papr.yaml: take one of config/paper.yaml config/quick.yaml," in done.stderr
+        assert machine.calls.read_text() == ""
+    assert machine.run("./reproduce", "-n", "--configfile", "config/paper.yaml", "--cores", "1").returncode == 0
+
+
 def test_the_tests_get_their_arguments(machine):
     assert machine.reproduce("test", "-k", "two words").returncode == 0
     assert machine.called("pytest -k two words")
