@@ -220,7 +220,15 @@ table
 
 # %%
 numbers = {row["rule"]: {key: value for key, value in row.items() if key != "rule"} for row in rows}
-numbers |= {"trials": trials, "neurons": neurons, "bound": largest_move, "duration": duration, "seeds": len(seeds)}
+numbers |= {"input_rate": input_rate, "input_weight": input_weight, "inhibitory": inhibitory}
+numbers |= {
+    "learning_rate": learning_rate,
+    "trials": trials,
+    "neurons": neurons,
+    "bound": largest_move,
+    "duration": duration,
+    "seeds": len(seeds),
+}
 improvement = (ends.before / ends.after).groupby("rule").min()
 numbers["least_improvement"] = improvement.to_dict()
 save_table(table, results_folder)

@@ -174,8 +174,8 @@ after = jax.tree.map(lambda leaf: leaf[place], runs["plain"][0].parameters)
 samples = jnp.linspace(0, duration, 2001)
 traces, marks = [], []
 for stage, inputs in {"before": start, "after": after}.items():
-    network, spikes, solution = neuron_trial(inputs, task)
-    trace = voltages(network, QIF().initial_state()[None], spikes, solution.spikes, samples)[:, 0]
+    network, arriving, solution = neuron_trial(inputs, task)
+    trace = voltages(network, QIF().initial_state()[None], arriving, solution, samples)[:, 0]
     traces.append(pd.DataFrame({"time": samples, "voltage": trace, "stage": stage}))
     for trained, one in ((False, task.fixed), (True, inputs)):
         marks.append(pd.DataFrame({"time": one.times, "weight": one.weights, "trained": trained, "stage": stage}))
@@ -220,12 +220,12 @@ table
 # Spikes that were not there are brought in by their gradient, and with bounded steps each of them comes through the end
 # of the trial. A plain step of the same rate can carry a spike from beyond the end far into the trial: near its entry
 # the time of a spike is a steep function of the inputs, though a continuous one. That is a matter of the step, not of
-# the neuron. Such leaps are not only bad: a neuron that follows the path of steepest descent stays in the first minimum
-# that the path leads to, from which a leap may save it.
+# the neuron.
 #
-# **Not shown.** That descent finds the targets in general: neurons of several seeds end in local minima, with plain
-# steps and more so with bounded ones, most with a spike that is left beyond the trial. Which they are depends on where
-# the trained inputs start, of which only one choice was tried. Spikes after the second are not constrained.
+# **Not shown.** That descent finds the targets in general: several seeds do not reach them within the trials given,
+# neither with plain steps nor with bounded ones, which are shorter and may only need more of them; whether they sit in
+# local minima was not tested. Which seeds do depends on where the trained inputs start, of which only one choice was
+# tried. Spikes after the second are not constrained.
 
 # %% [markdown]
 # ## Files written
@@ -235,6 +235,11 @@ table
 # %%
 numbers = {row["rule"]: {key: value for key, value in row.items() if key != "rule"} for row in rows}
 numbers |= {"largest_move": largest_move, "trials": trials, "shown_seed": shown, "fixed_inputs": fixed_inputs}
-numbers |= {"start_error_min": errors[errors.step == 0].error.min(), "targets": targets, "duration": duration}
+numbers |= {
+    "learning_rate": learning_rate,
+    "start_error_min": errors[errors.step == 0].error.min(),
+    "targets": targets,
+    "duration": duration,
+}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)

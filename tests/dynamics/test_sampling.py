@@ -44,7 +44,7 @@ def test_samples_are_the_states_of_shorter_trials(neuron, mean, delayed):
     solution = simulate(network, states, inputs, DURATION, max_events=256)
     assert solution.counts.sum() > SIZE
     times = jnp.array([2.9, 0.0, 0.55, 1.7, DURATION])
-    sampled = sampled_states(network, states, inputs, solution.spikes, times)
+    sampled = sampled_states(network, states, inputs, solution, times)
     for time, one in zip(times, sampled, strict=True):
         short = simulate(network, states, inputs, time, max_events=256).state
         np.testing.assert_allclose(on_circle(neuron, one), on_circle(neuron, short), atol=1e-11)
@@ -55,8 +55,8 @@ def test_derivative_of_a_voltage_is_that_of_the_shorter_trial():
 
     def sampled(weights):
         changed = Recurrent(network.neuron, weights, network.input_weights)
-        spikes = simulate(changed, states, inputs, DURATION, max_events=128).spikes
-        return jnp.arctan(voltages(changed, states, inputs, spikes, jnp.array([1.7]))[0]).sum()
+        solution = simulate(changed, states, inputs, DURATION, max_events=128)
+        return jnp.arctan(voltages(changed, states, inputs, solution, jnp.array([1.7]))[0]).sum()
 
     def cut(weights):
         changed = Recurrent(network.neuron, weights, network.input_weights)
@@ -73,12 +73,12 @@ def test_highest_voltage_is_that_of_a_fine_trace_and_its_derivative_that_of_diff
 
     def highest(input_weights):
         changed = Recurrent(network.neuron, network.weights, input_weights)
-        spikes = simulate(changed, states, inputs, DURATION, max_events=64).spikes
-        return highest_voltages(changed, states, inputs, spikes, DURATION), spikes
+        solution = simulate(changed, states, inputs, DURATION, max_events=64)
+        return highest_voltages(changed, states, inputs, solution), solution
 
-    found, spikes = highest(network.input_weights)
-    assert spikes.count == 0
-    trace = voltages(network, states, inputs, spikes, times)
+    found, solution = highest(network.input_weights)
+    assert solution.spikes.count == 0
+    trace = voltages(network, states, inputs, solution, times)
     np.testing.assert_allclose(found, trace.max(0), atol=1e-7)
     assert (found - trace.max(0)).min() >= -1e-12  # what 20 000 steps of the trace round off
     slope = jax.grad(lambda w: highest(w)[0].sum())(network.input_weights)
@@ -92,7 +92,19 @@ def test_highest_voltage_is_that_of_a_fine_trace_and_its_derivative_that_of_diff
 def test_a_spike_is_the_highest_voltage(neuron, top):
     network, states, inputs = problem(neuron, 6.0)
     solution = simulate(network, states, inputs, DURATION, max_events=512)
-    found = highest_voltages(network, states, inputs, solution.spikes, DURATION)
+    found = highest_voltages(network, states, inputs, solution)
     fired = np.asarray(solution.counts) > 0
     assert fired.any()
     np.testing.assert_allclose(found[fired], top, rtol=1e-12)
+
+
+def test_samples_outside_of_the_trial_are_refused_and_no_sample_is_none():
+    network, states, inputs = problem(LIF(1.3), 0.2)
+    solution = simulate(network, states, inputs, DURATION, max_events=64)
+    for time in (-0.1, DURATION + 0.1, jnp.nan):
+        with pytest.raises(ValueError, match="from time 0 to the end"):
+            voltages(network, states, inputs, solution, jnp.array([1.0, time]))
+        inside = jax.jit(lambda t: voltages(network, states, inputs, solution, t))(jnp.array([1.0, time]))
+        assert jnp.isfinite(inside[0]).all()
+        assert jnp.isnan(inside[1]).all()
+    assert voltages(network, states, inputs, solution, jnp.zeros(0)).shape == (0, SIZE)

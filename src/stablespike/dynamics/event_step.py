@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import over_neurons
+from stablespike.dynamics.neuron import over_neurons, require_states
 from stablespike.dynamics.spikes import Flag, Spikes
 
 SPIKE, INPUT, DELIVERY, END = range(4)
@@ -56,8 +56,7 @@ class Event(eqx.Module):
 
 def initial_network_state(network: Recurrent, states: Float[Array, "neurons variables"]) -> NetworkState:
     """State at time 0 from the neurons' states."""
-    if states.ndim != 2 or states.shape[0] != network.size:
-        raise ValueError(f"initial states must have shape [{network.size}, variables], not {list(states.shape)}.")
+    require_states(network.neuron, states, network.size)
     zero = jnp.zeros((), states.dtype)
     pending = None
     if network.delays is not None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.network import Recurrent, network_flags
-from stablespike.dynamics.neuron import over_neurons
+from stablespike.dynamics.neuron import over_neurons, require_states
 from stablespike.dynamics.spikes import Flag, Spikes, Status, input_flags, raise_unless_ok
 
 
@@ -45,8 +45,7 @@ def simulate_on_grid(
         raise ValueError(f"steps must be at least 1, not {steps}.")
     if network.delays is not None:
         raise ValueError("simulate_on_grid does not support delays: use simulate.")
-    if states.ndim != 2 or states.shape[0] != network.size:
-        raise ValueError(f"initial states must have shape [{network.size}, variables], not {list(states.shape)}.")
+    require_states(network.neuron, states, network.size)
     solution = _simulate_on_grid(network, states, inputs, duration, steps)
     raise_unless_ok(solution.status)
     return solution
@@ -77,7 +76,7 @@ def _simulate_on_grid(network, states, inputs, duration, steps):
     end = jnp.asarray(duration, states.dtype)
     start = states, jnp.zeros(network.size, states.dtype), jnp.zeros((), int), end, jnp.zeros_like(end)
     (states, _, flags, failed, _), spiked = jax.lax.scan(step, start, pulses)
-    flags = flags | network_flags(network) | input_flags(inputs, network.input_weights.shape[1])
+    flags = flags | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
     return GridSolution(dt * jnp.arange(1, steps + 1, dtype=dt.dtype), spiked, states, Status(flags, failed, steps))
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.kernels.order import spike_order
 from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neuron import AbstractNeuron
+from stablespike.dynamics.neuron import AbstractNeuron, require_states
 from stablespike.dynamics.simulate import simulate
 from stablespike.dynamics.spikes import Flag, Spikes, Status, input_flags, raise_unless_ok
 
@@ -40,6 +40,7 @@ def simulate_layer(
     capacity: int,
 ) -> LayerSolution:
     """One layer from its input spikes; at most `capacity` spikes per neuron. Differentiable in every mode."""
+    require_states(neuron, states, weights.shape[0])
     return _simulate_layer(neuron, weights, states, inputs, duration, capacity)
 
 
@@ -83,7 +84,7 @@ def simulate_layers(
     """
     solutions = []
     for index, weights in enumerate(network.weights):
-        malformed = input_flags(inputs, weights.shape[1])
+        malformed = input_flags(inputs, weights.shape[1], duration)
         solution = layer(network.layer_neuron(index), weights, states[index], inputs, duration, capacity)
         inputs = merge(solution.times)
         overflow = jnp.array(0)

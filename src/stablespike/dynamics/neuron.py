@@ -110,6 +110,16 @@ def initial_states(neuron: AbstractNeuron, voltages: Float[Array, " neurons"], c
     return jax.vmap(lambda one, v, i: one.initial_state(v, i), in_axes=(axes, 0, 0))(neuron, voltages, currents)
 
 
+def require_states(neuron: AbstractNeuron, states, size: int) -> None:
+    """Raise `ValueError` unless `states` are `[size, variables]`, with as many variables as this neuron has."""
+    variables = jax.eval_shape(lambda: one_neuron(neuron, 0).initial_state()).shape[0]
+    if jnp.shape(states) != (size, variables):
+        raise ValueError(
+            f"initial states of {type(neuron).__name__} must have shape [{size}, {variables}], "
+            f"not {list(jnp.shape(states))}: `initial_states` makes them from voltages."
+        )
+
+
 def require(condition, sentence: str) -> None:
     """Raise `ValueError(sentence)` unless the condition holds; conditions that are only known inside jit pass."""
     if isinstance(condition, jax.core.Tracer):

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import AbstractNeuron, one_neuron
+from stablespike.dynamics.neuron import AbstractNeuron, one_neuron, require
+from stablespike.dynamics.simulate import Solution
 from stablespike.dynamics.spikes import Spikes
 
 BISECTIONS = 60  # of an interval in search of its highest voltage: more than the digits of a float64
@@ -24,41 +25,49 @@ def sampled_states(
     network: Recurrent,
     states: Float[Array, "neurons variables"],
     inputs: Spikes,
-    spikes: Spikes,
+    solution: Solution,
     times: Float[Array, " samples"],
 ) -> Float[Array, "samples neurons variables"]:
-    """States at `times` (any order, not negative, before the trial's end) of a network that was simulated.
+    """States at `times`, in any order, of a network that was simulated.
 
-    `states` and `inputs` are those that the simulation started from, `spikes` those that it returned. Exact: every
-    neuron is taken through the recorded spikes in one pass. A sample at the time of an event shows the state after it.
-    Differentiable, also through the spikes and in `times`.
+    `states` and `inputs` are those that the simulation started from, `solution` what it returned. Exact: every neuron
+    is taken through the recorded spikes in one pass. A sample at the time of an event shows the state after it.
+    Differentiable, also through the spikes and in `times`. Times outside of the trial raise `ValueError`; inside jit
+    their samples are NaN.
     """
+    times, spikes = jnp.asarray(times, states.dtype), solution.spikes
+    within = (times >= 0) & (times <= solution.status.time)
+    require(within, "Samples can be taken from time 0 to the end of the trial only.")
+    if not times.shape[0]:
+        return jnp.zeros((0, *states.shape), states.dtype)
+    times = jnp.where(within, times, 0)
 
     def single(neuron, state, index):
         history, place = neuron_history(network, inputs, spikes, times, index)
         _, after = jax.lax.scan(_passage(neuron), (jnp.zeros_like(history.times[0]), state), history)
         return after[place]
 
-    return jnp.moveaxis(_over_network(single, network, states), 0, 1)
+    sampled = jnp.moveaxis(_over_network(single, network, states), 0, 1)
+    return jnp.where(within[:, None, None], sampled, jnp.nan)
 
 
-def voltages(network: Recurrent, states, inputs: Spikes, spikes: Spikes, times) -> Float[Array, "samples neurons"]:
+def voltages(network: Recurrent, states, inputs: Spikes, solution: Solution, times) -> Float[Array, "samples neurons"]:
     """Voltages at `times`; arguments as for `sampled_states`. Infinite at a spike of a neuron without threshold."""
-    sampled = sampled_states(network, states, inputs, spikes, times)
+    sampled = sampled_states(network, states, inputs, solution, times)
     traces = _over_network(
         lambda neuron, trace, _: jax.vmap(neuron.voltage)(trace), network, jnp.moveaxis(sampled, 1, 0)
     )
     return traces.T
 
 
-def highest_voltages(network: Recurrent, states, inputs: Spikes, spikes: Spikes, duration) -> Float[Array, " neurons"]:
+def highest_voltages(network: Recurrent, states, inputs: Spikes, solution: Solution) -> Float[Array, " neurons"]:
     """Highest voltage of every neuron in the trial; that of a spike is the threshold, or +inf where there is none.
 
     Arguments as for `sampled_states`. The time of a maximum within an interval is found by bisection of the voltage's
     slope; it is stationary, so that the derivative is that of the voltage at this time.
     """
 
-    end = jnp.asarray(duration, states.dtype)[None]
+    end, spikes = jnp.asarray(solution.status.time, states.dtype)[None], solution.spikes
 
     def single(neuron, state, index):
         history, _ = neuron_history(network, inputs, spikes, end, index)

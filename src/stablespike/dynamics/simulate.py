@@ -50,7 +50,7 @@ def simulate(
 @eqx.filter_jit
 def _simulate(network, states, inputs, duration, max_events):
     final, events = run_events(network, initial_network_state(network, states), inputs, duration, max_events)
-    flags = final.flags | network_flags(network) | input_flags(inputs, network.input_weights.shape[1])
+    flags = final.flags | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
     flags = flags | jnp.where(final.ended, 0, int(Flag.BUDGET_EXHAUSTED))
     is_spike = events.kind == SPIKE
     place = jnp.where(is_spike, jnp.cumsum(is_spike) - 1, is_spike.size)

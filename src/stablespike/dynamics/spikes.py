@@ -19,6 +19,16 @@ class Spikes(eqx.Module):
     times: Float[Array, "*trials events"]
     sources: Int[Array, "*trials events"]
 
+    def __check_init__(self):
+        """Refuse times and sources that do not go together."""
+        if jnp.shape(self.times) != jnp.shape(self.sources):
+            raise ValueError(
+                f"spike times {list(jnp.shape(self.times))} and sources {list(jnp.shape(self.sources))} must have the "
+                "same shape."
+            )
+        if not jnp.issubdtype(jnp.result_type(self.sources), jnp.integer):
+            raise ValueError(f"sources of spikes are indices, not {jnp.result_type(self.sources)}.")
+
     @property
     def real(self) -> Bool[Array, "*trials events"]:
         """True for spikes, False for padding."""
@@ -46,6 +56,7 @@ class Flag(enum.IntFlag):
     DELIVERIES_EXHAUSTED = 16
     PARAMETERS = 32
     WEIGHTS = 64
+    DURATION = 128
 
 
 class Status(eqx.Module):
@@ -79,6 +90,7 @@ def raise_unless_ok(status: Status) -> None:
 _SENTENCES = {  # causes before consequences
     Flag.PARAMETERS: "A neuron parameter is not allowed: a time constant not positive, say, or a threshold below rest.",
     Flag.WEIGHTS: "Weights must be finite, and delays finite and not negative.",
+    Flag.DURATION: "The duration of a trial must be finite and not negative.",
     Flag.INPUT_TIMES: "Input spike times must be ascending and not negative (pad with inf at the end).",
     Flag.INPUT_SOURCES: "An input spike names a channel that the input weights do not have.",
     Flag.NOT_FINITE: "The simulation met a value that is not finite at time {time:.6g}: look at states and weights.",
@@ -92,9 +104,11 @@ _SENTENCES = {  # causes before consequences
 }
 
 
-def input_flags(inputs: Spikes, channels: int) -> Int[Array, ""]:
-    """Flags of malformed input spikes, also known inside jit."""
+def input_flags(inputs: Spikes, channels: int, duration) -> Int[Array, ""]:
+    """Flags of malformed input spikes and of an impossible duration, also known inside jit."""
     times = inputs.times
     ordered = jnp.all(times[1:] >= times[:-1]) & jnp.all(times >= 0)
+    possible = jnp.isfinite(duration) & (jnp.asarray(duration) >= 0)
     known = jnp.all(~inputs.real | ((inputs.sources >= 0) & (inputs.sources < channels)))
-    return jnp.where(ordered, 0, int(Flag.INPUT_TIMES)) | jnp.where(known, 0, int(Flag.INPUT_SOURCES))
+    flags = jnp.where(ordered, 0, int(Flag.INPUT_TIMES)) | jnp.where(known, 0, int(Flag.INPUT_SOURCES))
+    return flags | jnp.where(possible, 0, int(Flag.DURATION))

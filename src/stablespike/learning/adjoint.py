@@ -24,10 +24,10 @@ from stablespike.dynamics.kernels import network as network_kernel
 from stablespike.dynamics.layers import LayerSolution, simulate_layer
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Recurrent, network_flags
-from stablespike.dynamics.neuron import AbstractNeuron
+from stablespike.dynamics.neuron import AbstractNeuron, require_states
 from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.simulate import BLOCK, Solution, simulate
-from stablespike.dynamics.spikes import Spikes, Status, raise_unless_ok
+from stablespike.dynamics.spikes import Spikes, Status, input_flags, raise_unless_ok
 from stablespike.dynamics.theta import Theta
 from stablespike.learning.trial_rule import TrialRule, summed_parts, trial_primitive
 
@@ -90,7 +90,7 @@ def time_reversed_simulate(
     pass runs the exact inverse maps (after Wunderlich & Pehle 2021, with the states reversed as well). Their rounding
     errors grow like exp(2 t/tau) between checkpoints; the largest found at a checkpoint (relative to a state of size
     one) is compared to `tolerance`, and the call fails if it is larger. Defaults: a tolerance of 4e-10 in float64 and
-    7e-5 in float32, and as many checkpoints as it asks for, which needs a duration and a time constant that are known
+    5e-4 in float32, and as many checkpoints as it asks for, which needs a duration and a time constant that are known
     when the function is traced.
 
     What is differentiated by the recorded simulator, and what is handed to it: see `time_reversed_layer`; also delays.
@@ -99,8 +99,7 @@ def time_reversed_simulate(
         raise ValueError(f"max_events must be at least 1, not {max_events}.")
     if not _has_kernel(network.neuron) or network.delays is not None:
         return simulate(network, states, inputs, duration, max_events=max_events)
-    if states.ndim != 2 or states.shape[0] != network.size:
-        raise ValueError(f"initial states must have shape [{network.size}, variables], not {list(states.shape)}.")
+    require_states(network.neuron, states, network.size)
     plan = _plan(network, duration, tolerance, checkpoints)
     solution = _time_reversed_simulate(network, states, inputs, duration, max_events, *plan)
     raise_unless_ok(solution.status)
@@ -114,7 +113,7 @@ def _has_kernel(neuron) -> bool:
 def _plan(network, duration, tolerance, checkpoints):
     """Number of checkpoints that keeps the reversal error, which grows by e in tau/2, below the tolerance; and that."""
     eps = float(jnp.finfo(network.weights.dtype).eps)
-    tolerance = eps**0.6 if tolerance is None else tolerance
+    tolerance = max(eps**0.6, 4 * ROUNDINGS * eps) if tolerance is None else tolerance
     if not tolerance > 2 * ROUNDINGS * eps:
         raise ValueError(
             f"A tolerance of {tolerance:g} cannot be met in {network.weights.dtype}: rounding is {eps:.1g}."
@@ -123,6 +122,8 @@ def _plan(network, duration, tolerance, checkpoints):
         known = (duration, network.neuron.membrane_time_constant)
         if any(isinstance(one, jax.core.Tracer) for one in known):
             raise ValueError("Give the number of `checkpoints`: duration and time constant are only known inside jit.")
+        if not 0 <= float(duration) < math.inf:
+            raise ValueError(f"The duration of a trial must be finite and not negative, not {float(duration):g}.")
         spacing = 0.5 * float(known[1]) * math.log(tolerance / (ROUNDINGS * eps))
         checkpoints = max(1, math.ceil(float(duration) / spacing))
     return tolerance, checkpoints
@@ -142,13 +143,15 @@ class _NetworkUse(NamedTuple):
 
 @eqx.filter_jit
 def _time_reversed_layer(neuron, weights, states, inputs, duration, capacity):
-    if weights.ndim != 2 or states.ndim != 2 or weights.shape[0] != states.shape[0]:
-        raise ValueError("weights [neurons, channels] and states [neurons, variables] must agree.")
+    if weights.ndim != 2:
+        raise ValueError(f"weights must have shape [neurons, channels], not {list(weights.shape)}.")
+    require_states(neuron, states, weights.shape[0])
     dtype = jnp.result_type(weights)
     operands = (_parameters(neuron, dtype), weights.T, states.astype(dtype), *_inputs(inputs, duration, dtype))
     use = _LayerUse(jax.tree.structure(neuron), capacity)
     times, counts, final, flags, ends = _layer(use, *operands)
     flags = flags.astype(int) | network_flags(Recurrent(neuron, jnp.zeros((1, 1), dtype), weights.reshape(1, -1)))
+    flags = flags | input_flags(inputs, weights.shape[1], duration)
     return LayerSolution(times, counts.astype(int), final, Status(flags, ends, capacity))
 
 
@@ -160,7 +163,7 @@ def _time_reversed_simulate(network, states, inputs, duration, max_events, toler
     use = _NetworkUse(jax.tree.structure(network.neuron), _whole_blocks(max_events), tolerance, checkpoints)
     operands = (parameters, *weights, states.astype(dtype), *_inputs(inputs, duration, dtype))
     times, sources, ordinals, counts, final, _, flags, ends = _network(use, *operands)
-    flags = flags.astype(int) | network_flags(network)
+    flags = flags.astype(int) | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
     spikes = Spikes(times, sources.astype(int))
     return Solution(spikes, ordinals.astype(int), counts.astype(int), final, Status(flags, ends, max_events))
 

@@ -85,12 +85,13 @@ class Trials:
 
 def flattened(operand, rank):
     """Trial axes made one."""
-    return operand.reshape(-1, *operand.shape[operand.ndim - rank :])
+    lead = operand.shape[: operand.ndim - rank]
+    return operand.reshape(int(np.prod(lead, dtype=int)), *operand.shape[operand.ndim - rank :])
 
 
 def summed_parts(bars, parts, target):
     """Partial sums `[rows * parts, ...]` added up; trial axes `target`."""
-    return bars.reshape(-1, parts, *bars.shape[1:]).sum(1).reshape(*target, *bars.shape[1:])
+    return bars.reshape(bars.shape[0] // parts, parts, *bars.shape[1:]).sum(1).reshape(*target, *bars.shape[1:])
 
 
 def trial_primitive(rule: TrialRule) -> Callable:

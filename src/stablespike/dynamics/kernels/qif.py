@@ -94,7 +94,7 @@ def spike_coordinate(n, d, current):
     if current > 0:
         return np.arctan2(root * d, n) / root
     if not (n > root * d and n > 0):
-        return np.inf * (n + d + root) / (n + d + root)  # nan stays nan
+        return (n + d + root) - (n + d + root) + np.inf  # nan stays nan
     return np.arctanh(root * d / n) / root if root > 0 else d / n
 
 
