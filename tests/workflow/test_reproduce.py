@@ -121,6 +121,8 @@ def test_a_configuration_that_is_not_there_is_named_before_the_set_up(machine):
 def test_the_tests_get_their_arguments(machine):
     assert machine.reproduce("test", "-k", "two words").returncode == 0
     assert machine.called("pytest -k two words")
+    assert machine.reproduce("test").returncode == 0
+    assert machine.called("pytest --numprocesses=auto --dist=worksteal")
     assert machine.called("snakemake --cores") == []
 
 
