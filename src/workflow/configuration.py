@@ -99,6 +99,11 @@ def check_schema(content: object, file: str) -> None:
             unknown = next(name for name in error.value if name not in known)
             where = f"{key}.{unknown}" if error.path[1:] else str(unknown)
             raise Fault(f"{file}: unknown key {where}; {did_you_mean(str(unknown), known)}") from error
+        if error.rule == "required":
+            missing = next(name for name in error.rule_definition if name not in error.value)
+            unknown = [str(name) for name in error.value if name not in error.definition["properties"]]
+            hint = f", and the key {unknown[0]} is unknown" if unknown else ""
+            raise Fault(f"{file}: the key {missing} is missing{hint}.") from error
         complaint = error.message.removeprefix(str(error.name)).strip()
         raise Fault(f"{file}: {key} {complaint}, not {error.value!r}.") from error
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from tests.workflow.miniature import edit
 
-from workflow.configuration import load_configuration
+from workflow.configuration import check_configuration, load_configuration
 from workflow.faults import Fault
 
 FILE = "config/quick.yaml"
@@ -70,3 +70,8 @@ def test_limits_can_be_added_to_the_schema(miniature):
 def test_the_environment_names_the_data_folder(miniature, monkeypatch):
     monkeypatch.setenv("STABLESPIKE_DATA", "/somewhere")
     assert str(load_configuration(miniature / FILE).data_folder) == "/somewhere"
+
+
+def test_a_missing_key_is_named_with_the_one_that_may_be_it():
+    with pytest.raises(Fault, match=r"^x\.yaml: the key scale is missing, and the key scal is unknown\.$"):
+        check_configuration({"scal": "quick", "questions": {"first-steps": {}}}, "x.yaml")
