@@ -1,5 +1,7 @@
 """Workload E on jaxsnn, gradients by EventProp; `measure.py` says how to call it."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 from jaxsnn.event.modules import LIF, Linear, Source
@@ -17,7 +19,7 @@ def network():
     topology = Topology(t_max=END, backprop_method="eventprop")
     topology.add({"input": Source(5), "hidden": LIF(120, EVENTS, neuron), "output": LIF(3, EVENTS, neuron)})
     topology.add({"to hidden": Linear(), "to output": Linear()})
-    topology.connect([("input", "to hidden"), ("to hidden", "hidden"), ("hidden", "to output"), ("to output", "output")])
+    topology.connect(list(itertools.pairwise(["input", "to hidden", "hidden", "to output", "output"])))
     return topology.done()[1]
 
 
