@@ -20,6 +20,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 EXTRAS = ("data", "workflow", "test")
 LOCKS = {"cpu": EXTRAS, "cuda12": (*EXTRAS, "cuda12"), "cuda13": (*EXTRAS, "cuda13")}
+PEERS = sorted(path.stem for path in (ROOT / "envs" / "peers").glob("*.in"))
 MINORS = ("3.11", "3.12", "3.13")
 ENTRY = re.compile(
     r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ;]+)(?: ; (?P<marker>.+?))?(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})+)"
@@ -58,6 +59,16 @@ def lock_in_use():
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_entry_is_pinned_with_hashes_and_nothing_else_is_said(lock):
     assert [line for line in entries(lock) if not ENTRY.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_the_lock_of_a_peer_names_its_python_and_pins_what_the_peer_is(peer):
+    python, *lines = entries(f"peers/{peer}")
+    assert re.fullmatch(r"# Python 3\.\d+", python)
+    assert [line for line in lines if not ENTRY.fullmatch(line)] == []
+    wanted = (ROOT / "envs" / "peers" / f"{peer}.in").read_text().split()
+    assert wanted[0].startswith(f"{peer}==")
+    assert {line.split()[0] for line in lines} >= set(wanted)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
