@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, letter_panels, new_figure
+from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, letter_panels, new_figure
 
 
 def engine_benchmarks_figure(table: pd.DataFrame) -> Figure:
@@ -34,3 +34,22 @@ def plot_beside(table: pd.DataFrame, axes: Axes, column: str, control: str, *, f
     axes.set_yticks(rows, list(table["workload"]))
     axes.set(xscale="log", ylim=(len(table) - 0.5, -0.5))
     return axes
+
+
+def cost_compared_figure(table: pd.DataFrame) -> Figure:
+    """Draw the time of every package, a panel per `workload`: columns `workload`, `package`, `time_ms`."""
+    groups = list(table.groupby("workload"))
+    figure = new_figure(FULL_WIDTH, 0.8 + 0.22 * max(len(rows) for _, rows in groups))
+    panels = figure.subplots(1, len(groups), squeeze=False)[0]
+    for (workload, rows), axes in zip(groups, panels, strict=True):
+        colours = [{"control": RED, "stablespike": BLUE}.get(name, PALE) for name in rows["package"]]
+        places = np.arange(len(rows))
+        axes.barh(places, rows["time_ms"], color=colours, height=0.7)
+        for place, time in zip(places, rows["time_ms"], strict=True):
+            axes.annotate(f"{time:.3g}", (time, place), (3, 0), textcoords="offset points", va="center", fontsize=7)
+        axes.set_yticks(places, list(rows["package"]))
+        axes.set(xscale="log", xlabel="time of a training step (ms)", title=str(workload))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(rows["time_ms"].min() / 2, rows["time_ms"].max() * 3)
+    letter_panels([*panels], left=-60.0)
+    return figure

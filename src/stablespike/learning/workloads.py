@@ -28,6 +28,14 @@ Workload = tuple[Callable, tuple]
 YIN_YANG_END, YIN_YANG_HIDDEN = 4.0, 120
 
 
+def yin_yang_arrays() -> dict[str, np.ndarray]:
+    """Weights of E `[pre, post]`: `hidden` `[5, 120]` and `output` `[120, 3]`."""
+    generator = np.random.default_rng(0)
+    hidden = generator.normal(3, 1.6, (5, YIN_YANG_HIDDEN))
+    output = generator.normal(0.5 * min(1, 100 / YIN_YANG_HIDDEN), 0.8, (YIN_YANG_HIDDEN, 3))
+    return {"hidden": hidden, "output": output}
+
+
 def yin_yang_step(
     layer: Callable,
     times: Float[np.ndarray, "trials 5"],
@@ -37,10 +45,7 @@ def yin_yang_step(
     capacities: tuple[int, int],
 ) -> Workload:
     """E: one Adam step of a 5-120-3 LIF network on first-spike times; result: weights, moments, loss, flags."""
-    generator = np.random.default_rng(0)
-    hidden = generator.normal(3, 1.6, (5, YIN_YANG_HIDDEN))
-    output = generator.normal(0.5 * min(1, 100 / YIN_YANG_HIDDEN), 0.8, (YIN_YANG_HIDDEN, 3))
-    weights = tuple(jnp.asarray(block.T, dtype) for block in (hidden, output))
+    weights = tuple(jnp.asarray(block.T, dtype) for block in yin_yang_arrays().values())
     neuron, end = LIF(2.0, 1.0), jnp.asarray(YIN_YANG_END, dtype)
     states = tuple(initial_states(neuron, jnp.zeros(size, dtype)) for size in (YIN_YANG_HIDDEN, 3))
     optimiser = optax.adam(0.005)
@@ -120,6 +125,58 @@ def recurrent_gradient(simulator: Callable, dtype, *, max_events: int = 1000) ->
 
     weights = (jnp.asarray(recurrent, dtype), jnp.asarray(5.0 * np.eye(size), dtype))
     return jax.value_and_grad(loss, (0, 1), has_aux=True), weights
+
+
+@jax.custom_jvp
+def _spike(v):
+    return (v >= 0).astype(v.dtype)
+
+
+@_spike.defjvp
+def _spike_jvp(primals, tangents):
+    (v,), (tangent,) = primals, tangents
+    return _spike(v), tangent / (1 + 10 * jnp.abs(v)) ** 2
+
+
+def surrogate_arrays() -> dict[str, np.ndarray]:
+    """Arrays of S: `spikes` `[100, 64, 700]` (1 % density), `labels` `[64]`, weights `W`, `R`, `O` `[pre, post]`."""
+    first, second = np.random.default_rng(0), np.random.default_rng(1)
+    arrays: dict[str, np.ndarray] = {"spikes": first.random((100, 64, 700)) < 0.01, "labels": first.integers(0, 20, 64)}
+    arrays |= {"W": second.normal(size=(700, 256)) / np.sqrt(7), "R": 0.2 * second.normal(size=(256, 256)) / 16}
+    return arrays | {"O": second.normal(size=(256, 20)) / 16}
+
+
+def surrogate_step(dtype) -> Workload:
+    """S: one Adam step of 256 recurrent current-based LIF neurons on a grid, with surrogate gradients (the control).
+
+    A scan over 100 steps, the input projection one product: i' = 0.8 i + x W + s R, v' = 0.9 v (1 - s) + 0.1 i',
+    s' = H(v' - 1), o' = 0.9 o + 0.1 s' O; cross-entropy on the maximum of o over time. Result: weights, moments, loss.
+    """
+    arrays, optimiser = surrogate_arrays(), optax.adam(0.005)
+    weights = {name: jnp.asarray(arrays[name], dtype) for name in ("W", "R", "O")}
+
+    def loss(weights, spikes, labels):
+        drive = jnp.einsum("tbc,cn->tbn", spikes, weights["W"])
+
+        def step(state, drive):
+            current, voltage, spiked, readout = state
+            current = 0.8 * current + drive + spiked @ weights["R"]
+            voltage = 0.9 * voltage * (1 - spiked) + 0.1 * current
+            spiked = _spike(voltage - 1)
+            readout = 0.9 * readout + 0.1 * spiked @ weights["O"]
+            return (current, voltage, spiked, readout), readout
+
+        rest = jnp.zeros((spikes.shape[1], 256), dtype)
+        _, readouts = jax.lax.scan(step, (rest, rest, rest, jnp.zeros((spikes.shape[1], 20), dtype)), drive)
+        return optax.softmax_cross_entropy_with_integer_labels(readouts.max(0), labels).mean()
+
+    def step(weights, moments, spikes, labels):
+        value, gradient = jax.value_and_grad(loss)(weights, spikes, labels)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
+            updates, moments = optimiser.update(gradient, moments)
+        return optax.apply_updates(weights, updates), moments, value
+
+    return step, (weights, optimiser.init(weights), jnp.asarray(arrays["spikes"], dtype), jnp.asarray(arrays["labels"]))
 
 
 class Cost(eqx.Module):
