@@ -104,6 +104,8 @@ rows = [
     }
     for (kind, name), one in first.items()
 ]
+
+# %%
 rows += [
     {
         "workload": one["workload"],
@@ -117,6 +119,8 @@ rows += [
     for one in others
     if "failed" not in one
 ]
+
+# %%
 table = pd.DataFrame(rows).sort_values(["workload", "time_ms"], ignore_index=True)
 controls = table[table.package == "control"].set_index("workload").time_ms
 table["to_control"] = table.time_ms / table.workload.map(controls)

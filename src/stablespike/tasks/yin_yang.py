@@ -16,7 +16,7 @@ class LatencyTask(NamedTuple):
 
 
 def yin_yang(generator: np.random.Generator, trials: int, scale: float = 2.0) -> LatencyTask:
-    """Points (x, y) uniform in the disc of radius 0.5 around (0.5, 0.5); classes: yin 0, yang 1, a dot 2.
+    """Points (x, y) uniform in the disc of radius 0.5 around (0.5, 0.5); classes: yang 0, yin 1, a dot 2.
 
     Five channels spike at `scale` times x, y, 1 - x, 1 - y and 0 (a bias), in the network's unit of time.
     """

@@ -1,0 +1,29 @@
+"""Figures of cost fit on their page."""
+
+import pandas as pd
+import pytest
+
+from stablespike.figures.costs import cost_compared_figure, engine_benchmarks_figure
+from stablespike.figures.products import save_figure
+
+
+def benchmarks():
+    rows = {"workload": ["E, float32", "M, float64"], "time_ms": [5.0, 140.0], "control_ms": [200.0, 3000.0]}
+    more = {"floor_ms": [0.3, 20.0], "memory_mib": [1.0, 36.0], "control_memory_mib": [50.0, 800.0]}
+    return engine_benchmarks_figure(pd.DataFrame(rows | more))
+
+
+def compared():
+    rows = [("E", "control", 500.0), ("E", "stablespike", 50.0), ("E", "another 0.1.1", 140.0), ("S", "control", 110.0)]
+    return cost_compared_figure(pd.DataFrame(rows, columns=["workload", "package", "time_ms"]))
+
+
+@pytest.mark.parametrize("draw", [benchmarks, compared])
+def test_the_whole_figure_is_drawn_on_the_page(draw, tmp_path):
+    figure = draw()
+    save_figure(figure, tmp_path)
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        assert min(box.x0, box.y0) >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
