@@ -1,6 +1,7 @@
 """Other packages on the same workloads: each in an environment of its own, made from its lock in envs/peers."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -35,8 +36,14 @@ def run_peer(root: Path, peer: str, workloads: Path, repeats: int) -> list[dict[
     if not script.is_file():
         raise ValueError(f"there is no script for {peer}: see envs/peers/{peer}.in")
     python = environment(root, peer)
+    variables = os.environ | {"MPLBACKEND": "agg"}  # that of a notebook is not known in there
     done = subprocess.run(
-        [python, script, workloads, str(repeats)], capture_output=True, text=True, check=True, cwd=script.parent
+        [python, script, workloads, str(repeats)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=script.parent,
+        env=variables,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
