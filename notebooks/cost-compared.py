@@ -100,7 +100,9 @@ rows = [
         "memory_mib": one.memory / 2**20,
         "compile_s": one.compile_time,
         "loss": float(one.result[2]),
-        "differs": "recorded states" if name == "control" else "all spikes to the trial's end",
+        "differs": {"E": "recorded states", "S": "a plain scan"}[kind]
+        if name == "control"
+        else "all spikes to the trial's end",
     }
     for (kind, name), one in first.items()
 ]
