@@ -137,8 +137,8 @@ entries.groupby(["rule", "enters"]).from_end.describe()[["count", "min", "max"]]
 # ## The claim, asserted
 #
 # No neuron is at its targets before training; some reach them. That the bounded training came to its end says that
-# every step could be made short enough: a jump could not. That spikes then enter and leave near the trial's end follows from
-# the bound, and is asserted as a check of it.
+# every step could be made short enough: a jump could not. That spikes then enter and leave near the trial's end
+# follows from the bound, and is asserted as a check of it.
 
 # %%
 errors = pd.concat(
