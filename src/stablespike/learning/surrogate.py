@@ -1,0 +1,110 @@
+"""Surrogate derivatives: a spike that is exact forwards and has a made-up slope backwards.
+
+The argument of all of them is the distance to threshold v, in units of the threshold. The forward pass does not depend
+on the choice: it is the same Heaviside function.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
+
+
+class SurrogateSpike(eqx.Module):
+    """H(v) with the derivative `slope(v)`; H(0) = 1.
+
+    The derivative is taken by this rule in forward and in reverse mode, and to any order by differentiating `slope`.
+    """
+
+    slope: Slope
+
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Spikes (0 or 1) where v >= 0, of the type of v."""
+        return _spike(v, self.slope(v))
+
+
+@jax.custom_jvp
+def _spike(v, slope_at_v):
+    del slope_at_v
+    return (v >= 0).astype(v.dtype)
+
+
+@_spike.defjvp
+def _spike_jvp(primals, tangents):
+    v, slope_at_v = primals
+    return _spike(v, slope_at_v), slope_at_v * tangents[0]
+
+
+class SuperSpike(eqx.Module):
+    """1/(1 + sharpness |v|)^2 (Zenke & Ganguli 2018)."""
+
+    sharpness: float = 10.0
+
+    def __call__(self, v):
+        """The derivative at v."""
+        return 1 / (1 + self.sharpness * jnp.abs(v)) ** 2
+
+
+class Sigmoid(eqx.Module):
+    """Derivative of the logistic function of sharpness v, scaled to 1 at v = 0."""
+
+    sharpness: float = 10.0
+
+    def __call__(self, v):
+        """The derivative at v."""
+        s = jax.nn.sigmoid(self.sharpness * v)
+        return 4 * s * (1 - s)
+
+
+class Arctan(eqx.Module):
+    """1/(1 + (sharpness v)^2) (Fang et al. 2021)."""
+
+    sharpness: float = 10.0
+
+    def __call__(self, v):
+        """The derivative at v."""
+        return 1 / (1 + (self.sharpness * v) ** 2)
+
+
+class Triangle(eqx.Module):
+    """max(0, 1 - sharpness |v|) (Bellec et al. 2018)."""
+
+    sharpness: float = 1.0
+
+    def __call__(self, v):
+        """The derivative at v."""
+        return jnp.maximum(0, 1 - self.sharpness * jnp.abs(v))
+
+
+class Gaussian(eqx.Module):
+    """exp(-(sharpness v)^2 / 2)."""
+
+    sharpness: float = 2.0
+
+    def __call__(self, v):
+        """The derivative at v."""
+        return jnp.exp(-((self.sharpness * v) ** 2) / 2)
+
+
+class MultiGaussian(eqx.Module):
+    """(1 + h) G(v; 0, width) - h G(v; width, s width) - h G(v; -width, s width), G normal densities (Yin et al. 2021).
+
+    `depth` is h, `ratio` is s. The derivative is negative away from the threshold.
+    """
+
+    width: float = 0.5
+    depth: float = 0.15
+    ratio: float = 6.0
+
+    def __call__(self, v):
+        """The derivative at v."""
+
+        def density(mean, deviation):
+            return jax.scipy.stats.norm.pdf(v, mean, deviation)
+
+        sides = density(self.width, self.ratio * self.width) + density(-self.width, self.ratio * self.width)
+        return (1 + self.depth) * density(0.0, self.width) - self.depth * sides
