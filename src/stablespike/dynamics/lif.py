@@ -13,7 +13,8 @@ class LIF(AbstractNeuron):
     dimensionless; an input spike of weight w adds w to I, which survives the reset. State: `[V, I]`. A state at or
     above threshold spikes at once.
     Where the voltage only grazes the threshold the spike vanishes in mid-trial and the derivative of its time diverges
-    like (w - w_min)^(-1/2): that is the model, not an error, and it is not smoothed.
+    like (w - w_min)^(-1/2): that is the model, not an error, and it is not smoothed. One limit: where the two crossings
+    coincide to the last bit the derivative returned is finite, that of their mean time.
 
     Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition number
     (which is large near a grazing spike).

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from stablespike.dynamics.layers import merge
+from stablespike.dynamics.early_stop import everyone_spiked, simulate_layers_until
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Layered, Recurrent
 from stablespike.dynamics.neuron import initial_states
@@ -43,23 +43,27 @@ def yin_yang_step(
     dtype,
     *,
     capacities: tuple[int, int],
+    boundaries: tuple[float, ...] = (YIN_YANG_END,),
 ) -> Workload:
-    """E: one Adam step of a 5-120-3 LIF network on first-spike times; result: weights, moments, loss, flags."""
+    """E: one Adam step of a 5-120-3 LIF network on first-spike times; result: weights, moments, loss, flags.
+
+    A trial is simulated window by window until all outputs have spiked, at most to the last of the `boundaries`;
+    `capacities` are the budgets of a hidden and an output neuron for a window.
+    """
     weights = tuple(jnp.asarray(block.T, dtype) for block in yin_yang_arrays().values())
     neuron, end = LIF(2.0, 1.0), jnp.asarray(YIN_YANG_END, dtype)
     states = tuple(initial_states(neuron, jnp.zeros(size, dtype)) for size in (YIN_YANG_HIDDEN, 3))
     optimiser = optax.adam(0.005)
 
     def trial_loss(weights, times, label):
-        inputs, solutions = in_order(times, jnp.arange(5)), []
-        for block, state, capacity in zip(weights, states, capacities, strict=True):
-            solutions.append(layer(neuron, block, state, inputs, end, capacity))
-            inputs = merge(solutions[-1].times)
-        first = solutions[-1].times[:, 0]
+        network, inputs = Layered(neuron, weights), in_order(times, jnp.arange(5))
+        hidden, output = simulate_layers_until(
+            everyone_spiked, network, states, inputs, boundaries, capacities=capacities, layer=layer
+        ).layers
+        first = output.times[:, 0]
         first = jnp.where(jnp.isfinite(first), first, end)
         target = jnp.where(jnp.arange(3) == label, 0.9, 1.1).astype(dtype)
-        flags = jnp.bitwise_or.reduce(jnp.stack([one.status.flags for one in solutions]))
-        return jnp.sum(((first - target) / 2) ** 2), flags
+        return jnp.sum(((first - target) / 2) ** 2), hidden.status.flags | output.status.flags
 
     def loss(weights, times, labels):
         losses, flags = jax.vmap(trial_loss, (None, 0, 0))(weights, times, labels)
