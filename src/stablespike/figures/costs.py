@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, letter_panels, new_figure
 
@@ -46,10 +47,20 @@ def cost_compared_figure(table: pd.DataFrame) -> Figure:
         places = np.arange(len(rows))
         axes.barh(places, rows["time_ms"], color=colours, height=0.7)
         for place, time in zip(places, rows["time_ms"], strict=True):
-            axes.annotate(f"{time:.3g}", (time, place), (3, 0), textcoords="offset points", va="center", fontsize=7)
+            axes.annotate(
+                f"{time:.3g}" if time < 100 else f"{time:.0f}",
+                (time, place),
+                (3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+            )
         axes.set_yticks(places, list(rows["package"]))
         axes.set(xscale="log", xlabel="time of a training step (ms)", title=str(workload))
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(rows["time_ms"].min() / 2, rows["time_ms"].max() * 3)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if rows["time_ms"].max() < 1e3 else (1.0,)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     letter_panels([*panels], left=-60.0)
     return figure
