@@ -30,7 +30,7 @@ KEY = jax.random.key(0)
     [((Drive(200, 0.01),), 0.0, 1.0), ((Drive(150, 0.012, 0.7), Drive(100, 0.008, 0.3)), 0.2, 2.0)],
 )
 def test_the_membrane_has_the_mean_and_deviation_asked_for(drives, mean, distance):
-    """Averages over 4000 neurons, whose realised means scatter by 0.8 deviations; a mean of 0 is measured in deviations."""
+    """Averages over 4000 neurons, whose realised means scatter by 0.8 deviations; a mean of 0 in deviations."""
     weights = jnp.concatenate(fluctuation_driven(KEY, CELL, 4000, drives, mean=mean, distance=distance), 1)
     rates = np.concatenate([np.full(drive.sources, drive.rate) for drive in drives])
     spikes = np.random.default_rng(1).poisson(rates, (1700, rates.size)).astype(float)
