@@ -1,0 +1,134 @@
+"""Studies with `comparison`: how well two gradients align, and how training by each of them goes."""
+
+import time
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from stablespike.dynamics.spikes import Spikes, in_order
+from stablespike.learning.comparison import Classification, Exact, SpikeTiming, Surrogate, TwinWeights, alignment
+from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.learning.training import descend, fit, gradient_training
+
+Labelled = tuple[Spikes, Int[Array, " trials"]]
+
+
+class Alignments(eqx.Module):
+    """Surrogate beside exact gradient at each of the sharpnesses: `cosine`, `norm_ratio` (surrogate over exact) and the
+    `loss` of the grid, `[sharpnesses]`; the `exact_loss`; `fewest` spikes of a layer in a trial.
+    """
+
+    cosine: Float[Array, " sharpnesses"]
+    norm_ratio: Float[Array, " sharpnesses"]
+    loss: Float[Array, " sharpnesses"]
+    exact_loss: Float[Array, ""]
+    fewest: Float[Array, ""]
+
+
+@eqx.filter_jit
+def _gradients(weights, batch, exact, steps, sharpnesses):
+    """Values and gradients by both methods; those of the surrogate for every sharpness."""
+
+    def by_surrogate(sharpness):
+        spike = SurrogateSpike(SuperSpike(sharpness))
+        method = Surrogate(exact.membrane_time_constant, exact.duration, steps, spike)
+        return jax.value_and_grad(Classification(method), has_aux=True)(weights, batch)
+
+    reference = jax.value_and_grad(Classification(exact), has_aux=True)(weights, batch)
+    counts = jax.vmap(lambda spikes: exact(weights, spikes).counts)(batch[0])
+    fewest = jnp.min(jnp.stack([layer.sum(-1).min() for layer in counts]))
+    return jax.vmap(by_surrogate)(sharpnesses), reference, fewest
+
+
+def align(weights: TwinWeights, batch: Labelled, exact: Exact, steps: int, sharpnesses) -> Alignments:
+    """Compare the gradients of one network and batch on a grid of `steps` steps, SuperSpike of each sharpness.
+
+    Raises `ValueError` if a simulation failed or a layer was silent in some trial.
+    """
+    (grid, slopes), (event, gradient), fewest = _gradients(weights, batch, exact, steps, jnp.asarray(sharpnesses))
+    if int(event[1][0]) or bool(jnp.any(grid[1][0])):
+        raise ValueError(f"a simulation failed: flags {int(event[1][0])} (exact), {grid[1][0].tolist()} (grid).")
+    if not float(fewest) >= 1:
+        raise ValueError("a layer was silent in a trial: drive the network more strongly.")
+    pairs = [alignment(jax.tree.map(lambda leaf, k=k: leaf[k], slopes), gradient) for k in range(len(sharpnesses))]
+    cosines, ratios = (jnp.stack(column) for column in zip(*pairs, strict=True))
+    return Alignments(cosines, ratios, grid[0], event[0], fewest)
+
+
+def latency_trials(times: Float[np.ndarray, "trials channels"], labels: Int[np.ndarray, " trials"]) -> Labelled:
+    """Trials in which every channel spikes once, with their labels."""
+    spikes = jax.vmap(lambda row: in_order(row, jnp.arange(row.shape[0])))(jnp.asarray(times))
+    return spikes, jnp.asarray(labels)
+
+
+def accuracy(loss: Classification, weights: TwinWeights, trials: Labelled) -> dict[str, Float[Array, ""]]:
+    """Fraction of trials whose largest logit is that of the label, and the loss; raises if a simulation failed."""
+    value, (flags, logits) = _evaluated(loss, weights, trials)
+    if int(flags):
+        raise ValueError(f"a simulation of the evaluation failed: flags {int(flags)}.")
+    return {"test_accuracy": jnp.mean(jnp.argmax(logits, -1) == trials[1]), "test_loss": value}
+
+
+_evaluated = eqx.filter_jit(lambda loss, weights, trials: loss(weights, trials))
+
+
+def train_to_classify(
+    loss: Classification,
+    weights: TwinWeights,
+    optimiser: optax.GradientTransformation,
+    train: Labelled,
+    test: Labelled,
+    key: Key[Array, ""],
+    *,
+    timed: bool = False,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """Train by the loss's own gradient; the history, with `test_accuracy` and, if `timed`, the clock's `seconds`.
+
+    `options` go to `fit`: epochs, batch size, checkpoint, progress.
+    """
+    init, step = gradient_training(loss, optimiser)
+
+    def evaluate(weights: TwinWeights) -> dict[str, Any]:
+        return accuracy(loss, weights, test) | ({"seconds": time.perf_counter()} if timed else {})
+
+    return fit(step, init(weights, key), train, evaluate=evaluate, **options)[1]
+
+
+def train_to_spike(
+    method: Exact | Surrogate,
+    judge: Exact,
+    targets: Float[Array, "targets spikes"],
+    weights: TwinWeights,
+    optimiser: optax.GradientTransformation,
+    batch: Spikes,
+    *,
+    rounds: int,
+    steps: int,
+    key: Key[Array, ""],
+) -> list[dict[str, float]]:
+    """Move the first neurons' spikes to their targets by the gradient of `method`, in `rounds` of `steps` steps.
+
+    After every round the network is judged event by event, whatever it was trained by: its distance is in the rows.
+    """
+    init, step = gradient_training(SpikeTiming(method, targets), optimiser)
+    state, judged = init(weights, key), eqx.filter_jit(SpikeTiming(judge, targets))
+    rows = []
+    for done in range(rounds + 1):
+        distance, (flags, _) = judged(state.parameters, batch)
+        if int(flags):
+            raise ValueError(f"a simulation failed: flags {int(flags)}.")
+        rows.append({"step": done * steps, "distance": float(distance)})
+        if done < rounds:
+            state, _ = descend(step, state, batch, steps=steps, chunk=steps)
+    return rows
+
+
+def stacked(trials: list[Spikes]) -> Spikes:
+    """Trials of equal room as one batch."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trials)

@@ -1,0 +1,70 @@
+"""Two simulations of one network: their losses agree as the step shrinks, and the exact gradient is the true one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stablespike.dynamics.lif import LIF
+from stablespike.learning.comparison import Classification, Exact, SpikeTiming, Surrogate, alignment, twin_weights
+from stablespike.learning.comparison_studies import align, stacked
+from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.tasks.poisson import poisson_spikes
+
+T, CHANNELS = 3.0, 10
+RANDOM = np.random.default_rng(0)
+BATCH = stacked([poisson_spikes(RANDOM, 0.8, CHANNELS, T, room=60) for _ in range(3)])
+LABELS = jnp.asarray([0, 1, 1])
+WEIGHTS = twin_weights(jax.random.key(1), CHANNELS, (8, 6), 2, mean=6.0, spread=3.0, loop=0.5)
+EXACT = Exact(LIF(1.0), T, capacity=24, max_events=400)
+CLASSIFY = jax.jit(lambda weights: Classification(EXACT)(weights, (BATCH, LABELS))[0])
+TARGETS = jnp.asarray([[0.5, 2.0], [1.0, jnp.inf]])
+
+
+def moved(weights, direction, step):
+    return jax.tree.map(lambda leaf, d: leaf + step * d, weights, direction)
+
+
+def difference(function, weights, direction, step=1e-5):
+    far, near = (
+        function(moved(weights, direction, k * step)) - function(moved(weights, direction, -k * step)) for k in (2, 1)
+    )
+    return (8 * near - far) / (12 * step)
+
+
+@pytest.mark.parametrize("kind", ["classification", "timing"])
+def test_the_exact_gradient_is_the_slope_of_the_loss(kind):
+    timing = jax.jit(lambda weights: SpikeTiming(EXACT, TARGETS, 40)(weights, BATCH)[0])
+    loss = CLASSIFY if kind == "classification" else timing
+    gradient = jax.grad(loss)(WEIGHTS)
+    random = np.random.default_rng(3)
+    direction = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape)), WEIGHTS)
+    slope = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True))
+    np.testing.assert_allclose(slope, difference(loss, WEIGHTS, direction), rtol=1e-6)
+
+
+def test_the_loss_on_the_grid_approaches_the_exact_one():
+    spike = SurrogateSpike(SuperSpike(10.0))
+    losses = [
+        float(Classification(Surrogate(1.0, T, steps, spike))(WEIGHTS, (BATCH, LABELS))[0]) for steps in (60, 3000)
+    ]
+    exact = float(CLASSIFY(WEIGHTS))
+    assert abs(losses[1] - exact) < 0.2 * abs(losses[0] - exact)
+    assert abs(losses[1] - exact) < 0.01 * exact
+
+
+def test_alignments_of_all_sharpnesses_and_their_refusals():
+    found = align(WEIGHTS, (BATCH, LABELS), EXACT, 60, [1.0, 30.0])
+    assert found.cosine.shape == (2,)
+    assert np.all(np.abs(found.cosine) <= 1)
+    assert float(found.loss[0]) == float(found.loss[1]), "the forward pass must not know the sharpness"
+    weak = jax.tree.map(lambda leaf: 0.01 * leaf, WEIGHTS)
+    with pytest.raises(ValueError, match="a layer was silent"):
+        align(weak, (BATCH, LABELS), EXACT, 60, [1.0, 30.0])
+
+
+def test_the_alignment_of_known_gradients():
+    cosine, ratio = alignment(WEIGHTS, jax.tree.map(lambda leaf: -2 * leaf, WEIGHTS))
+    np.testing.assert_allclose([cosine, ratio], [-1, 0.5], rtol=1e-14)
+    with pytest.raises(ValueError, match="a gradient is zero"):
+        alignment(WEIGHTS, jax.tree.map(jnp.zeros_like, WEIGHTS))
