@@ -81,7 +81,7 @@ class GridLIF(SpikingCell):
     a = exp(-dt/synaptic_time_constant), b = exp(-dt/membrane_time_constant), all three in one unit of time; V, I and
     `threshold` are dimensionless. Where `synaptic_time_constant` is None there is no synaptic filter (a = 0). A spike
     resets the membrane in the step after it, by `reset`; `driving(I, I')` says which current enters V' (the order of
-    the two updates). The default is that of Engelken & Abbott (2024): V' = (b V + (1 - b) I')(1 - s).
+    the two updates). The default: V' = (b V + (1 - b) I')(1 - s).
     """
 
     membrane_time_constant: Parameter

@@ -171,7 +171,10 @@ def run_on_grid(
         raise ValueError(
             f"inputs must have shape [steps, {network.channels}], not {list(jnp.shape(inputs))}; batches go by `vmap`."
         )
-    run = _run(network, inputs, network.initial_state() if state is None else state, scan)
+    state = network.initial_state() if state is None else state
+    if len(state) != len(network.layers):
+        raise ValueError(f"the state of {len(network.layers)} layers cannot have {len(state)} parts.")
+    run = _run(network, inputs, state, scan)
     raise_unless_ok(run.status)
     return run
 

@@ -1,7 +1,9 @@
 """Surrogate derivatives: a spike that is exact forwards and has a made-up slope backwards.
 
 The argument of all of them is the distance to threshold v, in units of the threshold. The forward pass does not depend
-on the choice: it is the same Heaviside function.
+on the choice: it is the same Heaviside function. All slopes but `MultiGaussian`, which is made of densities, are 1 at
+threshold, so that a larger sharpness means a narrower slope, not a higher one; published scales are put back by
+`Scaled`.
 """
 
 from collections.abc import Callable
@@ -39,8 +41,19 @@ def _spike_jvp(primals, tangents):
     return _spike(v, slope_at_v), slope_at_v * tangents[0]
 
 
+class Scaled(eqx.Module):
+    """`factor` times a `slope`: the dampening factor 0.3 of Bellec et al. (2018), say."""
+
+    slope: Slope
+    factor: float
+
+    def __call__(self, v):
+        """The derivative at v."""
+        return self.factor * self.slope(v)
+
+
 class SuperSpike(eqx.Module):
-    """1/(1 + sharpness |v|)^2 (Zenke & Ganguli 2018)."""
+    """1/(1 + sharpness |v|)^2, of integral 2/sharpness (Zenke & Ganguli 2018)."""
 
     sharpness: float = 10.0
 
@@ -50,7 +63,7 @@ class SuperSpike(eqx.Module):
 
 
 class Sigmoid(eqx.Module):
-    """Derivative of the logistic function of sharpness v, scaled to 1 at v = 0."""
+    """4 s (1 - s), s the logistic function of sharpness v (its derivative, scaled to 1), of integral 4/sharpness."""
 
     sharpness: float = 10.0
 
@@ -61,7 +74,7 @@ class Sigmoid(eqx.Module):
 
 
 class Arctan(eqx.Module):
-    """1/(1 + (sharpness v)^2) (Fang et al. 2021)."""
+    """1/(1 + (sharpness v)^2), of integral pi/sharpness (Fang et al. 2021)."""
 
     sharpness: float = 10.0
 
@@ -71,7 +84,7 @@ class Arctan(eqx.Module):
 
 
 class Triangle(eqx.Module):
-    """max(0, 1 - sharpness |v|) (Bellec et al. 2018)."""
+    """max(0, 1 - sharpness |v|), of integral 1/sharpness (Bellec et al. 2018)."""
 
     sharpness: float = 1.0
 
@@ -81,7 +94,7 @@ class Triangle(eqx.Module):
 
 
 class Gaussian(eqx.Module):
-    """exp(-(sharpness v)^2 / 2)."""
+    """exp(-(sharpness v)^2 / 2), of integral sqrt(2 pi)/sharpness."""
 
     sharpness: float = 2.0
 
@@ -93,7 +106,8 @@ class Gaussian(eqx.Module):
 class MultiGaussian(eqx.Module):
     """(1 + h) G(v; 0, width) - h G(v; width, s width) - h G(v; -width, s width), G normal densities (Yin et al. 2021).
 
-    `depth` is h, `ratio` is s. The derivative is negative away from the threshold.
+    `depth` is h, `ratio` is s. The derivative is negative away from the threshold. A sum of densities, of integral
+    1 - h; not 1 at v = 0.
     """
 
     width: float = 0.5
