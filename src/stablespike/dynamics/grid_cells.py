@@ -227,7 +227,7 @@ class LeakyReadout(Cell):
         return MembraneState(decayed(state.voltage, self.membrane_time_constant, self.dt) + driven, current)
 
 
-def decayed(values: Values, time_constant: Parameter | None, dt: Scalar) -> Values:
+def decayed(values: Float[Array, "..."], time_constant: Parameter | None, dt: Scalar) -> Float[Array, "..."]:
     """exp(-dt/time_constant) times the values; nothing is left where there is no time constant."""
     return jnp.zeros_like(values) if time_constant is None else jnp.exp(-dt / time_constant) * values
 
