@@ -100,13 +100,12 @@ def test_checkpoints_save_memory():
 def test_a_window_over_the_whole_trial_truncates_nothing(delayed):
     one, plain = delayed
     close(backpropagated(one, scan=Truncated(STEPS)), plain, 1e-12)
-    close(backpropagated(one, scan=Truncated(5, Checkpointed(2))), backpropagated(one, scan=Truncated(5)), 1e-12)
 
 
 def test_a_truncated_gradient_is_that_of_segments_which_start_anew(delayed):
-    """The sum over segments, each run from a state that is data."""
+    """The sum over segments, each run from a state that is data; checkpoints within them change nothing."""
     one, plain = delayed
-    value, gradient = backpropagated(one, scan=Truncated(10))
+    value, gradient = backpropagated(one, scan=Truncated(10, Checkpointed(4)))
 
     @eqx.filter_jit
     @eqx.filter_value_and_grad
@@ -146,10 +145,9 @@ def test_random_feedback_takes_the_place_of_the_readout_weights():
     def gradient(feedback):
         return gradient_in_real_time(eligibility_propagation(squares, feedback), one, INPUTS, TARGETS)[1]
 
-    np.testing.assert_array_equal(gradient(O.T).layers[0].inputs.weights, gradient(None).layers[0].inputs.weights)
-    twice = gradient(2 * O.T)
-    np.testing.assert_allclose(twice.layers[0].inputs.weights, 2 * gradient(O.T).layers[0].inputs.weights, rtol=1e-12)
-    np.testing.assert_array_equal(twice.layers[1].inputs.weights, gradient(O.T).layers[1].inputs.weights)
+    once, twice = gradient(O.T), gradient(2 * O.T)
+    np.testing.assert_allclose(twice.layers[0].inputs.weights, 2 * once.layers[0].inputs.weights, rtol=1e-12)
+    np.testing.assert_array_equal(twice.layers[1].inputs.weights, once.layers[1].inputs.weights)
 
 
 def test_rules_refuse_what_they_are_not_for():
