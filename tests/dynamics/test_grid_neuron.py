@@ -65,7 +65,7 @@ def test_a_neuron_that_is_integrated_numerically_spikes_as_its_closed_form():
     numerical = AdaptiveLIF(1.3, 0.65, adaptation_step=0.0, horizon=1.0)
     found = []
     for neuron in (LIF(1.3), numerical):
-        network, states, inputs = problem(neuron, 6.0)
+        network, states, inputs = problem(neuron, 3.0)
         layered, start = as_cells(network, states)
         found.append(run_on_grid(layered, counts_on_grid(inputs, 2, DURATION / STEPS, STEPS), start))
     exact, integrated = found

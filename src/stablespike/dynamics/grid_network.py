@@ -18,8 +18,8 @@ from stablespike.dynamics.neuron import AbstractNeuron
 from stablespike.dynamics.spikes import Flag, Status, raise_unless_ok
 
 Signals = Num[Array, "steps channels"] | Bool[Array, "steps channels"]
-# Steps that one turn of a loop does. Measured on CPU for the benchmark network (256 neurons, 64 trials), against 1: 1.15
-# times the time with 2, 1.65 times with 5. On the others a longer body means fewer launches; 8 is a guess.
+# Steps that one turn of a loop does. Measured on CPU for the benchmark network (256 neurons, 64 trials): 1.15 times the
+# processor time of 1 with 2, 1.65 times with 5. Elsewhere a longer body means fewer launches; 8 is a guess.
 UNROLL = {"cpu": 1, "gpu": 8, "tpu": 8}
 
 
