@@ -28,7 +28,7 @@ from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.spikes import Flag, Spikes
 from stablespike.learning.adjoint import time_reversed_layer, time_reversed_simulate
 
-Matrix = Float[Array, "post pre"]
+Matrix = Float[Array, "_ _"]
 
 
 class TwinWeights(eqx.Module):

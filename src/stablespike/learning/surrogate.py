@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.neuron import Scalar
+
 Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
@@ -55,7 +57,7 @@ class Scaled(eqx.Module):
 class SuperSpike(eqx.Module):
     """1/(1 + sharpness |v|)^2, of integral 2/sharpness (Zenke & Ganguli 2018)."""
 
-    sharpness: float = 10.0
+    sharpness: Scalar = 10.0
 
     def __call__(self, v):
         """The derivative at v."""
@@ -65,7 +67,7 @@ class SuperSpike(eqx.Module):
 class Sigmoid(eqx.Module):
     """4 s (1 - s), s the logistic function of sharpness v (its derivative, scaled to 1), of integral 4/sharpness."""
 
-    sharpness: float = 10.0
+    sharpness: Scalar = 10.0
 
     def __call__(self, v):
         """The derivative at v."""
@@ -76,7 +78,7 @@ class Sigmoid(eqx.Module):
 class Arctan(eqx.Module):
     """1/(1 + (sharpness v)^2), of integral pi/sharpness (Fang et al. 2021)."""
 
-    sharpness: float = 10.0
+    sharpness: Scalar = 10.0
 
     def __call__(self, v):
         """The derivative at v."""
@@ -86,7 +88,7 @@ class Arctan(eqx.Module):
 class Triangle(eqx.Module):
     """max(0, 1 - sharpness |v|), of integral 1/sharpness (Bellec et al. 2018)."""
 
-    sharpness: float = 1.0
+    sharpness: Scalar = 1.0
 
     def __call__(self, v):
         """The derivative at v."""
@@ -96,7 +98,7 @@ class Triangle(eqx.Module):
 class Gaussian(eqx.Module):
     """exp(-(sharpness v)^2 / 2), of integral sqrt(2 pi)/sharpness."""
 
-    sharpness: float = 2.0
+    sharpness: Scalar = 2.0
 
     def __call__(self, v):
         """The derivative at v."""
@@ -110,9 +112,9 @@ class MultiGaussian(eqx.Module):
     1 - h; not 1 at v = 0.
     """
 
-    width: float = 0.5
-    depth: float = 0.15
-    ratio: float = 6.0
+    width: Scalar = 0.5
+    depth: Scalar = 0.15
+    ratio: Scalar = 6.0
 
     def __call__(self, v):
         """The derivative at v."""
