@@ -1,0 +1,106 @@
+"""The oscillatory LIF neuron's lines for the sparse kernel: V = I0 (1 - G exp(-now/tau)), a pulse adds to G.
+
+`now` is the time since the reference time; equations and units as in `stablespike.dynamics.oscillatory_lif`.
+"""
+
+from typing import NamedTuple, no_type_check
+
+import jax.numpy as jnp
+import numpy as np
+from numba.extending import register_jitable
+
+from stablespike.dynamics.kernels.sparse_lines import (
+    columns,
+    due,
+    enter,
+    fire,
+    frame,
+    hit,
+    leave,
+    plugs_of,
+    rebase,
+    table,
+)
+
+
+class LeakyPulseConstants(NamedTuple):
+    """Oscillatory LIF: time constant, drive I0, G at the threshold at the reference time, (I0 - threshold)/I0."""
+
+    tau: float
+    drive: float
+    gate: float
+
+
+def derive(neuron, dtype):
+    """The constants `[neurons or 1, constants]`, from the JAX neuron."""
+    tau, drive, threshold = neuron.membrane_time_constant, neuron.drive, neuron.threshold
+    return table(dtype, tau, drive, (jnp.asarray(drive) - threshold) / drive)
+
+
+@register_jitable
+@no_type_check
+def unpack(array):
+    """The named tuple from the array."""
+    return LeakyPulseConstants(array[0], array[1], array[2])
+
+
+plug = plugs_of(LeakyPulseConstants)
+
+
+@plug(columns)
+@no_type_check
+def oscillatory_lif_columns(constants):
+    """G."""
+    return 1
+
+
+@plug(frame)
+@no_type_check
+def oscillatory_lif_frame(constants, now):
+    """exp(now/tau), and that over I0."""
+    scale = np.exp(now / constants.tau)
+    return scale, scale / constants.drive
+
+
+@plug(enter)
+@no_type_check
+def oscillatory_lif_enter(constants, rows, j, state):
+    """G = 1 - V/I0."""
+    rows[j, 0] = (constants.drive - state[0]) / constants.drive
+
+
+@plug(leave)
+@no_type_check
+def oscillatory_lif_leave(constants, step, now, rows, j, state):
+    """V = I0 (1 - G exp(-now/tau))."""
+    state[0] = constants.drive - rows[j, 0] / step[1]
+
+
+@plug(hit)
+@no_type_check
+def oscillatory_lif_hit(constants, step, now, rows, j, weight):
+    """G -= (w/I0) exp(now/tau)."""
+    rows[j, 0] -= weight * step[1]
+
+
+@plug(due)
+@no_type_check
+def oscillatory_lif_due(constants, step, now, rows, j):
+    """tau log(G/gate), now if that is past."""
+    if rows[j, 0] <= constants.gate * step[0]:
+        return now
+    return constants.tau * np.log(rows[j, 0] / constants.gate)
+
+
+@plug(fire)
+@no_type_check
+def oscillatory_lif_fire(constants, step, now, rows, j):
+    """V = 0."""
+    rows[j, 0] = step[0]
+
+
+@plug(rebase)
+@no_type_check
+def oscillatory_lif_rebase(constants, step, now, rows, j):
+    """G exp(-now/tau)."""
+    rows[j, 0] /= step[0]

@@ -1,0 +1,141 @@
+"""Sparse networks against dense ones, neuron by neuron, and what they refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse
+
+from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.numerical_models import ExponentialIF
+from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.sparse import SparseNetwork, memory_needed, no_inputs, simulate_sparse
+from stablespike.dynamics.sparse_weights import SparseWeights, fixed_in_degree, from_matrix, from_sources
+from stablespike.dynamics.spikes import Flag, SimulationError, Spikes
+from stablespike.dynamics.theta import Theta
+
+SIZE, CHANNELS, INPUTS, DURATION, BUDGET = 30, 5, 120, 12.0, 600
+MODELS = {  # neuron from parameters, size of recurrent and of input weights
+    "oscillatory LIF": (lambda tau, other: OscillatoryLIF(tau, 1.2 * other, other), 0.15, 0.1),
+    "LIF": (LIF, 0.7, 0.9),
+    "theta": (lambda tau, other: Theta(tau, 0.6 * other), 0.8, 0.5),
+    "QIF": (lambda tau, other: QIF(tau), 5.0, 5.0),
+}
+
+
+def problem(kind, *, several, seed=0):
+    """Dense and sparse network with weights of both signs, a tie of inputs, identical neurons; states and inputs."""
+    make, weight, input_weight = MODELS[kind]
+    rng = np.random.default_rng(seed)
+    spread = rng.uniform(0.8, 1.2, (2, SIZE)) if several else np.ones(2) * 1.1
+    spread[..., 1] = spread[..., 0]
+    neuron = make(*map(jnp.asarray, spread))
+    weights = np.where(rng.random((SIZE, SIZE)) < 0.3, rng.normal(-0.5, 1, (SIZE, SIZE)) * weight, 0)
+    input_weights = np.where(rng.random((SIZE, CHANNELS)) < 0.7, rng.normal(1, 0.5, (SIZE, CHANNELS)) * input_weight, 0)
+    weights[1], weights[:2, :2], input_weights[1] = weights[0], 0, input_weights[0]
+    if kind == "oscillatory LIF" and not several:  # neurons that a pulse lifts to their spike would stay together
+        weights, input_weights = -np.abs(weights) / 8, -np.abs(input_weights) / 8
+    voltages = rng.uniform(-0.3, 0.8, SIZE)
+    voltages[1] = voltages[0]
+    times = np.sort(rng.uniform(0, DURATION, INPUTS))
+    times[4], times[-3:] = times[5], np.inf
+    inputs = Spikes(jnp.asarray(times), jnp.asarray(rng.integers(0, CHANNELS, INPUTS)))
+    dense = Recurrent(neuron, jnp.asarray(weights), jnp.asarray(input_weights))
+    sparse = SparseNetwork(neuron, *(from_matrix(scipy.sparse.csr_array(one)) for one in (weights, input_weights)))
+    return dense, sparse, initial_states(neuron, jnp.asarray(voltages)), inputs
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["homogeneous", "heterogeneous"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_equal_to_the_dense_simulation(kind, several):
+    dense, sparse, states, inputs = problem(kind, several=several)
+    one = simulate(dense, states, inputs, DURATION, max_events=BUDGET)
+    other = simulate_sparse(sparse, states, inputs, DURATION, max_spikes=BUDGET)
+    count = int(one.spikes.count)
+    assert count > 40
+    assert int(other.spikes.count) == count
+    np.testing.assert_array_equal(one.spikes.sources[:count], other.spikes.sources[:count])
+    np.testing.assert_allclose(one.spikes.times[:count], other.spikes.times[:count], rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_allclose(one.spike_times(3), other.spike_times(3), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(one.state, other.state, rtol=0, atol=1e-10)
+
+
+def test_order_of_spikes_of_a_stable_network():
+    """20 000 spikes of an inhibitory LIF network, which forgets small perturbations, in the order of the dense one."""
+    size, count = 400, 20_000
+    rng = np.random.default_rng(3)
+    neuron, weights = OscillatoryLIF(0.01, 1.1, 1.0), fixed_in_degree(rng, size, 50, -1 / np.sqrt(50))
+    states = initial_states(neuron, jnp.asarray(rng.uniform(0, 1, size)))
+    one = simulate_sparse(SparseNetwork(neuron, weights), states, max_spikes=count)
+    end = float(one.spikes.times[-1])
+    dense = Recurrent(neuron, jnp.asarray(weights.matrix().toarray()), jnp.zeros((size, 1)))
+    other = simulate(dense, states, no_inputs(float), end * (1 + 1e-9), max_events=count + 1)
+    np.testing.assert_array_equal(one.spikes.sources, other.spikes.sources[:count])
+    np.testing.assert_allclose(one.spikes.times, other.spikes.times[:count], rtol=0, atol=1e-11 * end)
+
+
+def test_the_reference_time_moves_on_and_a_run_can_be_continued():
+    neuron, rng = Theta(1.0, 0.6), np.random.default_rng(1)
+    network = SparseNetwork(neuron, fixed_in_degree(rng, 12, 4, -0.3))
+    states = initial_states(neuron, jnp.asarray(rng.uniform(-1, 1, 12)))
+    whole = simulate_sparse(network, states, None, 100.0, max_spikes=BUDGET)
+    first = simulate_sparse(network, states, None, 60.0, max_spikes=BUDGET)
+    rest = simulate_sparse(network, first.state, None, 40.0, max_spikes=BUDGET)
+    count, others = int(first.spikes.count), int(rest.spikes.count)
+    assert int(whole.spikes.count) == count + others
+    times = np.concatenate([first.spikes.times[:count], rest.spikes.times[:others] + 60.0])
+    np.testing.assert_allclose(whole.spikes.times[: count + others], times, rtol=0, atol=1e-9)
+
+
+def test_connections():
+    rng = np.random.default_rng(2)
+    for in_degree in (3, 19):
+        weights = fixed_in_degree(rng, 20, in_degree, -0.5)
+        matrix = weights.matrix().toarray()
+        np.testing.assert_array_equal((matrix != 0).sum(1), in_degree)
+        assert not np.diag(matrix).any()
+        np.testing.assert_array_equal(matrix[matrix != 0], -0.5)
+    dense = np.where(rng.random((7, 5)) < 0.4, rng.normal(size=(7, 5)), 0)
+    np.testing.assert_array_equal(from_matrix(scipy.sparse.coo_array(dense)).matrix().toarray(), dense)
+    sources, values = rng.permuted(np.tile(np.arange(6), (6, 1)), axis=1)[:, :3], rng.normal(size=(6, 3))
+    np.put_along_axis(filled := np.zeros((6, 6)), sources, values, 1)
+    np.testing.assert_array_equal(from_sources(sources, values).matrix().toarray(), filled)
+
+
+def test_what_goes_wrong_is_said():
+    matrix = scipy.sparse.csr_array(np.ones((4, 4)) - np.eye(4))
+    matrix.indices[2] = 9
+    for make, sentence in (
+        (lambda: from_matrix(scipy.sparse.csr_array(np.eye(3)), in_degree=2), "neuron 0 has 1 presynaptic"),
+        (lambda: from_sources(np.array([[0, 1], [2, 5]]), 1.0), "index 5, which must lie between 0 and 1"),
+        (lambda: from_sources(np.array([[0, -1], [1, 0]]), 1.0), "index -1"),
+        (lambda: fixed_in_degree(np.random.default_rng(0), 5, 5, 1.0), "between 1 and the 4"),
+        (lambda: SparseWeights(jnp.array([0, 1]), jnp.array([7]), jnp.ones(1), 3), "index 7"),
+        (lambda: SparseNetwork(QIF(), fixed_in_degree(np.random.default_rng(0), 5, 2, jnp.inf)), "finite"),
+        (lambda: SparseNetwork(ExponentialIF(), from_matrix(np.eye(2))), "not ExponentialIF"),
+        (lambda: SparseNetwork(QIF(jnp.ones(3)), from_matrix(np.eye(2))), "shape \\[2\\]"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            make()
+    network = SparseNetwork(QIF(), from_matrix(np.eye(3)[[1, 2, 0]]))
+    states = initial_states(QIF(), jnp.zeros(3))
+    with pytest.raises(SimulationError, match="stopped spiking"):
+        simulate_sparse(network, states, max_spikes=4)
+    with pytest.raises(ValueError, match="float64"):
+        simulate_sparse(network, states.astype(jnp.float32), max_spikes=4)
+    with pytest.raises(MemoryError, match="would take"):
+        simulate_sparse(network, states, max_spikes=10**12)
+    assert memory_needed(network, 100) > 1600
+    _, sparse, states, inputs = problem("QIF", several=False)
+    with pytest.raises(SimulationError, match="budget of 9 was exhausted"):
+        simulate_sparse(sparse, states, inputs, DURATION, max_spikes=9)
+    bad = Spikes(inputs.times, inputs.sources.at[3].set(CHANNELS))
+    with pytest.raises(SimulationError, match="names a channel"):
+        simulate_sparse(sparse, states, bad, DURATION, max_spikes=BUDGET)
+    flags = jax.jit(lambda: simulate_sparse(sparse, states.at[2].set(jnp.nan), inputs, DURATION, max_spikes=9))()
+    assert int(flags.status.flags) & Flag.NOT_FINITE
