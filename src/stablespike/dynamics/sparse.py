@@ -82,8 +82,9 @@ def simulate_sparse(
     within a window of time (after Engelken 2023, with a heap of all neurons): O(k log N) operations per spike of k
     targets, on average over a window.
     """
-    _require_feasible(network, states, max_spikes)
-    solution, _ = run_sparse(network, states, inputs or no_inputs(states.dtype), duration, max_spikes)
+    require_feasible(network, states, max_spikes)
+    inputs = no_inputs(states.dtype) if inputs is None else inputs
+    solution, _ = run_sparse(network, states, inputs, duration, max_spikes)
     raise_unless_done(solution)
     return solution
 
@@ -107,7 +108,7 @@ def raise_unless_done(solution: Solution) -> None:
 
 def memory_needed(network: SparseNetwork, max_spikes: int) -> int:
     """Bytes that a run takes beside the network: rows, bounds, heap and states of neurons, and the list of spikes."""
-    return network.size * (8 * (2 * kernel.LARGEST_ROW + 1) + 3 * 12 + 4) + 16 * max_spikes
+    return network.size * (8 * (2 * kernel.LARGEST_ROW + 1) + 3 * 12 + 4) + 24 * max_spikes
 
 
 def require_memory(needed: int, what: str) -> None:
@@ -117,7 +118,8 @@ def require_memory(needed: int, what: str) -> None:
         raise MemoryError(f"{what} would take {needed / 1e9:.3g} GB, and this machine has {present / 1e9:.3g} GB.")
 
 
-def _require_feasible(network, states, max_spikes):
+def require_feasible(network: SparseNetwork, states, max_spikes: int) -> None:
+    """Raise `ValueError` for states and budgets that cannot be meant, `MemoryError` for a run that would not fit."""
     if max_spikes < 1:
         raise ValueError(f"max_spikes must be at least 1, not {max_spikes}.")
     require_states(network.neuron, states, network.size)
@@ -127,11 +129,16 @@ def _require_feasible(network, states, max_spikes):
 
 
 class Work(NamedTuple):
-    """What the search for the next spike did: `windows`, neurons that `entered` them, `looks` at their true times."""
+    """What the search for the next spike did: `windows`, neurons that `entered` them, `looks` at their true times.
+
+    `inputs` is the number of input spikes that were delivered, `preceding` `[spikes]` that before each spike.
+    """
 
     windows: Int[Array, ""]
     entered: Int[Array, ""]
     looks: Int[Array, ""]
+    inputs: Int[Array, ""]
+    preceding: Int[Array, " spikes"]
 
 
 @eqx.filter_jit
@@ -140,17 +147,17 @@ def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spi
     operands, unpack = kernel_operands(network, states, inputs, duration)
     dtype, size = states.dtype, network.size
     shapes = [((max_spikes,), dtype), *[((max_spikes,), WHOLE)] * 2, ((size,), WHOLE), (states.shape, dtype)]
-    shapes += [((1,), WHOLE), ((1,), dtype), ((3,), jnp.dtype("int64"))]
+    shapes += [((1,), WHOLE), ((1,), dtype), ((4,), jnp.dtype("int64")), ((max_spikes,), WHOLE)]
     results = [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
     target = native.target(kernel.run_entry, unpack, np.dtype(dtype).type)
     call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
-    times, sources, ordinals, counts, final, flags, ends, work = call(*operands)
+    times, sources, ordinals, counts, final, flags, ends, work, preceding = call(*operands)
     channels = 0 if network.input_weights is None else network.input_weights.channels
     given = input_flags(inputs, channels, jnp.where(jnp.isposinf(duration), 0.0, duration))
     flags = flags[0].astype(int) | given | _network_flags(network)
     spikes = Spikes(times, sources.astype(int))
     status = Status(flags, ends[0], max_spikes)
-    return Solution(spikes, ordinals.astype(int), counts.astype(int), final, status), Work(*work)
+    return Solution(spikes, ordinals.astype(int), counts.astype(int), final, status), Work(*work, preceding)
 
 
 def kernel_operands(network: SparseNetwork, states, inputs: Spikes, duration):

@@ -24,10 +24,10 @@ from stablespike.dynamics.kernels.sparse_lines import columns, due, enter, fire,
 from stablespike.dynamics.native import ARGUMENTS, RESULTS, matrix, vector
 
 CONSTANTS, STARTS, TARGETS, WEIGHTS, IN_STARTS, IN_TARGETS, IN_WEIGHTS, STATES, TIMES, CHANNELS, LIMITS = range(11)
-SPIKES, SOURCES, ORDINALS, COUNTS, FINAL, FLAGS, END, WORK = range(8)
+SPIKES, SOURCES, ORDINALS, COUNTS, FINAL, FLAGS, END, WORK, PRECEDING = range(9)
 DURATION, RANGE = range(2)  # of the limits: end of the trial, time after which the reference time moves on
 CLOCK, EDGE, SPAN, FLOOR = range(4)  # of the schedule: reference time, end and length of the window, shortest length
-WINDOWS, ENTRIES, LOOKS = range(3)  # of the work done: windows, neurons that entered them, true times worked out
+WINDOWS, ENTRIES, LOOKS, USED = range(4)  # of the work done: windows, neurons that entered, true times, inputs
 SHARE = 64  # one neuron in so many shall enter a window
 SILENT = 256  # flag: nobody will spike any more, and no input comes
 LARGEST_ROW = 4  # columns that no neuron exceeds
@@ -224,10 +224,11 @@ def move_reference(constants, unpack, rows, bounds, now, schedule):
 
 @njit(**PLAIN)
 @no_type_check
-def run(constants, unpack, net, inlets, states, times, channels, limits, found, sources, final, work):
+def run(constants, unpack, net, inlets, states, times, channels, limits, found, sources, preceding, final, work):
     """The trial: flags, the time reached and the number of spikes. `net` and `inlets`: starts, targets, weights."""
     inputs, flags = checked_inputs(times, channels, limits[DURATION], inlets[0].shape[0] - 1)
     size, cursor, used, now, fine = 0, 0, 0, 0.0, True
+    stamp, stamped = 0.0, -1.0  # time of the last event, in all digits, and seen from the reference time
     rows = np.empty((states.shape[0], columns(unpack(constants[0]))))
     bounds, schedule = np.empty(states.shape[0]), np.zeros(4)
     heap, neurons = np.empty(2 * states.shape[0] + 64), np.empty(2 * states.shape[0] + 64, np.int32)
@@ -245,7 +246,7 @@ def run(constants, unpack, net, inlets, states, times, channels, limits, found, 
                 flags |= SILENT
         elif until > limits[RANGE]:
             move_reference(constants, unpack, rows, bounds, until, schedule)
-            now = 0.0
+            now, stamped = 0.0, stamped - until
             size, fine = next_window(
                 constants, unpack, rows, bounds, now, arrival - until, schedule, heap, neurons, work
             )
@@ -270,8 +271,10 @@ def run(constants, unpack, net, inlets, states, times, channels, limits, found, 
                 sources[cursor:],
                 work,
             )
+            stamp = stamp if now == stamped else now + schedule[CLOCK]
+            stamped = now
             for spike in range(cursor, cursor + count):
-                found[spike] = now + schedule[CLOCK]
+                found[spike], preceding[spike] = stamp, used
             cursor += count
             if cursor == found.shape[0] and limits[DURATION] == np.inf:
                 break
@@ -280,7 +283,9 @@ def run(constants, unpack, net, inlets, states, times, channels, limits, found, 
             if used == inputs:
                 break
             size = pulse(constants, unpack, inlets, channels[used], now, rows, bounds, edge, heap, neurons, size)
+            stamp, stamped = times[used], now
             used += 1
+    work[USED] = used
     for j in range(states.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
         leave(own, frame(own, now), now, rows, j, final[j])
@@ -305,7 +310,7 @@ def run_entry(call, unpack, dtype):
     ordinals, counts = vector(call, RESULTS, ORDINALS, np.int32), vector(call, RESULTS, COUNTS, np.int32)
     work = vector(call, RESULTS, WORK, np.int64)
     found.fill(np.inf)
-    for array in (sources, ordinals, counts):
+    for array in (sources, ordinals, counts, vector(call, RESULTS, PRECEDING, np.int32)):
         array.fill(0)
     work.fill(0)
     flags, end, spikes = run(
@@ -319,6 +324,7 @@ def run_entry(call, unpack, dtype):
         vector(call, ARGUMENTS, LIMITS, dtype),
         found,
         sources,
+        vector(call, RESULTS, PRECEDING, np.int32),
         matrix(call, RESULTS, FINAL, dtype),
         work,
     )

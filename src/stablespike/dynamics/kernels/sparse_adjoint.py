@@ -1,0 +1,296 @@
+"""Adjoint of a sparse network: the chain of the Jacobians of its single events, reversed.
+
+A spike touches its source and its targets; so does its pull-back. The run is first repeated along the list of its
+spikes, without a search for the next one, and keeps the states that each event met. Backwards, the cotangent of a
+neuron stays where its latest event left it, and is taken through the flow only when an earlier event of it comes up.
+
+With bar the cotangents and f the right-hand side of the free dynamics, bar . f is constant between events of a neuron.
+The cotangent of an event's time is the sum over the neurons that it touches of bar . f before minus after the event.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit
+from numba.extending import register_jitable
+
+from stablespike.dynamics.kernels.lines import (
+    PLAIN,
+    add_scaled,
+    flow,
+    flow_pullback,
+    jump,
+    jump_pullback,
+    load,
+    power,
+    propagator,
+    reset,
+    reset_pullback,
+    scale,
+    scale_of,
+    store,
+    tangent,
+    unreset,
+    wait_gradient,
+)
+from stablespike.dynamics.kernels.sparse import (
+    CHANNELS,
+    CONSTANTS,
+    DURATION,
+    IN_STARTS,
+    LIMITS,
+    STARTS,
+    STATES,
+    TIMES,
+    net_of,
+)
+from stablespike.dynamics.native import ARGUMENTS, RESULTS, matrix, vector
+
+SPIKES, SOURCES, PRECEDING, USED, FINAL_TIME, FLAGS, SPIKE_BARS, FINAL_BARS = range(LIMITS + 1, LIMITS + 9)
+WEIGHT_BARS, IN_WEIGHT_BARS, STATE_BARS, TIME_BARS = range(4)
+
+
+@njit(**PLAIN)
+@no_type_check
+def at_length_one(constants, state):
+    """The state scaled to length one, where length has no meaning."""
+    return scale(constants, state, scale_of(constants, state))
+
+
+@njit(**PLAIN)
+@no_type_check
+def carried(constants, state, dt):
+    """The state after a free flow."""
+    return at_length_one(constants, flow(constants, propagator(constants, dt), state))
+
+
+@njit(**PLAIN)
+@no_type_check
+def carried_back(constants, state, dt, bar):
+    """Cotangent of `state` from that of the state a free flow later."""
+    step = propagator(constants, dt)
+    after = flow(constants, step, state)
+    return flow_pullback(constants, step, state, after, scale(constants, bar, scale_of(constants, after)))[0]
+
+
+@njit(**PLAIN)
+@no_type_check
+def order_of_events(preceding, inputs):
+    """Events as they happened: spike k is k, input k is -1 - k; `preceding[k]` inputs came before spike k."""
+    events = np.empty(preceding.shape[0] + inputs, np.int64)
+    k, m = 0, 0
+    while k + m < events.shape[0]:
+        if k < preceding.shape[0] and preceding[k] <= m:
+            events[k + m] = k
+            k += 1
+        else:
+            events[k + m] = -1 - m
+            m += 1
+    return events
+
+
+@njit(**PLAIN)
+@no_type_check
+def replay_pulses(constants, unpack, net, source, now, states, latest, records, cursor):
+    """The pulses of one spike reach their targets; states that they met are kept. The new cursor of the records."""
+    starts, targets, weights = net
+    own, shared, same = unpack(constants[0]), constants.shape[0] == 1, weights.shape[0] == 1
+    for c in range(starts[source], starts[source + 1]):
+        j = targets[c]
+        own = own if shared else unpack(constants[j])
+        met = carried(own, load(own, states.T, j), now - latest[j])
+        store(own, records.T, cursor, met)
+        cursor += 1
+        store(own, states.T, j, at_length_one(own, jump(own, met, weights[0 if same else c])))
+        latest[j] = now
+    return cursor
+
+
+@njit(**PLAIN)
+@no_type_check
+def replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records):
+    """The whole run along the list of events; `states` end as those after each neuron's last event."""
+    cursor = 0
+    for e in events:
+        if e < 0:
+            cursor = replay_pulses(
+                constants, unpack, inlets, channels[-1 - e], times[-1 - e], states, latest, records, cursor
+            )
+            continue
+        now, i = spikes[e], sources[e]
+        own = unpack(constants[i % constants.shape[0]])
+        met = carried(own, load(own, states.T, i), now - latest[i])
+        if latest[i] < now:  # nobody has lifted it: rounding in long times must not look as if
+            met = unreset(own, reset(own, met))
+        store(own, records.T, cursor, met)
+        store(own, states.T, i, reset(own, met))
+        latest[i] = now
+        cursor = replay_pulses(constants, unpack, net, i, now, states, latest, records, cursor + 1)
+    return cursor
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_pulses(constants, unpack, net, source, now, bars, latest, records, cursor, weight_bars):
+    """Back through the pulses of one spike: the cursor of the records, and the cotangent of the spike's time."""
+    starts, targets, weights = net
+    own, shared, same = unpack(constants[0]), constants.shape[0] == 1, weights.shape[0] == 1
+    time_bar = 0.0
+    for c in range(starts[source + 1] - 1, starts[source] - 1, -1):
+        cursor -= 1
+        j, weight = targets[c], weights[0 if same else c]
+        own = own if shared else unpack(constants[j])
+        met = load(own, records.T, cursor)
+        raw = jump(own, met, weight)
+        factor = scale_of(own, raw)
+        after = scale(own, raw, factor)
+        bar = carried_back(own, after, latest[j] - now, load(own, bars.T, j))
+        time_bar -= power(own, after, bar)
+        bar, weight_bar = jump_pullback(own, met, weight, scale(own, bar, factor))
+        time_bar += power(own, met, bar)
+        weight_bars[0 if same else c] += weight_bar
+        store(own, bars.T, j, bar)
+        latest[j] = now
+    return cursor, time_bar
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_spike(constants, unpack, i, now, bars, latest, met, time_bar):
+    """Back through a reset and the spike's time, given its cotangent so far.
+
+    What of it does not go to the neuron's state: all, if a pulse at this very time lifted the neuron to its spike.
+    """
+    own = unpack(constants[i % constants.shape[0]])
+    state = load(own, met.T, 0)
+    after = reset(own, state)
+    bar = carried_back(own, after, latest[i] - now, load(own, bars.T, i))
+    time_bar -= power(own, after, bar)
+    bar = reset_pullback(own, bar)
+    time_bar += power(own, state, bar)
+    gradient = wait_gradient(own, state)
+    store(own, bars.T, i, add_scaled(own, bar, gradient, time_bar))
+    latest[i] = now
+    lifted = True
+    for v in range(len(gradient)):
+        lifted &= gradient[v] == 0
+    return time_bar if lifted else 0.0
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull(
+    constants,
+    unpack,
+    net,
+    inlets,
+    initial,
+    times,
+    channels,
+    spikes,
+    sources,
+    preceding,
+    inputs,
+    end,
+    until_spike,
+    spike_bars,
+    bars,
+    weight_bars,
+    in_weight_bars,
+    time_bars,
+):
+    """Cotangents of weights (added), input times (set) and, in `bars`, of initial instead of final states.
+
+    `until_spike`: the trial ended with its last spike, so that the final states depend on the time of it.
+    """
+    events = order_of_events(preceding, inputs)
+    count = 0
+    for e in events:
+        starts, source = (net[0], sources[e]) if e >= 0 else (inlets[0], channels[-1 - e])
+        count += starts[source + 1] - starts[source] + (e >= 0)
+    states, latest = np.empty_like(initial), np.zeros(initial.shape[0])
+    records = np.empty((count, initial.shape[1]))
+    for j in range(initial.shape[0]):
+        own = unpack(constants[j % constants.shape[0]])
+        store(own, states.T, j, at_length_one(own, load(own, initial.T, j)))
+    cursor = replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records)
+    passed = 0.0
+    for j in range(initial.shape[0]):
+        own = unpack(constants[j % constants.shape[0]])
+        state = carried(own, load(own, states.T, j), end - latest[j])
+        bar = tangent(own, state, load(own, bars.T, j))
+        store(own, bars.T, j, bar)
+        latest[j] = end
+        passed += power(own, state, bar)
+    passed, after = passed if until_spike else 0.0, end
+    for place in range(events.shape[0] - 1, -1, -1):
+        e = events[place]
+        if e < 0:
+            now = times[-1 - e]
+            passed = passed if after == now else 0.0
+            cursor, time_bar = pull_pulses(
+                constants, unpack, inlets, channels[-1 - e], now, bars, latest, records, cursor, in_weight_bars
+            )
+            time_bars[-1 - e] = time_bar + passed
+            passed = 0.0
+        else:
+            now = spikes[e]
+            passed = passed if after == now else 0.0
+            cursor, time_bar = pull_pulses(
+                constants, unpack, net, sources[e], now, bars, latest, records, cursor, weight_bars
+            )
+            cursor -= 1
+            met = records[cursor : cursor + 1]
+            passed = pull_spike(
+                constants, unpack, sources[e], now, bars, latest, met, time_bar + spike_bars[e] + passed
+            )
+        after = now
+    for j in range(initial.shape[0]):
+        own = unpack(constants[j % constants.shape[0]])
+        given = load(own, initial.T, j)
+        factor = scale_of(own, given)
+        bar = carried_back(own, scale(own, given, factor), latest[j], load(own, bars.T, j))
+        store(own, bars.T, j, scale(own, bar, factor))
+
+
+@register_jitable
+@no_type_check
+def pull_entry(call, unpack, dtype):
+    """Arguments: the network's, then `SPIKES` to `FINAL_BARS`; results: `WEIGHT_BARS` to `TIME_BARS`."""
+    weight_bars, in_weight_bars = (
+        vector(call, RESULTS, WEIGHT_BARS, dtype),
+        vector(call, RESULTS, IN_WEIGHT_BARS, dtype),
+    )
+    bars, given = matrix(call, RESULTS, STATE_BARS, dtype), matrix(call, ARGUMENTS, FINAL_BARS, dtype)
+    time_bars, spikes = vector(call, RESULTS, TIME_BARS, dtype), vector(call, ARGUMENTS, SPIKES, dtype)
+    weight_bars.fill(0)
+    in_weight_bars.fill(0)
+    time_bars.fill(0)
+    for j in range(bars.shape[0]):
+        for v in range(bars.shape[1]):
+            bars[j, v] = given[j, v]
+    if vector(call, ARGUMENTS, FLAGS, np.int32)[0] != 0:  # a run that failed has said so, and has no gradient
+        bars.fill(0)
+        return 0
+    count = np.searchsorted(spikes, np.inf)
+    pull(
+        matrix(call, ARGUMENTS, CONSTANTS, dtype),
+        unpack,
+        net_of(call, STARTS, dtype),
+        net_of(call, IN_STARTS, dtype),
+        matrix(call, ARGUMENTS, STATES, dtype),
+        vector(call, ARGUMENTS, TIMES, dtype),
+        vector(call, ARGUMENTS, CHANNELS, np.int32),
+        spikes[:count],
+        vector(call, ARGUMENTS, SOURCES, np.int32),
+        vector(call, ARGUMENTS, PRECEDING, np.int32)[:count],
+        vector(call, ARGUMENTS, USED, np.int64)[0],
+        vector(call, ARGUMENTS, FINAL_TIME, dtype)[0],
+        vector(call, ARGUMENTS, LIMITS, dtype)[DURATION] == np.inf,
+        vector(call, ARGUMENTS, SPIKE_BARS, dtype),
+        bars,
+        weight_bars,
+        in_weight_bars,
+        time_bars,
+    )
+    return 0

@@ -1,0 +1,122 @@
+"""Gradients of sparse networks: the chain of sparse single-event Jacobians, reversed in native code."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from stablespike.dynamics import native
+from stablespike.dynamics.kernels import lif, oscillatory_lif, qif, sparse_adjoint, theta
+from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.neuron import one_neuron
+from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.simulate import Solution
+from stablespike.dynamics.sparse import (
+    WHOLE,
+    SparseNetwork,
+    kernel_operands,
+    no_inputs,
+    raise_unless_done,
+    require_feasible,
+    require_memory,
+    run_sparse,
+)
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.theta import Theta
+
+LINES = {OscillatoryLIF: oscillatory_lif, LIF: lif, Theta: theta, QIF: qif}
+
+
+def differentiable_sparse(
+    network: SparseNetwork,
+    states: Float[Array, "neurons variables"],
+    inputs: Spikes | None = None,
+    duration=jnp.inf,
+    *,
+    max_spikes: int,
+) -> Solution:
+    """A sparse network, as `simulate_sparse`, with a reverse mode.
+
+    Derivatives with respect to the values of both weights (a shared one gets the sum), `states` and input times flow
+    into spike times and final state; those of neuron parameters and the duration raise. The backward pass repeats the
+    run along the list of its spikes and keeps the state that each pulse meets: `adjoint_memory` bytes.
+    """
+    require_feasible(network, states, max_spikes)
+    require_memory(adjoint_memory(network, max_spikes), f"The gradient of a run of {max_spikes} spikes")
+    inputs = no_inputs(states.dtype) if inputs is None else inputs
+    inlets = None if network.input_weights is None else network.input_weights.values
+    varied = (network.weights.values, inlets, states, inputs.times)
+    fixed = _put(network, jax.lax.stop_gradient(varied))
+    times, final, solution, _ = _run(varied, fixed, inputs.sources, duration, max_spikes)
+    spikes = Spikes(times, solution.spikes.sources)
+    whole = eqx.tree_at(lambda one: (one.spikes, one.state), solution, (spikes, final))
+    raise_unless_done(whole)
+    return whole
+
+
+def adjoint_memory(network: SparseNetwork, spikes: int) -> int:
+    """Bytes that the backward pass keeps, for spikes of the mean number of targets: a state for each pulse."""
+    variables = jax.eval_shape(lambda: one_neuron(network.neuron, 0).initial_state()).shape[0]
+    pulses = network.weights.connections / network.size + 1
+    return int(8 * spikes * pulses * variables) + 16 * network.weights.values.size
+
+
+def _put(network, varied):
+    """The network with the values that are differentiated."""
+    values, inlets, _, _ = varied
+    network = eqx.tree_at(lambda one: one.weights.values, network, values)
+    if inlets is None:
+        return network
+    return eqx.tree_at(lambda one: one.input_weights.values, network, inlets)
+
+
+@eqx.filter_custom_vjp
+def _run(varied, network, channels, duration, max_spikes):
+    solution, work = run_sparse(_put(network, varied), varied[2], Spikes(varied[3], channels), duration, max_spikes)
+    rest = jax.tree.map(jax.lax.stop_gradient, solution)
+    return solution.spikes.times, solution.state, rest, work
+
+
+@_run.def_fwd
+def _forwards(perturbed, varied, network, channels, duration, max_spikes):
+    del perturbed
+    result = _run(varied, network, channels, duration, max_spikes)
+    return result, result[2:]
+
+
+@_run.def_bwd
+def _backwards(run, bars, perturbed, varied, network, channels, duration, max_spikes):
+    del perturbed, max_spikes
+    inputs, (solution, _) = Spikes(varied[3], channels), run
+    spike_bars, final_bars = (
+        jnp.zeros_like(one) if bar is None else bar
+        for bar, one in zip(bars[:2], (solution.spikes.times, solution.state), strict=True)
+    )
+    values, inlets, states, times = _pull(
+        _put(network, varied), varied[2], inputs, duration, run, spike_bars, final_bars
+    )
+    return values, None if varied[1] is None else inlets, states, times
+
+
+@eqx.filter_jit
+def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
+    operands, _ = kernel_operands(network, states, inputs, duration)
+    lines, dtype = LINES[type(network.neuron)], states.dtype
+    (solution, work), status = run, run[0].status
+    more = (solution.spikes.times, solution.spikes.sources.astype(WHOLE), work.preceding, work.inputs[None])
+    more = (*more, status.time[None], status.flags.astype(WHOLE)[None], spike_bars, final_bars)
+    shaped = [operands[3], operands[6], states, inputs.times]
+    results = [jax.ShapeDtypeStruct(one.shape, dtype) for one in shaped]
+    target = native.target(sparse_adjoint.pull_entry, lines.unpack, np.dtype(dtype).type)
+    call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
+    return call(_constants(network, lines, dtype), *operands[1:], *more)
+
+
+def _constants(network, lines, dtype):
+    """Constants of the neuron's lines `[neurons or 1, constants]`."""
+    leaves, structure = jax.tree.flatten(network.neuron)
+    size = network.size if any(jnp.ndim(leaf) for leaf in leaves) else 1
+    spread = [jnp.broadcast_to(jnp.asarray(leaf, dtype), (size,)) for leaf in leaves]
+    return jax.vmap(lambda *one: lines.derive(jax.tree.unflatten(structure, one), dtype).reshape(-1))(*spread)

@@ -1,0 +1,61 @@
+"""Gradients of sparse networks against those of the recorded dense simulation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.dynamics.test_sparse import BUDGET, DURATION, MODELS, problem
+
+from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.sparse_weights import SparseWeights
+from stablespike.dynamics.spikes import Spikes
+from stablespike.learning.sparse_adjoint import adjoint_memory, differentiable_sparse
+
+
+def loss_of(solution):
+    """Loss on all spike times and the final state."""
+    real, times = solution.spikes.real, solution.spikes.times
+    mixing = jnp.asarray(np.random.default_rng(5).normal(size=BUDGET + 40))[: times.size]
+    return jnp.sum(jnp.where(real, mixing * jnp.sin(jnp.where(real, times, 0)), 0)) + jnp.sum(jnp.sin(solution.state))
+
+
+def entries(weights: SparseWeights, dense):
+    """The entries of a dense matrix at the places of the sparse values."""
+    columns = np.repeat(np.arange(weights.channels), np.diff(weights.starts))
+    return np.asarray(dense)[np.asarray(weights.targets), columns]
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["homogeneous", "heterogeneous"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_equal_to_the_recorded_gradient(kind, several):
+    dense, sparse, states, inputs = problem(kind, several=several)
+
+    def recorded(weights, input_weights, states, times):
+        network = Recurrent(dense.neuron, weights, input_weights)
+        return loss_of(simulate(network, states, Spikes(times, inputs.sources), DURATION, max_events=BUDGET))
+
+    def native(network, states, times):
+        inputs_there = Spikes(times, inputs.sources)
+        return loss_of(differentiable_sparse(network, states, inputs_there, DURATION, max_spikes=BUDGET))
+
+    there = jax.jit(jax.value_and_grad(recorded, (0, 1, 2, 3)))
+    value, (weights, input_weights, at_start, at_times) = there(
+        dense.weights, dense.input_weights, states, inputs.times
+    )
+    wanted = (entries(sparse.weights, weights), entries(sparse.input_weights, input_weights), at_start, at_times)
+
+    def in_values(values, input_values, states, times):
+        changed = [
+            SparseWeights(one.starts, one.targets, new, one.size)
+            for one, new in ((sparse.weights, values), (sparse.input_weights, input_values))
+        ]
+        return native(type(sparse)(sparse.neuron, *changed), states, times)
+
+    operands = (sparse.weights.values, sparse.input_weights.values, states, inputs.times)
+    other, found = jax.jit(jax.value_and_grad(in_values, (0, 1, 2, 3)))(*operands)
+    assert adjoint_memory(sparse, BUDGET) > 8 * BUDGET
+    np.testing.assert_allclose(value, other, rtol=1e-10)
+    for one, two in zip(wanted, found, strict=True):
+        finite = np.isfinite(one)
+        np.testing.assert_allclose(np.asarray(two)[finite], one[finite], rtol=0, atol=1e-9 * np.abs(one[finite]).max())
