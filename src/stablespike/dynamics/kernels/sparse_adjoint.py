@@ -108,7 +108,7 @@ def replay_pulses(constants, unpack, net, source, now, states, latest, records, 
 
 @njit(**PLAIN)
 @no_type_check
-def replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records):
+def replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, lifted):
     """The whole run along the list of events; `states` end as those after each neuron's last event."""
     cursor = 0
     for e in events:
@@ -120,7 +120,10 @@ def replay(constants, unpack, net, inlets, spikes, sources, times, channels, eve
         now, i = spikes[e], sources[e]
         own = unpack(constants[i % constants.shape[0]])
         met = carried(own, load(own, states.T, i), now - latest[i])
-        if latest[i] < now:  # nobody has lifted it: rounding in long times must not look as if
+        # A neuron without current that is hit at the very time of its spike was lifted to it; where nobody was,
+        # rounding in long times must not look as if.
+        lifted[e] = latest[i] == now and states.shape[1] == 1
+        if not lifted[e] and now > 0:
             met = unreset(own, reset(own, met))
         store(own, records.T, cursor, met)
         store(own, states.T, i, reset(own, met))
@@ -156,10 +159,10 @@ def pull_pulses(constants, unpack, net, source, now, bars, latest, records, curs
 
 @njit(**PLAIN)
 @no_type_check
-def pull_spike(constants, unpack, i, now, bars, latest, met, time_bar):
+def pull_spike(constants, unpack, i, now, bars, latest, met, lifted, time_bar):
     """Back through a reset and the spike's time, given its cotangent so far.
 
-    What of it does not go to the neuron's state: all, if a pulse at this very time lifted the neuron to its spike.
+    The result is what of it goes to the event before: all, if a pulse at this very time lifted the neuron to it.
     """
     own = unpack(constants[i % constants.shape[0]])
     state = load(own, met.T, 0)
@@ -168,12 +171,10 @@ def pull_spike(constants, unpack, i, now, bars, latest, met, time_bar):
     time_bar -= power(own, after, bar)
     bar = reset_pullback(own, bar)
     time_bar += power(own, state, bar)
-    gradient = wait_gradient(own, state)
-    store(own, bars.T, i, add_scaled(own, bar, gradient, time_bar))
+    if not lifted:
+        bar = add_scaled(own, bar, wait_gradient(own, state), time_bar)
+    store(own, bars.T, i, bar)
     latest[i] = now
-    lifted = True
-    for v in range(len(gradient)):
-        lifted &= gradient[v] == 0
     return time_bar if lifted else 0.0
 
 
@@ -209,11 +210,13 @@ def pull(
         starts, source = (net[0], sources[e]) if e >= 0 else (inlets[0], channels[-1 - e])
         count += starts[source + 1] - starts[source] + (e >= 0)
     states, latest = np.empty_like(initial), np.zeros(initial.shape[0])
-    records = np.empty((count, initial.shape[1]))
+    records, lifted = np.empty((count, initial.shape[1])), np.zeros(spikes.shape[0], np.bool_)
     for j in range(initial.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
         store(own, states.T, j, at_length_one(own, load(own, initial.T, j)))
-    cursor = replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records)
+    cursor = replay(
+        constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, lifted
+    )
     passed = 0.0
     for j in range(initial.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
@@ -242,7 +245,7 @@ def pull(
             cursor -= 1
             met = records[cursor : cursor + 1]
             passed = pull_spike(
-                constants, unpack, sources[e], now, bars, latest, met, time_bar + spike_bars[e] + passed
+                constants, unpack, sources[e], now, bars, latest, met, lifted[e], time_bar + spike_bars[e] + passed
             )
         after = now
     for j in range(initial.shape[0]):
