@@ -29,7 +29,7 @@ MODELS = {  # neuron from parameters, size of recurrent and of input weights
 
 
 def problem(kind, *, several, seed=0):
-    """Dense and sparse network with weights of both signs, a tie of inputs, two identical neurons; states and inputs."""
+    """Dense and sparse network with weights of both signs, a tie of inputs and twin neurons; states and inputs."""
     make, weight, input_weight = MODELS[kind]
     rng = np.random.default_rng(seed)
     spread = rng.uniform(0.8, 1.2, (2, SIZE)) if several else np.ones(2) * 1.1
