@@ -1,0 +1,225 @@
+"""Lyapunov exponents against everything that is known about them in closed form."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import digamma
+
+from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.stability.lyapunov import (
+    SingularJacobian,
+    block_standard_errors,
+    entropy_rate,
+    kaplan_yorke_dimension,
+    lyapunov_estimator,
+    lyapunov_spectrum,
+    push_tangents,
+)
+from stablespike.stability.surrogate_tangent import SurrogateNetwork, full_reset, gated_reset, public_reset
+
+KEY = jax.random.key(0)
+NEURONS, CHANNELS = 5, 3
+
+
+class Linear(eqx.Module):
+    matrix: jax.Array
+
+    def __call__(self, state, drive):
+        return self.matrix @ state if drive is None else drive @ state
+
+
+class Rate(eqx.Module):
+    """x <- g J tanh(x), in the coordinates x or, with a `frame` A, in A x."""
+
+    weights: jax.Array
+    frame: jax.Array | None = None
+
+    def __call__(self, state, drive):
+        if self.frame is None:
+            return self.weights @ jnp.tanh(state)
+        return self.frame @ (self.weights @ jnp.tanh(jnp.linalg.solve(self.frame, state)))
+
+
+def surrogate_network(reset, dtype=np.float64):
+    rng = np.random.default_rng(1)
+    spike = SurrogateSpike(SuperSpike(5.0))
+    inward = jnp.asarray(rng.normal(2, 1, (NEURONS, CHANNELS)), dtype)
+    return SurrogateNetwork(jnp.asarray(rng.normal(0, 2, (NEURONS, NEURONS)), dtype), inward, spike, reset)
+
+
+DRIVES = jnp.asarray(np.random.default_rng(0).random((400, CHANNELS)) < 0.3, float)
+
+
+def test_constant_matrix_has_the_moduli_of_its_eigenvalues():
+    vectors = np.random.default_rng(2).normal(size=(4, 4))
+    eigenvalues = np.array([3.0, 1.5, -0.9, 0.2])
+    matrix = vectors @ np.diag(eigenvalues) @ np.linalg.inv(vectors)
+    found = lyapunov_spectrum(
+        Linear(jnp.asarray(matrix)), jnp.zeros(4), None, steps=600, transient=400, interval=2, count=4, key=KEY
+    )
+    np.testing.assert_allclose(found.exponents, np.log(np.abs(eigenvalues)), atol=1e-12)
+    assert np.all(found.standard_errors < 1e-12)
+    assert found.trace.shape == (100, 4)
+
+
+def test_product_of_gaussian_matrices():
+    size, gain, steps = 4, 1.3, 4000
+    matrices = jnp.asarray(np.random.default_rng(3).normal(0, gain / np.sqrt(size), (steps, size, size)))
+    found = lyapunov_spectrum(
+        Linear(jnp.eye(size)), jnp.zeros(size), matrices, transient=100, count=size, blocks=40, key=KEY
+    )
+    order = np.arange(1, size + 1)
+    expected = np.log(gain) + (np.log(2 / size) + digamma((size - order + 1) / 2)) / 2
+    errors = np.asarray(found.standard_errors)
+    assert np.all(np.abs(found.exponents - expected) < 3 * errors)
+    assert errors.max() < 0.02
+    assert np.abs(found.exponents.sum() - np.linalg.slogdet(matrices[100:])[1].mean()) < 1e-12
+
+
+def test_rate_networks_follow_mean_field():
+    rng, gain, size = np.random.default_rng(4), 2.0, 400
+    weights = jnp.asarray(rng.normal(0, gain / np.sqrt(size), (4, size, size)))
+    start = jnp.asarray(rng.normal(size=size))
+
+    def spectrum(weights):
+        return lyapunov_spectrum(Rate(weights), start, None, steps=1500, transient=300, interval=5, count=2, key=KEY)
+
+    leading, second = jax.vmap(spectrum)(weights).exponents.T
+    error = np.std(leading, ddof=1) / 2
+    assert error < 0.02 * 0.1547
+    assert abs(np.mean(leading) - 0.1547) < 3 * error  # networks of 800 neurons would be a little closer yet: 0.154
+    assert np.all(leading > second)
+
+
+def test_exponents_do_not_depend_on_coordinates():
+    rng = np.random.default_rng(5)
+    weights, start = jnp.asarray(rng.normal(0, 1.5, (4, 4))), rng.normal(size=4)
+    frames = jnp.stack([jnp.eye(4), jnp.asarray(rng.normal(size=(4, 4)) + 3 * np.eye(4))])
+
+    def spectrum(frame):
+        step = Rate(weights, frame)
+        return lyapunov_spectrum(step, frame @ start, None, steps=4000, transient=2000, interval=2, count=4, key=KEY)
+
+    plain, other = jax.vmap(spectrum)(frames).exponents
+    bound = 2 * np.log(np.linalg.cond(frames[1])) / 2000  # what another measure of length can change at the ends
+    np.testing.assert_allclose(plain, other, atol=bound)
+    assert np.max(np.abs(plain - other)) < 0.02 * np.min(np.abs(np.diff(plain)))
+
+
+@pytest.fixture(scope="module")
+def public():
+    network = surrogate_network(public_reset)
+    found = lyapunov_spectrum(network, network.rest(), DRIVES, transient=100, count=2 * NEURONS, key=KEY)
+    return network, found
+
+
+def test_public_surrogate_exponents_obey_the_conservation_law(public):
+    network, found = public
+    law = NEURONS * np.log(network.synaptic_decay * network.membrane_decay)
+    assert abs(found.exponents.sum() - law) < 1e-12
+    assert np.ptp(found.exponents) > 0.1
+
+
+@pytest.mark.parametrize("reset", [public_reset, gated_reset, full_reset])
+def test_jacobian_of_each_convention(reset):
+    network = surrogate_network(reset)
+    a, b = network.synaptic_decay, network.membrane_decay
+    rng = np.random.default_rng(6)
+    state = jnp.asarray(rng.normal(1, 1, NEURONS)), jnp.asarray(rng.normal(0, 1, NEURONS))
+    _, rows = push_tangents(network, state, DRIVES[0], jnp.eye(2 * NEURONS))
+    mem, syn = np.asarray(state)
+    spike, slope = (mem >= 1).astype(float), 1 / (1 + 5 * np.abs(mem - 1)) ** 2
+    synaptic = a * syn + network.inward @ DRIVES[0] + network.recurrent @ spike
+    pre = b * mem + (1 - b) * synaptic
+    expected = a**NEURONS * np.prod(
+        {public_reset: b * np.ones(NEURONS), gated_reset: b * (1 - spike), full_reset: b * (1 - spike) - pre * slope}[
+            reset
+        ]
+    )
+    assert spike.any()
+    np.testing.assert_allclose(np.linalg.det(rows), expected, rtol=1e-12, atol=1e-18)
+
+
+def test_forward_pass_does_not_depend_on_the_convention():
+    networks = [surrogate_network(reset) for reset in (public_reset, gated_reset, full_reset)]
+    states = [network.rest() for network in networks]
+    for drive in DRIVES[:20]:
+        states = [network(state, drive) for network, state in zip(networks, states, strict=True)]
+        np.testing.assert_array_equal(states[0], states[1])
+        np.testing.assert_array_equal(states[0], states[2])
+
+
+def test_sums_of_exponents_are_mean_log_determinants():
+    network = surrogate_network(full_reset)
+    found = lyapunov_spectrum(network, network.rest(), DRIVES, transient=100, count=2 * NEURONS, key=KEY)
+
+    def scan(state, drive):
+        new, rows = push_tangents(network, state, drive, jnp.eye(2 * NEURONS))
+        return new, jnp.linalg.slogdet(rows)[1]
+
+    _, logarithms = jax.lax.scan(scan, network.rest(), DRIVES)
+    np.testing.assert_allclose(found.exponents.sum(), logarithms[100:].mean(), rtol=1e-12)
+
+
+def test_a_longer_interval_and_fewer_exponents_change_nothing(public):
+    network, full = public
+    few = lyapunov_spectrum(network, network.rest(), DRIVES, transient=100, interval=4, count=3, key=KEY)
+    np.testing.assert_allclose(few.exponents, full.exponents[:3], atol=0.05)  # another basis at the start
+    init, step = lyapunov_estimator(network, 3)
+    carry = init(network.rest(), KEY)
+    total = 0
+    for drive in DRIVES[:4]:
+        carry, info = step(carry, drive[None])
+        total += info.growth
+    init, step = lyapunov_estimator(network, 3, interval=4)
+    _, info = step(init(network.rest(), KEY), DRIVES[:4])
+    np.testing.assert_allclose(info.growth, total, rtol=1e-12)
+
+
+def test_gated_networks_that_spike_have_exponents_of_minus_infinity():
+    network = surrogate_network(gated_reset)
+    with pytest.raises(SingularJacobian, match="Only the first"):
+        lyapunov_spectrum(network, network.rest(), DRIVES, transient=100, count=2 * NEURONS, key=KEY)
+
+
+def test_a_jacobian_of_low_rank_is_refused_and_not_padded():
+    rng = np.random.default_rng(7)
+    matrix = rng.normal(size=(4, 2)) @ rng.normal(size=(2, 4))
+    with pytest.raises(SingularJacobian, match="Only the first 2 of 3"):
+        lyapunov_spectrum(Linear(jnp.asarray(matrix)), jnp.zeros(4), None, steps=40, transient=20, count=3, key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"count": 5}, "5 exponents were asked for, but the state has 4 dimensions"),
+        ({"count": 0}, "count and interval must be at least 1"),
+        ({"transient": 40}, "a transient of 40 steps leaves nothing of a run of 40"),
+        ({"transient": 15, "interval": 2}, "must be multiples of the interval, 2"),
+        ({"blocks": 30}, "there must be from 2 to 20"),
+        ({"steps": None}, "needs its number of steps"),
+    ],
+)
+def test_bad_input(options, sentence):
+    options = {"steps": 40, "transient": 20, "count": 2, "key": KEY} | options
+    with pytest.raises(ValueError, match=sentence):
+        lyapunov_spectrum(Linear(jnp.eye(4)), jnp.zeros(4), None, **options)
+
+
+def test_standard_errors_are_those_of_independent_blocks():
+    growth = jnp.asarray(np.random.default_rng(8).normal(0.3, 1.0, (4000, 1)))
+    errors = block_standard_errors(growth, jnp.ones(4000), 40)
+    np.testing.assert_allclose(errors, 1 / np.sqrt(4000), rtol=0.4)
+    assert block_standard_errors(2 * growth, jnp.full(4000, 2.0), 40) == pytest.approx(errors)
+
+
+def test_dimension_and_entropy():
+    assert kaplan_yorke_dimension(np.array([0.9, 0.0, -14.57])) == pytest.approx(2 + 0.9 / 14.57)
+    assert kaplan_yorke_dimension(np.array([-0.1, -0.2])) == 0
+    assert entropy_rate(jnp.array([0.9, 0.1, -3.0])) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="needs so many that the sum is negative"):
+        kaplan_yorke_dimension(np.array([0.9, 0.1]))
+    with pytest.raises(ValueError, match="needs more of them"):
+        entropy_rate(np.array([0.9, 0.1]))
