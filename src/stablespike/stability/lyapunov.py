@@ -125,7 +125,18 @@ def lyapunov_estimator(
     return init, advance
 
 
-def lyapunov_spectrum(
+def lyapunov_spectrum(step: Step, state: PyTree, drives: PyTree, **options) -> LyapunovSpectrum:
+    """The `count` leading exponents of a run, as `estimate_spectrum` finds them, and an error if one is not defined.
+
+    Raises `SingularJacobian` where an exponent is -inf or lost in rounding. Inside `jit` and `vmap` that cannot be
+    known: there look at `resolved`, or give the result to `require_resolved` afterwards.
+    """
+    found = estimate_spectrum(step, state, drives, **options)
+    require_resolved(found)
+    return found
+
+
+def estimate_spectrum(
     step: Step,
     state: PyTree,
     drives: PyTree,
@@ -143,8 +154,7 @@ def lyapunov_spectrum(
     The first `transient` steps are run, with the tangent vectors, but not counted; `transient` and the steps after it
     are whole numbers of intervals. `interval` steps lie between two orthonormalisations. Standard errors: of the ratio
     of growth to duration, from `blocks` consecutive parts of the run, which should be longer than its correlations.
-    Raises `ValueError` for a transient that leaves nothing to average over, and `SingularJacobian` where an exponent is
-    -inf or lost in rounding: inside `jit` and `vmap` look at `resolved`, or give the result to `require_resolved`.
+    Raises `ValueError` for a transient that leaves nothing to average over and for what does not divide.
     """
     total = _number_of_steps(drives, steps)
     measured = total - transient
@@ -157,9 +167,7 @@ def lyapunov_spectrum(
         )
     if not 2 <= blocks <= measured // interval:
         raise ValueError(f"{blocks} blocks do not fit: there must be from 2 to {measured // interval} (intervals).")
-    found = _run(step, duration, state, drives, key, total, transient, count, interval, blocks)
-    require_resolved(found)
-    return found
+    return _run(step, duration, state, drives, key, total, transient, count, interval, blocks)
 
 
 @eqx.filter_jit

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stablespike.learning.surrogate import SurrogateSpike
-
+Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 Reset = Callable[[Float[Array, "..."], Float[Array, "..."]], Float[Array, "..."]]
 
 
@@ -33,14 +32,15 @@ def full_reset(voltage: Float[Array, "..."], spike: Float[Array, "..."]) -> Floa
 class SurrogateNetwork(eqx.Module):
     """Recurrent current-based LIF network, threshold 1, reset to 0 one step after the spike.
 
-    syn' = a syn + W x + V s, mem' = reset(b mem + (1 - b) syn', s), s = H(mem - 1) of the step before.
+    syn' = a syn + W x + V s, mem' = reset(b mem + (1 - b) syn', s), s = H(mem - 1) of the step before, by `spike`, a
+    `SurrogateSpike`.
     `recurrent` V `[neurons, neurons]` and `inward` W `[neurons, channels]`, post index first; `synaptic_decay` a and
     `membrane_decay` b are exp(-dt/tau). Public convention: det D = (a b)^n whatever the weights, spikes and surrogate.
     """
 
     recurrent: Float[Array, "neurons neurons"]
     inward: Float[Array, "neurons channels"]
-    spike: SurrogateSpike
+    spike: Spike
     reset: Reset = eqx.field(static=True, default=public_reset)
     synaptic_decay: float = 0.8187307530779818
     membrane_decay: float = 0.9048374180359595

@@ -1,0 +1,246 @@
+"""Event networks as steps whose Lyapunov exponents can be taken: spike to spike, or from one fixed time to the next.
+
+The spectrum of the **event map** compares two trajectories at their own spikes: a shift along the trajectory is
+projected out, and where the reset erases the state of the neuron that spikes, one exponent is -inf. The spectrum of the
+**flow** compares them at the same time: the derivative of the event's time is undone by letting the neurons flow back
+by it (saltation). An autonomous network then has one exponent 0 in its place, and all others are the same, per unit of
+time.
+"""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from stablespike.dynamics.event_step import event_step, initial_network_state
+from stablespike.dynamics.network import Recurrent, network_flags
+from stablespike.dynamics.neuron import AbstractNeuron, over_neurons
+from stablespike.dynamics.simulate import run_events
+from stablespike.dynamics.spikes import Flag, Spikes, Status, input_flags, raise_unless_ok
+from stablespike.stability.lyapunov import LyapunovSpectrum, estimate_spectrum, require_resolved
+
+SILENT, TIED = 1, 2
+
+
+class AbstractChart(eqx.Module):
+    """Coordinates in which a neuron's state has as many entries as it has degrees of freedom."""
+
+    @abc.abstractmethod
+    def coordinates(self, neuron: AbstractNeuron, state: Float[Array, "variables"]) -> Float[Array, " freedoms"]:
+        """Coordinates of a state."""
+
+    @abc.abstractmethod
+    def point(self, neuron: AbstractNeuron, coordinates: Float[Array, " freedoms"]) -> Float[Array, "variables"]:
+        """The state with these coordinates."""
+
+
+class AsItIs(AbstractChart):
+    """The state itself: `LIF`, `OscillatoryLIF`."""
+
+    def coordinates(self, neuron, state):
+        """All variables."""
+        return state
+
+    def point(self, neuron, coordinates):
+        """The same."""
+        return coordinates
+
+
+class Phase(AbstractChart):
+    """The phase, in units of time: `Theta`."""
+
+    def coordinates(self, neuron, state):
+        """Phase since the last spike."""
+        return neuron.phase(state)[None]
+
+    def point(self, neuron, coordinates):
+        """State at a phase."""
+        return neuron.state_at_phase(coordinates[0])
+
+
+class AngleAndCurrent(AbstractChart):
+    """The angle of (n, d) and the current: `QIF`."""
+
+    def coordinates(self, neuron, state):
+        """atan2(d, n), which falls to 0 at the spike, and I."""
+        return jnp.stack([jnp.arctan2(state[1], state[0]), state[2]])
+
+    def point(self, neuron, coordinates):
+        """[cos, sin, I]."""
+        return jnp.stack([jnp.cos(coordinates[0]), jnp.sin(coordinates[0]), coordinates[1]])
+
+
+class EventNetworkState(eqx.Module):
+    """`coordinates` `[neurons, freedoms]`, number of `spikes` so far, and `flags` of what went wrong (0 = nothing)."""
+
+    coordinates: Float[Array, "neurons freedoms"]
+    spikes: Int[Array, ""]
+    flags: Int[Array, ""]
+
+
+def at_the_event(neuron: AbstractNeuron, states, time) -> Float[Array, "neurons variables"]:
+    """States at the event, whose time has a derivative: the event map."""
+    del neuron, time
+    return states
+
+
+def at_fixed_time(neuron: AbstractNeuron, states, time) -> Float[Array, "neurons variables"]:
+    """States at the time that the event has on the undisturbed trajectory: the flow."""
+    return over_neurons(neuron, "flow")(states, jax.lax.stop_gradient(time) - time)
+
+
+class NextSpike(eqx.Module):
+    """The step of an autonomous network from spike to spike; `section` is `at_the_event` or `at_fixed_time`.
+
+    Delays are not supported: pending deliveries would belong to the tangent space.
+    """
+
+    network: Recurrent
+    chart: AbstractChart
+    section: Callable = eqx.field(static=True, default=at_fixed_time)
+
+    def __check_init__(self):
+        """Refuse delays."""
+        _refuse_delays(self.network)
+
+    def start(self, states: Float[Array, "neurons variables"]) -> EventNetworkState:
+        """The state of this step from states of the neurons."""
+        return _start(self.network, self.chart, states)
+
+    def __call__(self, state: EventNetworkState, drive=None) -> EventNetworkState:
+        """Flow to the next spike, reset, pulses."""
+        points = _points(self.network, self.chart, state)
+        waits = over_neurons(self.network.neuron, "time_to_spike")(points)
+        after, _ = event_step(self.network, _no_inputs(), jnp.inf, initial_network_state(self.network, points))
+        moved = self.section(self.network.neuron, after.neurons, after.time)
+        silent, tied = jnp.isinf(jnp.min(waits)), jnp.sum(waits == jnp.min(waits)) > 1
+        flags = state.flags | jnp.where(silent, SILENT, jnp.where(tied, TIED, 0))
+        return EventNetworkState(_coordinates(self.network, self.chart, moved), state.spikes + 1, flags)
+
+    def duration(self, state: EventNetworkState, drive=None) -> Float[Array, ""]:
+        """Time to the next spike."""
+        return jnp.min(over_neurons(self.network.neuron, "time_to_spike")(_points(self.network, self.chart, state)))
+
+
+class Window(eqx.Module):
+    """The flow of a network over a fixed `length` of time; a drive is the input of the window, times from its start.
+
+    `max_events` is the budget of spikes and inputs of one window; an exhausted one is flagged.
+    """
+
+    network: Recurrent
+    chart: AbstractChart
+    length: float
+    max_events: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Refuse delays."""
+        _refuse_delays(self.network)
+
+    def start(self, states: Float[Array, "neurons variables"]) -> EventNetworkState:
+        """The state of this step from states of the neurons."""
+        return _start(self.network, self.chart, states)
+
+    def __call__(self, state: EventNetworkState, drive: Spikes | None = None) -> EventNetworkState:
+        """All spikes and inputs of the window."""
+        inputs = _no_inputs() if drive is None else drive
+        before = initial_network_state(self.network, _points(self.network, self.chart, state))
+        after, _ = run_events(self.network, before, inputs, self.length, self.max_events)
+        flags = after.flags | network_flags(self.network) | jnp.where(after.ended, 0, int(Flag.BUDGET_EXHAUSTED))
+        flags |= input_flags(inputs, self.network.input_weights.shape[1], self.length)
+        coordinates = _coordinates(self.network, self.chart, after.neurons)
+        return EventNetworkState(coordinates, state.spikes + after.counts.sum(), state.flags | flags)
+
+    def duration(self, state: EventNetworkState, drive=None) -> float:
+        """The length of the window."""
+        return self.length
+
+
+def spike_to_spike_spectrum(
+    step: NextSpike,
+    states: Float[Array, "neurons variables"],
+    *,
+    spikes: int,
+    transient: int,
+    count: int,
+    key: Key[Array, ""],
+    interval: int = 1,
+    blocks: int = 10,
+) -> LyapunovSpectrum:
+    """Exponents per unit of time of an autonomous network, over `spikes` network spikes of which `transient` are not
+    counted.
+
+    The rate of a neuron is (spikes - transient) / (neurons * duration). Raises `ValueError` for a network that falls
+    silent and for neurons that spike at the very same time, `SingularJacobian` for exponents that are not defined: of
+    the event map with a reset that erases the state, the last one.
+    """
+    found = estimate_spectrum(
+        step,
+        step.start(states),
+        None,
+        steps=spikes,
+        transient=transient,
+        count=count,
+        key=key,
+        interval=interval,
+        blocks=blocks,
+        duration=step.duration,
+    )
+    _raise_if_flagged(found.state.system.flags)
+    require_resolved(found)
+    return found
+
+
+def window_spectrum(step: Window, states: Float[Array, "neurons variables"], drives, **options) -> LyapunovSpectrum:
+    """Exponents per unit of time of the flow of a network, window by window; options as in `estimate_spectrum`.
+
+    Raises `ValueError` for a network that never spikes and `SimulationError` if a window goes wrong.
+    """
+    found = estimate_spectrum(step, step.start(states), drives, duration=step.duration, **options)
+    system = found.state.system
+    raise_unless_ok(Status(system.flags, jnp.full(jnp.shape(system.flags), step.length), step.max_events))
+    if not isinstance(system.spikes, jax.core.Tracer) and np.any(np.asarray(system.spikes) == 0):
+        raise ValueError("The network is silent: there are no spikes to average over. Raise its input or its weights.")
+    require_resolved(found)
+    return found
+
+
+def _raise_if_flagged(flags):
+    if isinstance(flags, jax.core.Tracer):
+        return
+    if np.any(np.asarray(flags) & SILENT):
+        raise ValueError(
+            "The network falls silent: there are no spikes to average over. Raise its drive or its weights."
+        )
+    if np.any(np.asarray(flags) & TIED):
+        raise ValueError(
+            "Neurons spiked at the very same time, where exponents are not defined: start from other states."
+        )
+
+
+def _no_inputs():
+    return Spikes(jnp.zeros(0), jnp.zeros(0, int))
+
+
+def _refuse_delays(network):
+    if network.delays is not None:
+        raise ValueError("Lyapunov exponents of networks with delays are not supported: set delays to None.")
+
+
+def _start(network, chart, states):
+    none = jnp.zeros((), int)
+    return EventNetworkState(_coordinates(network, chart, states), none, none)
+
+
+def _coordinates(network, chart, states):
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, network.neuron)
+    return jax.vmap(chart.coordinates, in_axes=(axes, 0))(network.neuron, states)
+
+
+def _points(network, chart, state):
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, network.neuron)
+    return jax.vmap(chart.point, in_axes=(axes, 0))(network.neuron, state.coordinates)

@@ -1,0 +1,167 @@
+"""Gradient flossing: Lyapunov exponents pushed to a target by gradient descent on the network's parameters.
+
+Engelken (2023) for rate networks, Engelken & Abbott (2024) for surrogate networks; here for any step, exact event
+networks included. The derivative goes through the orthonormalisation and through the trajectory of the state.
+"""
+
+import abc
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from stablespike.stability.lyapunov import LyapunovInfo, lyapunov_estimator
+
+NOT_DEFINED = 1 << 16  # a flag beside those of simulations: an exponent that the run does not define
+
+
+class Flossing(eqx.Module):
+    """What flossing asks for: the `count` leading exponents at `target`, from runs with these settings.
+
+    `transient` steps are run, with the tangent vectors, and not counted (their derivative is); `interval` steps lie
+    between two orthonormalisations, `target` is in nats per unit of `duration`.
+    """
+
+    count: int = eqx.field(static=True)
+    target: float = 0.0
+    transient: int = eqx.field(static=True, default=0)
+    interval: int = eqx.field(static=True, default=1)
+    duration: Callable | None = None
+
+    def __check_init__(self):
+        """Refuse counts and intervals below 1 and transients that end within an interval."""
+        if self.count < 1 or self.interval < 1:
+            raise ValueError(f"count and interval must be at least 1, not {self.count} and {self.interval}.")
+        if self.transient < 0 or self.transient % self.interval:
+            raise ValueError(
+                f"the transient of {self.transient} steps must be a multiple of {self.interval} (interval)."
+            )
+
+
+def exponents_of_run(
+    flossing: Flossing, step: Callable, state: PyTree, drives: PyTree, key: Key[Array, ""], steps: int | None = None
+) -> tuple[Float[Array, " count"], Bool[Array, " count"], PyTree]:
+    """Leading exponents of one run, which of them are defined, and the state at the end: differentiable in everything.
+
+    `drives` have a leading axis of steps, or are None for a run of `steps`; what remains after the last whole interval
+    is not run. Raises `ValueError` for a transient that leaves nothing.
+    """
+    total = jax.tree.leaves(drives)[0].shape[0] if drives is not None else steps
+    if total is None or total - flossing.transient < flossing.interval:
+        raise ValueError(
+            f"a transient of {flossing.transient} steps leaves no interval of {flossing.interval} in a run of {total}."
+        )
+    intervals = total // flossing.interval
+    options: dict[str, Any] = {} if flossing.duration is None else {"duration": flossing.duration}
+    init, advance = lyapunov_estimator(step, flossing.count, interval=flossing.interval, **options)
+    grouped = jax.tree.map(
+        lambda leaf: leaf[: intervals * flossing.interval].reshape(intervals, flossing.interval, *leaf.shape[1:]),
+        drives,
+    )
+    carry, infos = jax.lax.scan(advance, init(state, key), grouped, length=intervals)
+    counted: LyapunovInfo = jax.tree.map(lambda leaf: leaf[flossing.transient // flossing.interval :], infos)
+    return counted.growth.sum(0) / counted.duration.sum(), infos.resolved.all(0), carry.system
+
+
+def flossing_loss(
+    flossing: Flossing, step: Callable, state: PyTree, drives: PyTree, key: Key[Array, ""], steps: int | None = None
+) -> tuple[Float[Array, ""], tuple[Int[Array, ""], Float[Array, " count"]]]:
+    """mean_i (lambda_i - target)^2 over the leading exponents, with flags (0 = all defined) and the exponents.
+
+    In the form that `gradient_training` takes; several runs, `vmap`ped, are averaged by whoever calls.
+    """
+    exponents, defined, _ = exponents_of_run(flossing, step, state, drives, key, steps)
+    flags = jnp.where(defined.all(), 0, NOT_DEFINED)
+    return jnp.mean((exponents - flossing.target) ** 2), (flags, exponents)
+
+
+def with_flossing(task_loss: Callable, regulariser: Callable, strength: float) -> Callable:
+    """The loss `task_loss + strength * regulariser`, both `(parameters, batch, key) -> (value, (flags, extra))`.
+
+    For `gradient_training`; `extra` becomes the pair of both, the flags are joined.
+    """
+
+    def loss(parameters, batch, key):
+        for_task, for_flossing = jax.random.split(key)
+        value, (flags, extra) = task_loss(parameters, batch, for_task)
+        penalty, (more_flags, exponents) = regulariser(parameters, batch, for_flossing)
+        return value + strength * penalty, (flags | more_flags, (extra, exponents))
+
+    return loss
+
+
+class AbstractSchedule(eqx.Module):
+    """When to floss during training."""
+
+    @abc.abstractmethod
+    def due(self, epoch: int, now: int, done: int, exponents: Callable[[], Float[Array, " count"]]) -> int:
+        """Flossing steps that are due before an epoch.
+
+        `now` steps were done before this epoch already, `done` before all epochs so far; `exponents()` measures.
+        """
+
+
+class Before(AbstractSchedule):
+    """Floss `steps` steps before training."""
+
+    steps: int = 500
+
+    def due(self, epoch, now, done, exponents):
+        """All of them before epoch 0."""
+        return self.steps - now if epoch == 0 else 0
+
+
+class Between(AbstractSchedule):
+    """Floss `steps` steps before each of the `epochs` (Engelken 2023: 500 steps before epochs 0, 100 and 200)."""
+
+    steps: int = 500
+    epochs: tuple[int, ...] = (0, 100, 200)
+
+    def due(self, epoch, now, done, exponents):
+        """All of them before one of the epochs."""
+        return self.steps - now if epoch in self.epochs else 0
+
+
+class Adaptive(AbstractSchedule):
+    """Floss where the exponents say that gradients would not survive the task.
+
+    Over the task's `horizon` h (in the exponents' unit of duration) a tangent vector of exponent lambda grows by
+    exp(lambda h). While max_i |lambda_i| h over the leading ones exceeds `tolerance` nats, another block of `steps`
+    steps is due, at most `most` steps in the whole training. No rule is published; this one is ours.
+    """
+
+    horizon: float
+    tolerance: float = 3.0
+    steps: int = 50
+    most: int = 1500
+
+    def due(self, epoch, now, done, exponents):
+        """A block, as long as the exponents ask for it."""
+        left = min(self.steps, self.most - done)
+        if left <= 0:
+            return 0
+        return left if float(jnp.max(jnp.abs(exponents()))) * self.horizon > self.tolerance else 0
+
+
+def floss_if_due(
+    schedule: AbstractSchedule,
+    epoch: int,
+    state: PyTree,
+    *,
+    block: Callable[[PyTree, int], PyTree],
+    exponents: Callable[[PyTree], Float[Array, " count"]],
+    done: int = 0,
+) -> tuple[PyTree, int]:
+    """Run the blocks that are due before an epoch: the new state, and the flossing steps done so far.
+
+    `block(state, steps)` does that many steps (with `descend`, say), `exponents(state)` measures the leading exponents.
+    """
+    now = 0
+    while due := schedule.due(epoch, now, done, functools.partial(exponents, state)):
+        state = block(state, due)
+        now, done = now + due, done + due
+    return state, done

@@ -1,0 +1,160 @@
+"""Flossing: its gradient against finite differences and against a plain factorisation, and what it does."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.theta import Theta
+from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.learning.training import gradient_training
+from stablespike.stability.event_tangent import NextSpike, Phase
+from stablespike.stability.flossing import (
+    Adaptive,
+    Before,
+    Between,
+    Flossing,
+    exponents_of_run,
+    floss_if_due,
+    flossing_loss,
+    with_flossing,
+)
+from stablespike.stability.surrogate_tangent import SurrogateNetwork, full_reset, public_reset
+
+KEY = jax.random.key(0)
+SIZE, CHANNELS, STEPS = 4, 3, 12
+RNG = np.random.default_rng(0)
+RECURRENT, INWARD = RNG.normal(0, 0.8, (SIZE, SIZE)), RNG.normal(2, 1, (SIZE, CHANNELS))
+DRIVES = jnp.asarray(RNG.random((STEPS, CHANNELS)) < 0.5, float)
+DIRECTION = RNG.normal(size=(SIZE, SIZE))
+
+
+def smooth_spike(v):
+    """A function whose derivative is that of SuperSpike(5): finite differences can see it."""
+    return 0.5 + v / (1 + 5 * jnp.abs(v))
+
+
+def surrogate_loss(weights, spike=smooth_spike, reset=full_reset, count=3):
+    network = SurrogateNetwork(weights, jnp.asarray(INWARD), spike, reset)
+    return flossing_loss(Flossing(count, 0.1, transient=2, interval=2), network, network.rest(), DRIVES, KEY)[0]
+
+
+def rate_loss(weights):
+    start = jnp.linspace(-1, 1, SIZE)
+    return flossing_loss(Flossing(2), lambda x, _: 2 * weights @ jnp.tanh(x), start, None, KEY, STEPS)[0]
+
+
+def event_loss(weights):
+    neuron = Theta(0.8, 1.0)
+    step = NextSpike(Recurrent(neuron, 0.4 * weights, jnp.zeros((SIZE, 1))), Phase())
+    start = step.start(initial_states(neuron, jnp.asarray([0.1, 0.3, 0.6, 0.8])))
+    return flossing_loss(Flossing(3, 0.1, duration=step.duration), step, start, None, KEY, STEPS)[0]
+
+
+@pytest.mark.parametrize("loss", [surrogate_loss, rate_loss, event_loss])
+def test_gradient_is_that_of_finite_differences(loss):
+    value = jax.jit(lambda weights: (loss(weights), jax.grad(loss)(weights)))
+    weights, h = jnp.asarray(RECURRENT), 1e-4
+    at = [value(weights + m * h * DIRECTION)[0] for m in (-2, -1, 1, 2)]
+    expected = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h)
+    found = jnp.sum(value(weights)[1] * DIRECTION)
+    assert abs(found) > 1e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def plain_loss(weights, count=3):
+    """The public convention with Jacobians written out, and the QR of the library."""
+    a, b = np.exp(-1 / 5), np.exp(-1 / 10)
+    spike = SurrogateSpike(SuperSpike(5.0))
+    mem = syn = jnp.zeros(SIZE)
+    basis, total = jnp.asarray(np.linalg.qr(np.random.default_rng(1).normal(size=(2 * SIZE, count)))[0]), 0.0
+    for drive in DRIVES:
+        through = weights * SuperSpike(5.0)(mem - 1)
+        lower = jnp.block([[through, a * jnp.eye(SIZE)]])
+        jacobian = jnp.block([[b * jnp.eye(SIZE) + (1 - b) * through, (1 - b) * a * jnp.eye(SIZE)], [lower]])
+        syn = a * syn + INWARD @ drive + weights @ spike(mem - 1)
+        pre = b * mem + (1 - b) * syn
+        mem = pre - jax.lax.stop_gradient(pre * (mem >= 1).astype(float))
+        basis, upper = jnp.linalg.qr(jacobian @ basis)
+        total += jnp.log(jnp.abs(jnp.diagonal(upper)))
+    return jnp.mean((total / STEPS) ** 2)
+
+
+def test_surrogate_flossing_agrees_with_a_direct_calculation(monkeypatch):
+    start = jnp.asarray(np.linalg.qr(np.random.default_rng(1).normal(size=(2 * SIZE, 3)))[0]).T
+    monkeypatch.setattr("stablespike.stability.lyapunov.random_basis", lambda *_: start)
+
+    def loss(weights):
+        spike = SurrogateSpike(SuperSpike(5.0))
+        network = SurrogateNetwork(weights, jnp.asarray(INWARD), spike, public_reset, np.exp(-1 / 5), np.exp(-1 / 10))
+        return flossing_loss(Flossing(3), network, network.rest(), DRIVES, KEY)[0]
+
+    found, expected = (jax.jit(jax.value_and_grad(one))(jnp.asarray(RECURRENT)) for one in (loss, plain_loss))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-10, atol=1e-12)
+
+
+def test_descent_brings_the_exponents_to_their_target():
+    def task(weights, batch, key):
+        return 0 * jnp.sum(weights), (jnp.zeros((), int), None)
+
+    def regulariser(weights, batch, key):
+        step = eqx.Partial(lambda weights, x, _: weights @ jnp.tanh(x), weights)
+        return flossing_loss(Flossing(2, transient=5), step, jnp.linspace(-1, 1, SIZE), None, KEY, 30)
+
+    init, step = gradient_training(with_flossing(task, regulariser, 3.0), optax.adam(0.02))
+    state = init(jnp.asarray(RECURRENT), KEY)
+    for _ in range(120):
+        state, info = step(state, None)
+        assert info.applied
+    assert np.max(np.abs(info.extra[1])) < 0.01
+
+
+def test_a_jacobian_of_low_rank_is_flagged():
+    rank_one = jnp.ones((SIZE, SIZE))
+    _, (flags, _) = flossing_loss(Flossing(2), lambda x, _: rank_one @ x, jnp.ones(SIZE), None, KEY, STEPS)
+    assert flags != 0
+
+
+def test_schedules():
+    blocks = []
+
+    def block(state, steps):
+        blocks.append(steps)
+        return state + steps
+
+    def run(schedule, epochs, exponents):
+        blocks.clear()
+        state = done = 0
+        for epoch in range(epochs):
+            state, done = floss_if_due(schedule, epoch, state, block=block, exponents=exponents, done=done)
+        assert state == done
+        return list(blocks)
+
+    unasked = pytest.fail  # these do not measure
+    assert run(Before(70), 3, unasked) == [70]
+    assert run(Between(20, (0, 2)), 4, unasked) == [20, 20]
+    shrinking = Adaptive(horizon=10.0, tolerance=1.0, steps=30, most=200)
+    assert run(shrinking, 3, lambda state: jnp.asarray([0.4, -0.2]) * 0.5 ** (state / 30)) == [30, 30]
+    assert run(shrinking, 2, lambda state: jnp.asarray([0.4])) == [30] * 6 + [20]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: Flossing(0), "count and interval must be at least 1"),
+        (lambda: Flossing(2, transient=3, interval=2), "must be a multiple of 2"),
+        (lambda: exponents_of_run(Flossing(2, transient=12), jnp.add, None, DRIVES, KEY), "leaves no interval of 1"),
+        (
+            lambda: flossing_loss(Flossing(9), lambda x, _: x, jnp.ones(SIZE), None, KEY, 9),
+            "9 exponents were asked for",
+        ),
+    ],
+)
+def test_bad_input(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
