@@ -90,7 +90,18 @@ def at_the_event(neuron: AbstractNeuron, states, time) -> Float[Array, "neurons 
 
 def at_fixed_time(neuron: AbstractNeuron, states, time) -> Float[Array, "neurons variables"]:
     """States at the time that the event has on the undisturbed trajectory: the flow."""
-    return over_neurons(neuron, "flow")(states, jax.lax.stop_gradient(time) - time)
+    return over_neurons(neuron, "flow")(states, _delay_undone(time))
+
+
+@jax.custom_jvp
+def _delay_undone(time):
+    """0, with the derivative of -time. Its own derivative is none, which `stop_gradient(time) - time` would not give:
+    flossing differentiates the tangent dynamics, in which the neurons are where they are at the event.
+    """
+    return jnp.zeros_like(time)
+
+
+_delay_undone.defjvp(lambda primals, tangents: (jnp.zeros_like(primals[0]), -tangents[0]))
 
 
 class NextSpike(eqx.Module):

@@ -23,7 +23,9 @@ class Flossing(eqx.Module):
     """What flossing asks for: the `count` leading exponents at `target`, from runs with these settings.
 
     `transient` steps are run, with the tangent vectors, and not counted (their derivative is); `interval` steps lie
-    between two orthonormalisations, `target` is in nats per unit of `duration`.
+    between two orthonormalisations, `target` is in nats per unit of `duration`. `memory` is the part of the
+    trajectory's derivative that is handed from one interval to the next: 1 is the exact gradient, which explodes where
+    the leading exponent is positive; 0 freezes the trajectory, and the gradient is then that of the Jacobians alone.
     """
 
     count: int = eqx.field(static=True)
@@ -31,6 +33,7 @@ class Flossing(eqx.Module):
     transient: int = eqx.field(static=True, default=0)
     interval: int = eqx.field(static=True, default=1)
     duration: Callable | None = None
+    memory: float = 1.0
 
     def __check_init__(self):
         """Refuse counts and intervals below 1 and transients that end within an interval."""
@@ -62,9 +65,21 @@ def exponents_of_run(
         lambda leaf: leaf[: intervals * flossing.interval].reshape(intervals, flossing.interval, *leaf.shape[1:]),
         drives,
     )
-    carry, infos = jax.lax.scan(advance, init(state, key), grouped, length=intervals)
+
+    def remembered(carry, drives):
+        return advance(eqx.tree_at(lambda c: c.system, carry, _faded(carry.system, flossing.memory)), drives)
+
+    carry, infos = jax.lax.scan(remembered, init(state, key), grouped, length=intervals)
     counted: LyapunovInfo = jax.tree.map(lambda leaf: leaf[flossing.transient // flossing.interval :], infos)
     return counted.growth.sum(0) / counted.duration.sum(), infos.resolved.all(0), carry.system
+
+
+def _faded(system, memory):
+    """The same state with `memory` times its derivative."""
+    varied, rest = eqx.partition(system, eqx.is_inexact_array)
+    if memory != 1:
+        varied = jax.tree.map(lambda leaf: jax.lax.stop_gradient((1 - memory) * leaf) + memory * leaf, varied)
+    return eqx.combine(varied, rest)
 
 
 def flossing_loss(
@@ -77,6 +92,20 @@ def flossing_loss(
     exponents, defined, _ = exponents_of_run(flossing, step, state, drives, key, steps)
     flags = jnp.where(defined.all(), 0, NOT_DEFINED)
     return jnp.mean((exponents - flossing.target) ** 2), (flags, exponents)
+
+
+def network_flossing(flossing: Flossing, key: Key[Array, ""]) -> Callable:
+    """`flossing_loss` of a network that is its own step and knows its state at `rest()`, for `gradient_training`.
+
+    The parameters are the network, the batch its drives. All steps use the same first tangent vectors, from `key`, so
+    that the descent is of one function.
+    """
+
+    def loss(network, drives, unused):
+        del unused
+        return flossing_loss(flossing, network, network.rest(), drives, key)
+
+    return loss
 
 
 def with_flossing(task_loss: Callable, regulariser: Callable, strength: float) -> Callable:

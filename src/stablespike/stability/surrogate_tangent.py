@@ -8,6 +8,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
@@ -59,3 +60,34 @@ class SurrogateNetwork(eqx.Module):
         syn = self.synaptic_decay * syn + self.inward @ drive + self.recurrent @ spike
         pre = self.membrane_decay * mem + (1 - self.membrane_decay) * syn
         return self.reset(pre, spike), syn
+
+
+def random_surrogate_network(
+    generator: np.random.Generator,
+    neurons: int,
+    channels: int,
+    spike: Spike,
+    *,
+    input_gain: float = 1.0,
+    recurrent_gain: float = 1.0,
+    reset: Reset = public_reset,
+    dtype=np.float64,
+) -> SurrogateNetwork:
+    """Weights normal with deviation gain/sqrt(fan-in), the mean of each neuron's weights removed."""
+
+    def normal(gain, inputs):
+        weights = gain * generator.normal(size=(neurons, inputs)) / np.sqrt(inputs)
+        return jnp.asarray(weights - weights.mean(1, keepdims=True), dtype)
+
+    inward = normal(input_gain, channels)
+    return SurrogateNetwork(normal(recurrent_gain, neurons), inward, spike, reset)
+
+
+def spike_counts(network: SurrogateNetwork, drives: Float[Array, "steps channels"]) -> Float[Array, " neurons"]:
+    """Spikes of each neuron in a run from rest."""
+
+    def step(state, drive):
+        state = network(state, drive)
+        return state, (state[0] >= 1).astype(state[0].dtype)
+
+    return jax.lax.scan(step, network.rest(), drives)[1].sum(0)
