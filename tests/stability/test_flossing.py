@@ -117,6 +117,22 @@ def test_descent_brings_the_exponents_to_their_target():
     assert np.max(np.abs(info.extra[1])) < 0.01
 
 
+def test_memory_fades_the_derivative_of_the_trajectory_and_no_value():
+    """x <- w tanh(x): with the trajectory frozen, each log|w / cosh(x)^2| has the derivative 1/w."""
+
+    def loss(w, memory):
+        step, start = (lambda x, _: w * jnp.tanh(x)), jnp.asarray([0.7])
+        return flossing_loss(Flossing(1, 0.2, memory=memory), step, start, None, KEY, STEPS)
+
+    both = jax.jit(lambda w, memory: jax.value_and_grad(loss, has_aux=True)(w, memory))
+    w = jnp.asarray(1.7)
+    (value, (_, exponents)), frozen = both(w, 0.0)
+    (same, _), exact = both(w, 1.0)
+    np.testing.assert_allclose(value, same, rtol=1e-14)
+    np.testing.assert_allclose(frozen, 2 * (exponents[0] - 0.2) / w, rtol=1e-12)
+    assert abs(exact - frozen) > 0.1 * abs(frozen)
+
+
 def test_a_jacobian_of_low_rank_is_flagged():
     rank_one = jnp.ones((SIZE, SIZE))
     _, (flags, _) = flossing_loss(Flossing(2), lambda x, _: rank_one @ x, jnp.ones(SIZE), None, KEY, STEPS)

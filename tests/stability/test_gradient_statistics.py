@@ -82,7 +82,7 @@ def test_dimension_of_small_batches_has_no_bias(centred):
     estimate, naive = dimension_estimate(state)
     assert estimate == pytest.approx(truth, rel=0.03)
     assert naive < 0.7 * truth
-    by_singular_values = np.linalg.svd(batches[0] - centred * batches[0].mean(0), compute_uv=False)
+    by_singular_values = np.linalg.svd(batches[0] - float(centred) * batches[0].mean(0), compute_uv=False)
     ratio = np.sum(by_singular_values**2) ** 2 / np.sum(by_singular_values**4)
     assert participation_ratio(batches[0] @ batches[0].T, centred=centred) == pytest.approx(ratio)
 

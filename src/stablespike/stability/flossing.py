@@ -33,7 +33,7 @@ class Flossing(eqx.Module):
     transient: int = eqx.field(static=True, default=0)
     interval: int = eqx.field(static=True, default=1)
     duration: Callable | None = None
-    memory: float = 1.0
+    memory: float | Float[Array, ""] = 1.0
 
     def __check_init__(self):
         """Refuse counts and intervals below 1 and transients that end within an interval."""
@@ -77,9 +77,8 @@ def exponents_of_run(
 def _faded(system, memory):
     """The same state with `memory` times its derivative."""
     varied, rest = eqx.partition(system, eqx.is_inexact_array)
-    if memory != 1:
-        varied = jax.tree.map(lambda leaf: jax.lax.stop_gradient((1 - memory) * leaf) + memory * leaf, varied)
-    return eqx.combine(varied, rest)
+    faded = jax.tree.map(lambda leaf: leaf + (memory - 1) * (leaf - jax.lax.stop_gradient(leaf)), varied)
+    return eqx.combine(faded, rest)
 
 
 def flossing_loss(

@@ -41,21 +41,8 @@ def theta_network_spectrum(
     intervals of `interval` between orthonormalisations. The rate of a neuron is (spikes - transient) / (neurons *
     duration). Raises `ValueError` for settings that do not fit and for neurons that are not all alike.
     """
-    size = len(phases)
-    if np.ndim(neuron.drive) or np.ndim(neuron.membrane_time_constant):
-        raise ValueError("the native spectrum is for equal neurons: use NextSpike for a heterogeneous population.")
-    if not 1 <= count <= size or weights.shape != (size, size):
-        raise ValueError(
-            f"count must be from 1 to {size} and weights [{size}, {size}], not {count} and {weights.shape}."
-        )
-    if transient < 0 or transient % interval or spikes % interval or not blocks <= (spikes - transient) // interval:
-        raise ValueError(
-            f"{spikes} spikes with a transient of {transient} must be whole intervals of {interval}, at least {blocks} "
-            "of them (blocks) after the transient."
-        )
-    phases, period = np.array(phases, float), float(neuron.period)
-    if not np.all((phases >= 0) & (phases <= period)):
-        raise ValueError(f"phases must lie between 0 and the period, {period:.6g}.")
+    size, phases, period = len(phases), np.array(phases, float), float(np.max(neuron.period))
+    _require_fitting(neuron, weights, phases, spikes, transient, count, interval, blocks)
     vectors = generator.normal(size=(count, size))
     growth, durations = np.empty((spikes // interval, count)), np.empty(spikes // interval)
     independent = np.empty((spikes // interval, count), np.int32)
@@ -70,18 +57,41 @@ def theta_network_spectrum(
         durations,
         independent,
     )
-    growth, time = jnp.asarray(growth[transient // interval :]), jnp.asarray(durations[transient // interval :])
-    trace = jnp.cumsum(growth, 0) / jnp.cumsum(time)[:, None]
-    found = LyapunovSpectrum(
-        trace[-1],
-        block_standard_errors(growth, time, blocks),
-        trace,
-        time.sum(),
-        jnp.asarray(np.cumprod(independent, 1).all(0)),
+    kept = slice(transient // interval, None)
+    found = _spectrum(
+        jnp.asarray(growth[kept]),
+        jnp.asarray(durations[kept]),
+        jnp.asarray(np.cumprod(independent[kept], 1).all(0)),
         LyapunovState(jnp.asarray(phases), jnp.asarray(vectors)),
+        blocks,
     )
     require_resolved(found)
     return found
+
+
+def _require_fitting(neuron, weights, phases, spikes, transient, count, interval, blocks):
+    """Raise `ValueError` for what does not fit together."""
+    size = len(phases)
+    if np.ndim(neuron.drive) or np.ndim(neuron.membrane_time_constant):
+        raise ValueError("the native spectrum is for equal neurons: use NextSpike for a heterogeneous population.")
+    if not 1 <= count <= size or weights.shape != (size, size):
+        raise ValueError(
+            f"count must be from 1 to {size} and weights [{size}, {size}], not {count} and {list(weights.shape)}."
+        )
+    if transient < 0 or transient % interval or spikes % interval or not blocks <= (spikes - transient) // interval:
+        raise ValueError(
+            f"{spikes} spikes with a transient of {transient} must be whole intervals of {interval}, at least {blocks} "
+            "of them (blocks) after the transient."
+        )
+    if not np.all((phases >= 0) & (phases <= float(neuron.period))):
+        raise ValueError(f"phases must lie between 0 and the period, {float(neuron.period):.6g}.")
+
+
+def _spectrum(growth, durations, resolved, state, blocks):
+    """Exponents, errors and convergence from the growth and duration of each interval."""
+    trace = jnp.cumsum(growth, 0) / jnp.cumsum(durations)[:, None]
+    errors = block_standard_errors(growth, durations, blocks)
+    return LyapunovSpectrum(trace[-1], errors, trace, durations.sum(), resolved, state)
 
 
 def _outgoing(weights):
