@@ -32,7 +32,7 @@ def test_balanced_quadratic_network_is_chaotic_at_the_known_rate():
     connected = (rng.random((size, size)) < degree / size) & ~np.eye(size, dtype=bool)
     neuron = Theta(0.01, 0.25 + np.sqrt(degree) * 0.01)  # tau V' = V^2 + I in the form V (V - 1) + I + 1/4; seconds
     phases = rng.uniform(0, float(neuron.period), size)
-    weights = -connected / np.sqrt(degree)
+    weights = -(connected / np.sqrt(degree))
     found = theta_network_spectrum(neuron, weights, phases, spikes=44000, transient=4000, count=1, generator=rng)
     assert abs(found.exponents[0] - 18.9) < 0.5 + 3 * found.standard_errors[0]
     assert found.standard_errors[0] < 0.02 * 18.9
