@@ -41,8 +41,9 @@ def theta_network_spectrum(
     intervals of `interval` between orthonormalisations. The rate of a neuron is (spikes - transient) / (neurons *
     duration). Raises `ValueError` for settings that do not fit and for neurons that are not all alike.
     """
-    size, phases, period = len(phases), np.array(phases, float), float(np.max(neuron.period))
+    size, phases = len(phases), np.array(phases, float)
     _require_fitting(neuron, weights, phases, spikes, transient, count, interval, blocks)
+    period = float(neuron.period)
     vectors = generator.normal(size=(count, size))
     growth, durations = np.empty((spikes // interval, count)), np.empty(spikes // interval)
     independent = np.empty((spikes // interval, count), np.int32)
