@@ -1,0 +1,164 @@
+"""Labelled spike trains of any data set behind one interface: flat arrays, binned counts and padded events."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from stablespike.dynamics.spikes import Spikes
+
+
+class Recordings(eqx.Module):
+    """Spikes of many trials in flat form, with what is known about each trial.
+
+    `times` `[spikes]` in s since the trial's begin, ascending within each trial, and `channels` `[spikes]` of trial k
+    lie at `offsets[k]:offsets[k + 1]`. `labels` index `classes`; `speakers` (or users) are any numbers, None where
+    nobody is named. `channel_count` channels exist, also those that are silent.
+    """
+
+    times: Float[np.ndarray, " spikes"]
+    channels: Int[np.ndarray, " spikes"]
+    offsets: Int[np.ndarray, " bounds"]
+    labels: Int[np.ndarray, " trials"]
+    speakers: Int[np.ndarray, " trials"] | None
+    classes: tuple[str, ...] = eqx.field(static=True)
+    channel_count: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Refuse recordings that contradict themselves, with the first contradiction."""
+        for wrong, sentence in _contradictions(self):
+            if wrong:
+                raise ValueError(sentence)
+
+    def __len__(self):
+        return self.labels.size
+
+    @property
+    def counts(self) -> Int[np.ndarray, " trials"]:
+        """Number of spikes of each trial."""
+        return np.diff(self.offsets)
+
+    @property
+    def trials(self) -> Int[np.ndarray, " spikes"]:
+        """Trial of each spike."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def trial(self, index: int) -> tuple[Float[np.ndarray, " some"], Int[np.ndarray, " some"]]:
+        """Times in s and channels of one trial."""
+        part = slice(*self.offsets[index : index + 2]) if index >= 0 else slice(*self.offsets[index - 1 :][:2])
+        return self.times[part], self.channels[part]
+
+
+def _contradictions(one: Recordings):
+    yield (
+        one.offsets.size != one.labels.size + 1 or one.offsets[0] != 0 or one.offsets[-1] != one.times.size,
+        f"Recordings of {one.labels.size} trials and {one.times.size} spikes need offsets from 0 to the last.",
+    )
+    yield bool((np.diff(one.offsets) < 0).any()), "Offsets of recordings must ascend."
+    yield one.times.size != one.channels.size, "Recordings need a channel for every spike time."
+    known = (one.labels >= 0) & (one.labels < len(one.classes))
+    yield (
+        not known.all(),
+        f"Label {one.labels[np.argmin(known)] if not known.all() else ''} of a recording is none of the "
+        f"{len(one.classes)} classes: the labels are wrong, or names of classes are missing.",
+    )
+    yield (
+        one.speakers is not None and one.speakers.size != one.labels.size,
+        "Recordings need a speaker for every trial, or none at all.",
+    )
+    inside = (one.channels >= 0) & (one.channels < one.channel_count)
+    yield not inside.all(), f"A recording has spikes in channels beyond its {one.channel_count}."
+    yield not (np.isfinite(one.times) & (one.times >= 0)).all(), "Spike times must be finite and not negative."
+    falls = np.diff(one.times) < 0 if one.times.size else np.zeros(0, bool)
+    bounds = one.offsets[1:-1]
+    falls[bounds[(bounds > 0) & (bounds < one.times.size)] - 1] = False
+    yield bool(falls.any()), "Spike times of a trial must ascend: sort them first."
+
+
+def gather(
+    trains: Sequence[tuple[np.ndarray, np.ndarray]],
+    labels: Shaped[np.ndarray, " trials"],
+    speakers: Shaped[np.ndarray, " trials"] | None,
+    classes: tuple[str, ...],
+    channel_count: int,
+    *,
+    dtype: type = np.float64,
+) -> Recordings:
+    """Recordings from one pair (times in s, channels) a trial, in any order within it; equal times keep theirs."""
+    orders = [np.argsort(times, kind="stable") for times, _ in trains]
+    times: list[np.ndarray] = [np.asarray(one, dtype)[order] for (one, _), order in zip(trains, orders, strict=True)]
+    channels = [np.asarray(one, np.int32)[order] for (_, one), order in zip(trains, orders, strict=True)]
+    return Recordings(
+        np.concatenate([np.zeros(0, dtype), *times]),
+        np.concatenate([np.zeros(0, np.int32), *channels]),
+        np.concatenate([[0], np.cumsum([one.size for one in times])]).astype(np.int64),
+        np.asarray(labels, np.int64),
+        None if speakers is None else np.asarray(speakers, np.int64),
+        tuple(classes),
+        channel_count,
+    )
+
+
+def select(recordings: Recordings, trials: Shaped[np.ndarray, " some"]) -> Recordings:
+    """Some of the trials, by index or by a truth value each, in the given order."""
+    trials = np.arange(len(recordings))[trials]
+    counts = recordings.counts[trials]
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    spikes = np.arange(offsets[-1]) + np.repeat(recordings.offsets[trials] - offsets[:-1], counts)
+    speakers = None if recordings.speakers is None else recordings.speakers[trials]
+    times, channels, labels = recordings.times[spikes], recordings.channels[spikes], recordings.labels[trials]
+    return Recordings(times, channels, offsets, labels, speakers, recordings.classes, recordings.channel_count)
+
+
+def cut(recordings: Recordings, duration: float) -> Recordings:
+    """The same trials without the spikes at `duration` (in s) and later."""
+    return _keep(recordings, recordings.times < duration)
+
+
+def _keep(recordings, kept):
+    """Some of the spikes of every trial."""
+    before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    return eqx.tree_at(
+        lambda one: (one.times, one.channels, one.offsets),
+        recordings,
+        (recordings.times[kept], recordings.channels[kept], before[recordings.offsets]),
+    )
+
+
+def merge_channels(recordings: Recordings, channel_count: int) -> Recordings:
+    """Neighbouring channels made one, so that `channel_count` are left; all spikes stay."""
+    if not 0 < channel_count <= recordings.channel_count:
+        raise ValueError(f"{recordings.channel_count} channels can't be merged into {channel_count}.")
+    merged = recordings.channels.astype(np.int64) * channel_count // recordings.channel_count
+    one = recordings
+    return Recordings(one.times, merged, one.offsets, one.labels, one.speakers, one.classes, channel_count)
+
+
+def binned(recordings: Recordings, steps: int, duration: float) -> Int[np.ndarray, "trials steps channels"]:
+    """Spike counts in `steps` equal bins from 0 to `duration` in s; a later spike is an error (`cut` removes them)."""
+    if recordings.times.size and (last := recordings.times.max()) >= duration:
+        raise ValueError(
+            f"A spike at {last:.4g} s lies beyond the {duration:.4g} s of the bins: make them longer, or cut first."
+        )
+    shape = (len(recordings), steps, recordings.channel_count)
+    bins = np.minimum((recordings.times.astype(np.float64) * (steps / duration)).astype(np.int64), steps - 1)
+    place = (recordings.trials * steps + bins) * recordings.channel_count + recordings.channels
+    return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).astype(np.int32)
+
+
+def as_events(recordings: Recordings, *, room: int | None = None, time_unit: float = 1.0) -> Spikes:
+    """Padded spikes `[trials, room]`, times divided by `time_unit` (in s, such as a network's time constant).
+
+    `room` is the largest number of spikes of a trial where it is not given; a trial that does not fit is an error.
+    """
+    most = int(recordings.counts.max(initial=0))
+    room = most if room is None else room
+    if most > room:
+        raise ValueError(f"A trial has {most} spikes, which do not fit into a room of {room}: give more.")
+    times, channels = np.full((len(recordings), room), np.inf), np.zeros((len(recordings), room), np.int32)
+    place = np.arange(recordings.times.size) - recordings.offsets[recordings.trials]
+    times[recordings.trials, place] = recordings.times / time_unit
+    channels[recordings.trials, place] = recordings.channels
+    return Spikes(jnp.asarray(times), jnp.asarray(channels))

@@ -1,0 +1,128 @@
+"""Sound files as arrays at the rate that the cochlea hears."""
+
+import functools
+import math
+import pathlib
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import IO, NamedTuple
+
+import numpy as np
+import scipy.signal
+from jaxtyping import Float
+
+from stablespike.tasks.cochlea_membrane import SAMPLING_RATE
+from stablespike.tasks.handwritten_digits import DatasetError
+
+ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
+DIGITS = ENGLISH + GERMAN  # the twenty classes of the Heidelberg Digits, in their order
+ENDINGS = (".flac", ".wav", ".ogg", ".mp3", ".aiff", ".aif")
+
+
+class Sound(NamedTuple):
+    """A recording at 48 kHz, and what was done to it on the way, in words ("" if nothing)."""
+
+    samples: Float[np.ndarray, " samples"]
+    changes: str
+
+
+class LabelledSound(NamedTuple):
+    """A recording of a known class and speaker, which is read when it is needed."""
+
+    source: str
+    label: int
+    speaker: int
+    read: Callable[[], Sound]
+
+
+def read_sound(file: str | pathlib.Path | IO[bytes], *, name: str | None = None) -> Sound:
+    """Read a sound file; several channels are averaged and other rates resampled, which `changes` says.
+
+    Raises DatasetError for a file that is missing, damaged or holds no sound.
+    """
+    import soundfile  # only those who read sound files need it
+
+    name = str(file) if name is None else name
+    try:
+        samples, rate = soundfile.read(file, dtype="float64", always_2d=True)
+    except (soundfile.SoundFileError, TypeError) as error:
+        raise DatasetError(f"{name} can't be read as sound ({str(error).strip()}): remove or replace it.") from error
+    if not samples.size:
+        raise DatasetError(f"{name} is an empty recording: remove or replace it.")
+    if not samples.any():
+        raise DatasetError(f"{name} is a silent recording (every sample is 0): remove or replace it.")
+    mixed = [f"{samples.shape[1]} channels averaged"] if samples.shape[1] > 1 else []
+    changed = [f"resampled from {rate} Hz"] if rate != SAMPLING_RATE else []
+    return Sound(resample(samples.mean(1), rate), ", ".join([*mixed, *changed]))
+
+
+def resample(samples: Float[np.ndarray, " samples"], rate: int) -> Float[np.ndarray, " more"]:
+    """The same sound at 48 kHz, by a polyphase filter."""
+    shared = math.gcd(rate, SAMPLING_RATE)
+    return (
+        samples
+        if rate == SAMPLING_RATE
+        else scipy.signal.resample_poly(samples, SAMPLING_RATE // shared, rate // shared)
+    )
+
+
+def heidelberg_digits(archive: str | pathlib.Path) -> list[LabelledSound]:
+    """Recordings of the Heidelberg Digits in a zip archive of FLAC files; labels 0-9 English, 10-19 German.
+
+    The files are named `lang-english_speaker-00_trial-0_digit-0.flac`; nothing is unpacked to disk.
+    """
+    archive = pathlib.Path(archive)
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = sorted(member for member in content.namelist() if member.endswith(".flac"))
+    except FileNotFoundError as error:
+        raise DatasetError(f"The Heidelberg Digits are missing: put the archive of FLAC files at {archive}.") from error
+    except zipfile.BadZipFile as error:
+        raise DatasetError(f"{archive} is no whole zip archive ({error}): replace it.") from error
+    if not members:
+        raise DatasetError(f"{archive} holds no FLAC files: it is not the archive of the Heidelberg Digits.")
+    return [_heidelberg_digit(archive, member) for member in members]
+
+
+def _heidelberg_digit(archive, member):
+    fields = dict(part.split("-", 1) for part in pathlib.Path(member).stem.split("_") if "-" in part)
+    try:
+        label = int(fields["digit"]) + {"english": 0, "german": 10}[fields["lang"]]
+        speaker = int(fields["speaker"])
+    except (KeyError, ValueError) as error:
+        raise DatasetError(f"{member} in {archive} is not named like a Heidelberg Digit.") from error
+    return LabelledSound(pathlib.Path(member).stem, label, speaker, functools.partial(_read_member, archive, member))
+
+
+def _read_member(archive, member):
+    try:
+        with zipfile.ZipFile(archive) as content, content.open(member) as file:
+            return read_sound(file, name=f"{member} in {archive}")
+    except zipfile.BadZipFile as error:
+        raise DatasetError(f"{member} in {archive} is damaged ({error}): replace the archive.") from error
+
+
+def labelled_folder(folder: str | pathlib.Path) -> tuple[list[LabelledSound], tuple[str, ...]]:
+    """Recordings in `<folder>/<class>/<speaker>/<any name>`, and the names of the classes in alphabetical order.
+
+    Speakers are numbered in the order of their names. Files directly in a class's folder are nobody's: speaker 0.
+    """
+    folder = pathlib.Path(folder)
+    files = sorted(_sound_files(folder))
+    if not files:
+        raise DatasetError(f"{folder} holds no sound files in folders named by their class: <class>/<speaker>/<file>.")
+    classes = tuple(sorted({file.relative_to(folder).parts[0] for file in files}))
+    speakers = ["", *sorted({file.parent.name for file in files if len(file.relative_to(folder).parts) > 2})]
+    sounds = []
+    for file in files:
+        first, *rest = file.relative_to(folder).parts
+        speaker = speakers.index(rest[0] if len(rest) > 1 else "")
+        sounds.append(LabelledSound(str(file), classes.index(first), speaker, functools.partial(read_sound, file)))
+    return sounds, classes
+
+
+def _sound_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    for file in folder.rglob("*"):
+        if file.suffix.lower() in ENDINGS and 2 <= len(file.relative_to(folder).parts) <= 3:
+            yield file
