@@ -164,8 +164,8 @@ def cached_membrane_filter(
     path = pathlib.Path(folder) / f"membrane-{channels}-channels-{length}-samples-{name}.npz"
     if not path.exists():
         found = membrane_filter(channels, length, membrane=membrane)
-        with whole_file(path) as partial, partial.open("wb") as file:
-            np.savez(file, low=np.asarray(found.low), high=np.asarray(found.high))
+        with whole_file(path) as partial, partial.open("wb") as target:
+            np.savez(target, low=np.asarray(found.low), high=np.asarray(found.high))
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             return MembraneFilter(arrays["low"], arrays["high"], length)
