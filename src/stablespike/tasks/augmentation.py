@@ -1,0 +1,135 @@
+"""Augmentations of spike trains: each an object that is called with a key and the padded spikes of one trial.
+
+They are pure JAX, to be mapped over trials by `jax.vmap` and compiled. Spikes that an augmentation moves out of the
+trial (before 0) or beside the channels are lost, as nobody is there to receive them; no other spike is.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from stablespike.dynamics.spikes import Spikes, in_order
+
+
+class Augmentation(eqx.Module):
+    """What may be done to one trial: `augmentation(key, spikes)` with times and sources `[events]`."""
+
+    def __call__(self, key, spikes: Spikes) -> Spikes:
+        """The changed trial."""
+        raise NotImplementedError
+
+
+class TimeJitter(Augmentation):
+    """Every spike is moved in time by its own normal variate of standard deviation `deviation` (unit of the times)."""
+
+    deviation: float
+
+    def __call__(self, key, spikes: Spikes) -> Spikes:
+        """The jittered trial."""
+        moves = self.deviation * jax.random.normal(key, spikes.times.shape, spikes.times.dtype)
+        return _without_negative(spikes.times + moves, spikes.sources)
+
+
+class ChannelJitter(Augmentation):
+    """Every spike is moved across channels by its own rounded normal variate; those beside the `channels` are lost."""
+
+    deviation: float
+    channels: int = eqx.field(static=True)
+
+    def __call__(self, key, spikes: Spikes) -> Spikes:
+        """The jittered trial."""
+        moves = jnp.rint(self.deviation * jax.random.normal(key, spikes.times.shape, spikes.times.dtype))
+        return _within(spikes.times, spikes.sources + moves.astype(spikes.sources.dtype), self.channels)
+
+
+class ChannelShift(Augmentation):
+    """All spikes of a trial are moved across channels together, by up to `largest` either way: another pitch."""
+
+    largest: int
+    channels: int = eqx.field(static=True)
+
+    def __call__(self, key, spikes: Spikes) -> Spikes:
+        """The shifted trial."""
+        move = jax.random.randint(key, (), -self.largest, self.largest + 1).astype(spikes.sources.dtype)
+        return _within(spikes.times, spikes.sources + move, self.channels)
+
+
+class ChannelDrop(Augmentation):
+    """Each of the `channels` falls silent for the whole trial with `probability`."""
+
+    probability: float
+    channels: int = eqx.field(static=True)
+
+    def __call__(self, key, spikes: Spikes) -> Spikes:
+        """The trial without the silent channels."""
+        silent = jax.random.bernoulli(key, self.probability, (self.channels,))
+        return in_order(jnp.where(silent[spikes.sources], jnp.inf, spikes.times), spikes.sources)
+
+
+class TimeStretch(Augmentation):
+    """All times of a trial are multiplied by one factor, uniform from `least` to `most`."""
+
+    least: float
+    most: float
+
+    def __call__(self, key, spikes: Spikes) -> Spikes:
+        """The stretched trial."""
+        factor = jax.random.uniform(key, (), spikes.times.dtype, self.least, self.most)
+        return Spikes(spikes.times * factor, spikes.sources)
+
+
+class InTurn(Augmentation):
+    """Several augmentations, one after the other, each with a key of its own."""
+
+    parts: tuple[Augmentation, ...]
+
+    def __call__(self, key, spikes: Spikes) -> Spikes:
+        """The trial after all of them."""
+        for part, one in zip(self.parts, jax.random.split(key, max(len(self.parts), 1)), strict=False):
+            spikes = part(one, spikes)
+        return spikes
+
+
+def blend(key, first: Spikes, second: Spikes, channels: int) -> Spikes:
+    """A new trial of a class from two: each spike of either is kept with probability 1/2 (Nowotny et al. 2025).
+
+    The second is first moved so that its mean time and its mean channel (rounded) are those of the first. Both need the
+    same room, and the blend has room for all spikes of both.
+    """
+    delay = _mean(first.times, first) - _mean(second.times, second)
+    aside = _mean(first.sources, first) - _mean(second.sources, second)
+    moved = second.sources + jnp.rint(aside).astype(second.sources.dtype)
+    times = jnp.concatenate([first.times, jnp.where(second.real, second.times + delay, jnp.inf)])
+    kept = jax.random.bernoulli(key, 0.5, times.shape)
+    both = _within(jnp.where(kept, times, jnp.inf), jnp.concatenate([first.sources, moved]), channels)
+    return _without_negative(both.times, both.sources)
+
+
+def _mean(values, spikes):
+    """Mean over real spikes; a trial without any has none to be aligned by, and is moved by nothing."""
+    count = spikes.real.sum()
+    total = jnp.where(spikes.real, values, 0).sum().astype(spikes.times.dtype)
+    return jnp.where(count > 0, total / jnp.maximum(count, 1).astype(total.dtype), 0)
+
+
+def _within(times, sources, channels):
+    inside = (sources >= 0) & (sources < channels)
+    return in_order(jnp.where(inside, times, jnp.inf), jnp.where(inside, sources, 0))
+
+
+def _without_negative(times, sources):
+    return in_order(jnp.where(times < 0, jnp.inf, times), sources)
+
+
+def frames(
+    spikes: Spikes, steps: int, duration: Float[Array, ""] | float, channels: int
+) -> Int[Array, "steps channels"]:
+    """Counts of one trial's spikes in `steps` bins of equal length up to `duration`, inside jit, without later ones.
+
+    The counterpart of `recordings.binned` for spikes that were augmented, which may outlast the bins.
+    """
+    inside = spikes.times < duration
+    bins = jnp.where(inside, spikes.times * (steps / duration), 0).astype(jnp.int32)
+    counts = jnp.zeros((steps, channels), jnp.int32)
+    return counts.at[jnp.minimum(bins, steps - 1), spikes.sources].add(inside.astype(jnp.int32))

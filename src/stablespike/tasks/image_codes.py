@@ -1,0 +1,75 @@
+"""Images as spike trains: latency, burst and threshold-crossing codes, and the image sets that they are used for."""
+
+import pathlib
+
+import numpy as np
+import sklearn.datasets
+from jaxtyping import Shaped
+
+from stablespike.tasks.event_cameras import DIGIT_NAMES
+from stablespike.tasks.handwritten_digits import MNIST_FILES, _idx
+from stablespike.tasks.recordings import Recordings, gather
+from stablespike.tasks.speaker_splits import Split
+
+Images = Shaped[np.ndarray, "trials pixels"]
+Labels = Shaped[np.ndarray, " trials"]
+
+
+def latency_code(
+    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float, latest: float
+) -> Recordings:
+    """Each pixel of value g > 0 spikes once, at `latest` (1 - g/largest) in s: the brightest first, black never."""
+    pixels = [np.flatnonzero(image) for image in images]
+    trains = [(latest * (1 - image[some] / largest), some) for image, some in zip(images, pixels, strict=True)]
+    return gather(trains, labels, None, classes, images.shape[1])
+
+
+def burst_code(
+    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float, most: int, interval: float
+) -> Recordings:
+    """Each pixel of value g spikes round(`most` g/largest) times from 0 on, `interval` s apart (Guo et al. 2021)."""
+    counts = np.rint(most * (images / largest)).astype(int)
+    times = interval * np.arange(most)
+    trains = []
+    for row in counts:
+        pixels, place = np.nonzero(np.arange(most) < row[:, None])
+        trains.append((times[place], pixels))
+    return gather(trains, labels, None, classes, images.shape[1])
+
+
+def threshold_crossing_code(
+    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float, thresholds: int, interval: float
+) -> Recordings:
+    """Pixels one after the other, `interval` s each; a channel spikes when its threshold is crossed, up or down.
+
+    Channels 0 ... thresholds - 1 stand for upward crossings of evenly spaced values (0 and largest excluded), the next
+    as many for downward ones. The picture starts from black (as Bellec et al. 2018 present MNIST sequentially).
+    """
+    levels = largest * np.arange(1, thresholds + 1) / (thresholds + 1)
+    trains = []
+    for image in images:
+        above = np.concatenate([np.zeros((1, thresholds), bool), image[:, None] > levels])
+        up, down = above[1:] & ~above[:-1], ~above[1:] & above[:-1]
+        step, channel = np.nonzero(np.concatenate([up, down], 1))
+        trains.append((interval * step, channel))
+    return gather(trains, labels, None, classes, 2 * thresholds)
+
+
+def mnist_images(folder: str | pathlib.Path) -> tuple[Images, Labels, Images, Labels]:
+    """MNIST's grey values 0 ... 255 and labels, training then test, from its four original files (checked)."""
+    train, labels, test, test_labels = (_idx(pathlib.Path(folder), file) for file in MNIST_FILES)
+    return train.reshape(len(train), -1), labels.astype(int), test.reshape(len(test), -1), test_labels.astype(int)
+
+
+def small_digit_images(*, test_trials: int = 357, split_seed: int = 0) -> tuple[Images, Labels, Images, Labels]:
+    """scikit-learn's 8x8 digits with grey values 0 ... 16, training then test, in the split of `small_digits`."""
+    images, labels = sklearn.datasets.load_digits(return_X_y=True)
+    order = np.random.default_rng(split_seed).permutation(labels.size)
+    test, train = order[:test_trials], order[test_trials:]
+    return images[train], labels[train], images[test], labels[test]
+
+
+def coded(code, images: tuple[Images, Labels, Images, Labels], **settings) -> Split:
+    """Training and test set of ten digits in one of the codes above."""
+    train, labels, test, test_labels = images
+    return Split(code(train, labels, DIGIT_NAMES, **settings), code(test, test_labels, DIGIT_NAMES, **settings))

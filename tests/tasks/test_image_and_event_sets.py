@@ -1,0 +1,102 @@
+"""Image codes, N-MNIST's archives and Braille letters: small closed forms, and the real files where they are at hand."""
+
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+import pytest
+
+from stablespike.tasks.braille import braille, crossings
+from stablespike.tasks.event_cameras import nmnist, nmnist_events
+from stablespike.tasks.handwritten_digits import DatasetError, small_digits
+from stablespike.tasks.image_codes import (
+    burst_code,
+    coded,
+    latency_code,
+    mnist_images,
+    small_digit_images,
+    threshold_crossing_code,
+)
+
+needs_data = pytest.mark.skipif("STABLESPIKE_DATA" not in os.environ, reason="STABLESPIKE_DATA names no folder of data")
+IMAGE, LABEL = np.array([[0, 4, 16, 8]]), np.array([0])
+
+
+def test_latencies_of_grey_values():
+    one = latency_code(IMAGE, LABEL, ("a",), largest=16, latest=0.1)
+    assert one.channels.tolist() == [2, 3, 1]
+    np.testing.assert_allclose(one.times, [0, 0.05, 0.075])
+
+
+def test_bursts_of_grey_values():
+    one = burst_code(IMAGE, LABEL, ("a",), largest=16, most=4, interval=0.01)
+    assert np.bincount(one.channels, minlength=4).tolist() == [0, 1, 4, 2]
+    np.testing.assert_allclose(one.times[one.channels == 2], [0, 0.01, 0.02, 0.03])
+
+
+def test_thresholds_are_crossed_up_and_down():
+    one = threshold_crossing_code(IMAGE, LABEL, ("a",), largest=16, thresholds=3, interval=0.001)
+    # thresholds 4, 8, 12: none at pixel 1, all up at pixel 2, 8 and 12 down at pixel 3
+    np.testing.assert_allclose(one.times, [0.002] * 3 + [0.003] * 2)
+    assert one.channels.tolist() == [0, 1, 2, 4, 5]
+    assert one.channel_count == 6
+
+
+def test_small_digits_keep_their_split():
+    split = coded(latency_code, small_digit_images(), largest=16, latest=0.1)
+    assert np.array_equal(split.test.labels, small_digits(2.0).test_labels)
+    assert split.train.counts.sum() == small_digits(2.0).train_active.sum()
+
+
+def test_an_event_is_five_bytes():
+    times, channels = nmnist_events(np.array([3, 2, 0x80 | 1, 0, 5, 33, 33, 0, 0, 1], np.uint8))
+    np.testing.assert_allclose(times, [0.065541, 1e-6])
+    assert channels.tolist() == [34 * 34 + 2 * 34 + 3, 34 * 34 - 1]
+
+
+def test_damaged_archives_are_named(tmp_path):
+    path = tmp_path / "some.zip"
+    with pytest.raises(DatasetError, match=r"N-MNIST is missing: put its zip archive at"):
+        nmnist(path)
+    for content, sentence in ((bytes(7), "no whole number of events"), (b"\x22" * 5, "lies beside the 34 x 34 pixels")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("Test/7/00001.bin", content)
+        with pytest.raises(DatasetError, match=sentence):
+            nmnist(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Test/dog/00001.bin", bytes(5))
+    with pytest.raises(DatasetError, match="is not N-MNIST"):
+        nmnist(path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(DatasetError, match="is no whole zip archive"):
+        nmnist(path)
+    with pytest.raises(DatasetError, match="is damaged or not the file of Braille letters"):
+        braille(path)
+
+
+def test_crossings_count_every_step_of_a_taxel():
+    values = np.zeros((4, 12))
+    values[:, 0], values[2:, 5] = [0, 2, 2, 1], 1
+    times, channels = crossings(values, 1.0, 40.0)
+    assert channels.tolist() == [0, 0, 5, 12]
+    np.testing.assert_allclose(times, [0.25 / 40, 0.75 / 40, 1.5 / 40, 2.5 / 40])
+
+
+@needs_data
+def test_real_files_hold_what_they_should():
+    folder = pathlib.Path(os.environ["STABLESPIKE_DATA"])
+    test = nmnist(folder / "nmnist_small_test.zip")
+    assert len(test) == 100
+    assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert test.counts[0] == 16650 // 5
+    assert test.times.max() < 0.4
+    letters = braille(folder / "braille_taxel.npz")
+    assert np.bincount(letters.labels).tolist() == [50] * 27
+    images, labels, others, other_labels = mnist_images(folder / "mnist")
+    assert images.shape == (60000, 784)
+    few = coded(
+        threshold_crossing_code, (images[:3], labels[:3], others[:3], other_labels[:3]),
+        largest=255, thresholds=49, interval=0.001,
+    )  # fmt: skip
+    assert few.train.labels.tolist() == [5, 0, 4]
