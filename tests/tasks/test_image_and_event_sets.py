@@ -1,4 +1,4 @@
-"""Image codes, N-MNIST's archives and Braille letters: small closed forms, and the real files where they are at hand."""
+"""Image codes, N-MNIST and Braille letters: small closed forms, and the real files where they are at hand."""
 
 import os
 import pathlib

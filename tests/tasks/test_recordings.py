@@ -49,7 +49,7 @@ def test_selecting_and_binning_keep_every_spike(recordings):
 
 
 def test_bins_do_not_drop_spikes_in_silence(recordings):
-    with pytest.raises(ValueError, match="lies beyond the 0.5 s of the bins: make them longer, or cut first"):
+    with pytest.raises(ValueError, match=r"lies beyond the 0\.5 s of the bins: make them longer, or cut first"):
         binned(recordings, 10, 0.5)
     early = cut(recordings, 0.5)
     assert binned(early, 10, 0.5).sum() == (recordings.times < 0.5).sum()

@@ -1,4 +1,4 @@
-"""Sound files, the synthesiser and the way from both to recordings: what is changed is said, what is broken is named."""
+"""Sound files, the synthesiser and the way to recordings: changes are said, what is broken is named."""
 
 import io
 import os

@@ -13,10 +13,11 @@ from stablespike.tasks.speaker_splits import Split
 
 Images = Shaped[np.ndarray, "trials pixels"]
 Labels = Shaped[np.ndarray, " trials"]
+Sets = tuple[Images, Labels, Shaped[np.ndarray, "others pixels"], Shaped[np.ndarray, " others"]]  # training, then test
 
 
 def latency_code(
-    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float, latest: float
+    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float | int, latest: float
 ) -> Recordings:
     """Each pixel of value g > 0 spikes once, at `latest` (1 - g/largest) in s: the brightest first, black never."""
     pixels = [np.flatnonzero(image) for image in images]
@@ -25,7 +26,7 @@ def latency_code(
 
 
 def burst_code(
-    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float, most: int, interval: float
+    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float | int, most: int, interval: float
 ) -> Recordings:
     """Each pixel of value g spikes round(`most` g/largest) times from 0 on, `interval` s apart (Guo et al. 2021)."""
     counts = np.rint(most * (images / largest)).astype(int)
@@ -38,7 +39,7 @@ def burst_code(
 
 
 def threshold_crossing_code(
-    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float, thresholds: int, interval: float
+    images: Images, labels: Labels, classes: tuple[str, ...], *, largest: float | int, thresholds: int, interval: float
 ) -> Recordings:
     """Pixels one after the other, `interval` s each; a channel spikes when its threshold is crossed, up or down.
 
@@ -55,13 +56,13 @@ def threshold_crossing_code(
     return gather(trains, labels, None, classes, 2 * thresholds)
 
 
-def mnist_images(folder: str | pathlib.Path) -> tuple[Images, Labels, Images, Labels]:
+def mnist_images(folder: str | pathlib.Path) -> Sets:
     """MNIST's grey values 0 ... 255 and labels, training then test, from its four original files (checked)."""
     train, labels, test, test_labels = (_idx(pathlib.Path(folder), file) for file in MNIST_FILES)
     return train.reshape(len(train), -1), labels.astype(int), test.reshape(len(test), -1), test_labels.astype(int)
 
 
-def small_digit_images(*, test_trials: int = 357, split_seed: int = 0) -> tuple[Images, Labels, Images, Labels]:
+def small_digit_images(*, test_trials: int = 357, split_seed: int = 0) -> Sets:
     """scikit-learn's 8x8 digits with grey values 0 ... 16, training then test, in the split of `small_digits`."""
     images, labels = sklearn.datasets.load_digits(return_X_y=True)
     order = np.random.default_rng(split_seed).permutation(labels.size)
@@ -69,7 +70,7 @@ def small_digit_images(*, test_trials: int = 357, split_seed: int = 0) -> tuple[
     return images[train], labels[train], images[test], labels[test]
 
 
-def coded(code, images: tuple[Images, Labels, Images, Labels], **settings) -> Split:
+def coded(code, images: Sets, **settings) -> Split:
     """Training and test set of ten digits in one of the codes above."""
     train, labels, test, test_labels = images
     return Split(code(train, labels, DIGIT_NAMES, **settings), code(test, test_labels, DIGIT_NAMES, **settings))

@@ -1,11 +1,12 @@
 """Sound files as arrays at the rate that the cochlea hears."""
 
 import functools
+import io
 import math
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.signal
@@ -36,7 +37,7 @@ class LabelledSound(NamedTuple):
     read: Callable[[], Sound]
 
 
-def read_sound(file: str | pathlib.Path | IO[bytes], *, name: str | None = None) -> Sound:
+def read_sound(file: str | pathlib.Path | io.BufferedIOBase, *, name: str | None = None) -> Sound:
     """Read a sound file; several channels are averaged and other rates resampled, which `changes` says.
 
     Raises DatasetError for a file that is missing, damaged or holds no sound.
@@ -97,8 +98,8 @@ def _heidelberg_digit(archive, member):
 
 def _read_member(archive, member):
     try:
-        with zipfile.ZipFile(archive) as content, content.open(member) as file:
-            return read_sound(file, name=f"{member} in {archive}")
+        with zipfile.ZipFile(archive) as content:
+            return read_sound(io.BytesIO(content.read(member)), name=f"{member} in {archive}")
     except zipfile.BadZipFile as error:
         raise DatasetError(f"{member} in {archive} is damaged ({error}): replace the archive.") from error
 
