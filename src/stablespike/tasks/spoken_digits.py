@@ -140,7 +140,7 @@ def _kept(folder, name, parameters, sides, longest, seed, progress) -> Split:
     return unseen(Split(train, test))
 
 
-def summary(recordings: Recordings) -> dict[str, float]:
+def summary(recordings: Recordings) -> dict[str, float | int]:
     """Trials, speakers, spikes per trial (mean, standard deviation) and mean time of the last spike in s."""
     last = [recordings.trial(k)[0].max(initial=0) for k in range(len(recordings))]
     return {
