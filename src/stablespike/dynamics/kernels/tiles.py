@@ -82,14 +82,12 @@ def width_of(matrix):
 
 @njit(**PLAIN)
 @no_type_check
-def packed_transpose(weights):
-    """Panels `[panels, b, width]` of the transpose of `weights` `[a, b]`, columns beyond a filled with zeros."""
-    width = width_of(weights)
-    panels = np.zeros((-(-weights.shape[0] // width), weights.shape[1], width), weights.dtype)
+def pack_transpose(weights, panels):
+    """The transpose of `weights` `[a, b]` as panels `[panels, b, width]`, zero before; what lies beyond a stays so."""
+    width = panels.shape[2]
     for a in range(weights.shape[0]):
         for b in range(weights.shape[1]):
             panels[a // width, b, a % width] = weights[a, b]
-    return panels
 
 
 @njit(**PLAIN)
