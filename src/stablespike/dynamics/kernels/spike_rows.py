@@ -71,13 +71,20 @@ def nothing(_):
     return 0
 
 
+@njit(**PLAIN)
+@no_type_check
+def pack_one(b, frame, dtype):
+    """One row."""
+    words = matrix(frame, RESULTS, 0, np.int32)[b]
+    vector(frame, RESULTS, 1, np.int32)[b] = pack(matrix(frame, ARGUMENTS, 0, dtype)[b], words)
+
+
 @njit(parallel=PRANGE_ONLY, **PLAIN)
 @no_type_check
 def pack_all(count, frame, dtype):
-    """All rows."""
+    """All rows; the loop hands on little and stores nothing itself, which numba would take for its own business."""
     for b in prange(count):
-        words = matrix(frame, RESULTS, 0, np.int32)[b]
-        vector(frame, RESULTS, 1, np.int32)[b] = pack(matrix(frame, ARGUMENTS, 0, dtype)[b], words)
+        pack_one(np.int64(b), frame, dtype)
 
 
 @register_jitable
