@@ -6,15 +6,15 @@ summed in the kernel. Off the CPU and in forward mode the plain JAX form does th
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics import native
+from stablespike.dynamics.grid_network import scan_for_backend
 from stablespike.dynamics.kernels import grid_lif, grid_lif_adjoint, spike_rows
 from stablespike.dynamics.kernels.grid_lif import Gates
 from stablespike.learning.trial_rule import TrialRule, trial_primitive
@@ -146,6 +146,24 @@ _product = trial_primitive(
 )
 
 
+def recurrent_layer(
+    use: "LayerUse",
+    constants: Float[Array, "4 neurons"],
+    slope_parameters: Float[Array, " _"],
+    weights: Float[Array, "pre neurons"],
+    start: Float[Array, "3 neurons"],
+    drive: Float[Array, "steps neurons"],
+) -> tuple[Float[Array, "steps neurons"], Float[Array, "2 neurons"], Int[Array, ""]]:
+    """Spikes of every step, V and I at the end, and the first step after which a number is not finite (or `steps`).
+
+    The equations are those of `kernels/grid_lif.py`; `constants` are a, b, g and theta, `weights` R (with no rows: not
+    recurrent), `start` V, I and s before the first step. Derivatives flow from all operands but the slope's parameters
+    into spikes and final V and I. Trials: `jax.vmap`.
+    """
+    spikes, final, _, _, _, failed = _layer(use, constants, slope_parameters, weights, start, drive)
+    return spikes, final, failed
+
+
 class LayerUse(NamedTuple):
     """What a layer's rule needs to know besides its operands; all of it can be hashed.
 
@@ -188,7 +206,7 @@ def _layer_reference(use, constants, slope_parameters, weights, start, drive):
         spiked = _surrogate(use.slope(slope_parameters), (voltage - threshold) / threshold)
         return (voltage, new, spiked), (spiked, voltage, new)
 
-    (voltage, current, _), (spikes, voltages, currents) = jax.lax.scan(step, tuple(start), drive)
+    (voltage, current, _), (spikes, voltages, currents) = scan_for_backend(step, tuple(start), drive)
     words = _layer_shapes(use, (constants, slope_parameters, weights, start, drive))[4]
     broken = ~jnp.all(jnp.isfinite(voltages) & jnp.isfinite(currents), 1)
     failed = jnp.where(jnp.any(broken), jnp.argmax(broken), drive.shape[0]).astype(WHOLE)
@@ -242,14 +260,15 @@ def _layer_pull(use, trials, kept, bars, wants, leads):
 def _blocks(rows):
     """Trials `[blocks, BLOCK]` that use the same weights, padded with -1."""
     sets = [np.flatnonzero(rows == row) for row in np.unique(rows)]
-    pieces = [piece for one in sets for piece in np.split(one, range(grid_lif_adjoint.BLOCK, len(one), grid_lif_adjoint.BLOCK))]
-    blocks = np.full((len(pieces), grid_lif_adjoint.BLOCK), -1, np.int32)
+    size = grid_lif_adjoint.BLOCK
+    pieces = [piece for one in sets for piece in np.split(one, range(size, len(one), size))]
+    blocks = np.full((len(pieces), size), -1, np.int32)
     for row, piece in zip(blocks, pieces, strict=True):
         row[: len(piece)] = piece
     return jnp.asarray(blocks)
 
 
-layer_primitive = trial_primitive(
+_layer = trial_primitive(
     TrialRule(
         name="layer_on_a_grid",
         ranks=(2, 1, 2, 2, 2),  # constants [4, neurons], slope, weights [pre, post], start [3, neurons], drive

@@ -1,0 +1,178 @@
+"""Networks on a time grid run by native kernels that count spikes: `run_on_grid` with the same values and derivative."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from stablespike.dynamics.grid_cells import GridLIF, Heaviside, MembraneState, approach, decayed
+from stablespike.dynamics.grid_connections import Dense
+from stablespike.dynamics.grid_network import GridNetwork, GridRun, Layer, LayerState, Signals, run_layer
+from stablespike.dynamics.grid_resets import (
+    Detached,
+    NewCurrent,
+    NoReset,
+    OldCurrent,
+    ResetBeforeInput,
+    ResetBySubtraction,
+    ResetToZero,
+    Unfelt,
+)
+from stablespike.dynamics.kernels.grid_lif import Gates
+from stablespike.dynamics.spikes import Flag, Status, raise_unless_ok
+from stablespike.learning.native_grid import DENSE_FROM, LayerUse, recurrent_layer, spike_product
+from stablespike.learning.surrogate import SurrogateSpike
+
+TERMS = {NoReset: (0, 0, 0), ResetToZero: (1, 1, 0), ResetBeforeInput: (1, 0, 0), ResetBySubtraction: (0, 0, 1)}
+
+
+class _Update(eqx.Module):
+    """V' from V, I, I', s and the constants a, b, g, theta."""
+
+    reset: Callable
+    driving: Callable
+
+    def __call__(self, voltage, current, new, spiked, constants):
+        _, b, g, threshold = constants
+        return self.reset(b * voltage, g * self.driving(current, new), spiked, threshold)
+
+
+class _Slope(NamedTuple):
+    """A surrogate derivative whose arrays are handed over as `parameters`; the rest can be hashed."""
+
+    structure: Any
+    fixed: tuple
+
+    def __call__(self, parameters):
+        given = iter(parameters)
+        leaves = [next(given) if leaf is None else leaf for leaf in self.fixed]
+        return jax.tree.unflatten(self.structure, leaves)
+
+
+def _no_slope(v):
+    return jnp.zeros_like(v)
+
+
+def run_on_grid_natively(
+    network: GridNetwork,
+    inputs: Signals,
+    state: tuple[LayerState, ...] | None = None,
+    *,
+    dense_from: float = DENSE_FROM,
+) -> GridRun:
+    """Run a network as `run_on_grid` does, with the same values and derivatives up to rounding.
+
+    Layers of `GridLIF` cells with a reset of this package and `Heaviside` or `SurrogateSpike` spikes, without delays in
+    the recurrent connection, run in native kernels on CPU, forwards and backwards; all other layers, and all layers on
+    other devices and in forward mode, as in `run_on_grid`. Products of spikes with `Dense` weights are sums of rows up
+    to a density of `dense_from` (`spike_product`). The states of native `cells` are computed from the spikes where they
+    are used. Second derivatives raise `NotImplementedError`. Errors and trials (`jax.vmap`): as in `run_on_grid`.
+    """
+    if jnp.ndim(inputs) != 2 or jnp.shape(inputs)[1] != network.channels or not jnp.shape(inputs)[0]:
+        raise ValueError(
+            f"inputs must have shape [steps, {network.channels}], not {list(jnp.shape(inputs))}; batches go by `vmap`."
+        )
+    state = network.initial_state() if state is None else state
+    if len(state) != len(network.layers):
+        raise ValueError(f"the state of {len(network.layers)} layers cannot have {len(state)} parts.")
+    if not dense_from >= 0:
+        raise ValueError(f"dense_from is a density of spikes, at least 0, not {dense_from}.")
+    run = _run(network, inputs, state, dense_from)
+    raise_unless_ok(run.status)
+    return run
+
+
+@eqx.filter_jit
+def _run(network, inputs, state, dense_from):
+    signals = inputs.astype(network.layers[0].inputs.weights.dtype)
+    runs, flags = [], jnp.zeros(inputs.shape[0], int)
+    for layer, old in zip(network.layers, state, strict=True):
+        use = layer_use(layer)
+        if use is None:
+            new, signals, cells, wrong = run_layer(layer, old, signals)
+        else:
+            new, signals, cells, wrong = _run_native(use, layer, old, signals, dense_from)
+        runs.append((signals, cells, new))
+        flags |= wrong
+    outputs, cells, final = zip(*runs, strict=True)
+    input_flag = jnp.where(jnp.all(jnp.isfinite(inputs)), 0, int(Flag.NOT_FINITE))
+    first = jnp.argmax(flags != 0).astype(float)
+    status = Status(network.flags() | input_flag | jnp.bitwise_or.reduce(flags), first, inputs.shape[0])
+    return GridRun(outputs, cells, final, status)
+
+
+def layer_use(layer: Layer) -> LayerUse | None:
+    """What the kernels need to know of a layer, or None if they do not know its cells or connections."""
+    cell = layer.cell
+    if type(cell) is not GridLIF or type(layer.recurrent) not in (Dense, type(None)):
+        return None
+    terms, felt, spikes_felt = _terms(cell.reset)
+    slope = _slope(cell.spike)
+    if terms is None or slope is None or type(cell.driving) not in (NewCurrent, OldCurrent):
+        return None
+    old = int(type(cell.driving) is OldCurrent)
+    return LayerUse(Gates(*terms, *felt, spikes_felt, old), _Update(cell.reset, cell.driving), slope)
+
+
+def _terms(reset):
+    """rho, sigma, kappa; the same for the derivative; whether the spikes are differentiated."""
+    if type(reset) is Detached:
+        terms, felt, _ = _terms(reset.reset)
+        return terms, felt, 0
+    if type(reset) is Unfelt:
+        return _terms(reset.reset)[0], (0, 0, 0), 0
+    terms = TERMS.get(type(reset))
+    return terms, terms, 1
+
+
+def _slope(spike):
+    if type(spike) is Heaviside:
+        return _Slope(jax.tree.structure(_no_slope), (_no_slope,))
+    if type(spike) is not SurrogateSpike:
+        return None
+    leaves, structure = jax.tree.flatten(spike.slope)
+    if any(eqx.is_array(leaf) and leaf.ndim for leaf in leaves):
+        return None
+    return _Slope(structure, tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves))
+
+
+def _slope_parameters(spike, dtype):
+    arrays = [leaf for leaf in jax.tree.leaves(spike) if eqx.is_array(leaf)]
+    return jnp.stack([leaf.astype(dtype) for leaf in arrays]) if arrays else jnp.zeros(0, dtype)
+
+
+def _run_native(use, layer, old, signals, dense_from):
+    cell, dtype = layer.cell, layer.inputs.weights.dtype
+    if type(layer.inputs) is Dense:
+        arriving, inputs = spike_product(signals, layer.inputs.weights.T, dense_from), old.inputs
+    else:
+        arriving, inputs = layer.inputs.over_time(old.inputs, signals)
+    weights = jnp.zeros((0, layer.size), dtype) if layer.recurrent is None else layer.recurrent.weights.T
+    before = cell.output(old.cell)
+    start = jnp.stack([old.cell.voltage, old.cell.current, before])
+    constants, parameters = _constants(cell, layer.size, dtype), _slope_parameters(cell.spike, dtype)
+    spikes, final, failed = recurrent_layer(use, constants, parameters, weights, start, arriving)
+    wrong = jnp.where(jnp.arange(len(spikes)) >= failed, int(Flag.NOT_FINITE), 0)
+    cells = _cells(layer, old, jnp.concatenate([before[None], spikes[:-1]]), arriving)
+    return LayerState(MembraneState(*final), inputs, old.recurrent), spikes, cells, wrong
+
+
+def _constants(cell, size, dtype):
+    one = jnp.ones(size, dtype)
+    a = decayed(one, cell.synaptic_time_constant, cell.dt)
+    b = decayed(one, cell.membrane_time_constant, cell.dt)
+    return jnp.stack([a, b, approach(cell.membrane_time_constant, cell.dt) * one, cell.threshold * one]).astype(dtype)
+
+
+def _cells(layer, old, spikes, arriving):
+    """States of the cells after every step, from the spikes before every step: dropped inside jit where not used."""
+    if layer.recurrent is not None:
+        arriving = arriving + layer.recurrent.over_time(old.recurrent, spikes)[0]
+
+    def step(cell, given):
+        cell = layer.cell.advance(cell, *given)
+        return cell, cell
+
+    return jax.lax.scan(step, old.cell, (spikes, arriving))[1]
