@@ -67,7 +67,7 @@ def both(network, inputs):
 CASES = [
     (ResetToZero(), NewCurrent(), SuperSpike()),
     (ResetToZero(), OldCurrent(), Gaussian()),
-    (Detached(ResetToZero()), OldCurrent(), SuperSpike(jnp.asarray(5.0))),
+    (Detached(ResetToZero()), OldCurrent(), SuperSpike(5.0)),
     (ResetBeforeInput(), NewCurrent(), Triangle()),
     (ResetBySubtraction(), NewCurrent(), SuperSpike()),
     (Detached(ResetBySubtraction()), OldCurrent(), SuperSpike()),

@@ -1,7 +1,6 @@
-"""Networks on a time grid run by native kernels that count spikes: `run_on_grid` with the same values and derivative."""
+"""Networks on a time grid run by native kernels that count spikes: the values and derivatives of `run_on_grid`."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -37,18 +36,6 @@ class _Update(eqx.Module):
     def __call__(self, voltage, current, new, spiked, constants):
         _, b, g, threshold = constants
         return self.reset(b * voltage, g * self.driving(current, new), spiked, threshold)
-
-
-class _Slope(NamedTuple):
-    """A surrogate derivative whose arrays are handed over as `parameters`; the rest can be hashed."""
-
-    structure: Any
-    fixed: tuple
-
-    def __call__(self, parameters):
-        given = iter(parameters)
-        leaves = [next(given) if leaf is None else leaf for leaf in self.fixed]
-        return jax.tree.unflatten(self.structure, leaves)
 
 
 def _no_slope(v):
@@ -128,19 +115,11 @@ def _terms(reset):
 
 
 def _slope(spike):
+    """The surrogate derivative, if it can be hashed: a function, or an object without arrays."""
     if type(spike) is Heaviside:
-        return _Slope(jax.tree.structure(_no_slope), (_no_slope,))
-    if type(spike) is not SurrogateSpike:
-        return None
-    leaves, structure = jax.tree.flatten(spike.slope)
-    if any(eqx.is_array(leaf) and leaf.ndim for leaf in leaves):
-        return None
-    return _Slope(structure, tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves))
-
-
-def _slope_parameters(spike, dtype):
-    arrays = [leaf for leaf in jax.tree.leaves(spike) if eqx.is_array(leaf)]
-    return jnp.stack([leaf.astype(dtype) for leaf in arrays]) if arrays else jnp.zeros(0, dtype)
+        return _no_slope
+    known = type(spike) is SurrogateSpike and not any(map(eqx.is_array, jax.tree.leaves(spike)))
+    return spike.slope if known else None
 
 
 def _run_native(use, layer, old, signals, dense_from):
@@ -152,9 +131,9 @@ def _run_native(use, layer, old, signals, dense_from):
     weights = jnp.zeros((0, layer.size), dtype) if layer.recurrent is None else layer.recurrent.weights.T
     before = cell.output(old.cell)
     start = jnp.stack([old.cell.voltage, old.cell.current, before])
-    constants, parameters = _constants(cell, layer.size, dtype), _slope_parameters(cell.spike, dtype)
-    spikes, final, failed = recurrent_layer(use, constants, parameters, weights, start, arriving)
-    wrong = jnp.where(jnp.arange(len(spikes)) >= failed, int(Flag.NOT_FINITE), 0)
+    constants = _constants(cell, layer.size, dtype)
+    spikes, final, failed = recurrent_layer(use, constants, weights, start, arriving)
+    wrong = jnp.where(jnp.arange(len(spikes), dtype=failed.dtype) >= failed, int(Flag.NOT_FINITE), 0)
     cells = _cells(layer, old, jnp.concatenate([before[None], spikes[:-1]]), arriving)
     return LayerState(MembraneState(*final), inputs, old.recurrent), spikes, cells, wrong
 

@@ -149,7 +149,6 @@ _product = trial_primitive(
 def recurrent_layer(
     use: "LayerUse",
     constants: Float[Array, "4 neurons"],
-    slope_parameters: Float[Array, " _"],
     weights: Float[Array, "pre neurons"],
     start: Float[Array, "3 neurons"],
     drive: Float[Array, "steps neurons"],
@@ -157,10 +156,10 @@ def recurrent_layer(
     """Spikes of every step, V and I at the end, and the first step after which a number is not finite (or `steps`).
 
     The equations are those of `kernels/grid_lif.py`; `constants` are a, b, g and theta, `weights` R (with no rows: not
-    recurrent), `start` V, I and s before the first step. Derivatives flow from all operands but the slope's parameters
+    recurrent), `start` V, I and s before the first step. Derivatives flow from all operands
     into spikes and final V and I. Trials: `jax.vmap`.
     """
-    spikes, final, _, _, _, failed = _layer(use, constants, slope_parameters, weights, start, drive)
+    spikes, final, _, _, _, failed = _layer(use, constants, weights, start, drive)
     return spikes, final, failed
 
 
@@ -168,7 +167,7 @@ class LayerUse(NamedTuple):
     """What a layer's rule needs to know besides its operands; all of it can be hashed.
 
     `gates` are those of the kernel. `update(V, I, I', s, constants)` gives V' in JAX; the surrogate derivative is
-    `slope(parameters)`, a function of v = V/threshold - 1.
+    `slope`, a function of v = V/threshold - 1.
     """
 
     gates: Gates
@@ -177,7 +176,7 @@ class LayerUse(NamedTuple):
 
 
 def _layer_shapes(use, operands):
-    drive = operands[4]
+    drive = operands[3]
     steps, neurons = drive.shape[-2:]
     trace = ((steps, neurons), drive.dtype)
     words = ((steps + 1, _words(neurons)), WHOLE)
@@ -196,34 +195,29 @@ def _surrogate_jvp(slope, primals, tangents):
     return _surrogate(slope, *primals), slope(*primals) * tangents[0]
 
 
-def _layer_reference(use, constants, slope_parameters, weights, start, drive):
+def _layer_reference(use, constants, weights, start, drive):
     a, threshold = constants[0], constants[3]
 
     def step(state, drive):
         voltage, current, spiked = state
         new = a * current + drive + (spiked @ weights if weights.shape[0] else 0)
         voltage = use.update(voltage, current, new, spiked, constants)
-        spiked = _surrogate(use.slope(slope_parameters), (voltage - threshold) / threshold)
+        spiked = _surrogate(use.slope, (voltage - threshold) / threshold)
         return (voltage, new, spiked), (spiked, voltage, new)
 
     (voltage, current, _), (spikes, voltages, currents) = scan_for_backend(step, tuple(start), drive)
-    words = _layer_shapes(use, (constants, slope_parameters, weights, start, drive))[4]
+    words = _layer_shapes(use, (constants, weights, start, drive))[4]
     broken = ~jnp.all(jnp.isfinite(voltages) & jnp.isfinite(currents), 1)
     failed = jnp.where(jnp.any(broken), jnp.argmax(broken), drive.shape[0]).astype(WHOLE)
     return spikes, jnp.stack([voltage, current]), voltages, currents, jnp.zeros(words.shape, WHOLE), failed
 
 
-KERNEL_OPERANDS = [0, 2, 3, 4]  # all but the slope's parameters
-
-
 def _kernel_operands(use, trials):
-    constants, _, weights, start, drive = trials.flat
-    rows = jnp.asarray(trials.rows[:, KERNEL_OPERANDS])
-    return constants, weights, start, drive, jnp.asarray(use.gates, drive.dtype), rows
+    return *trials.flat, jnp.asarray(use.gates, trials.flat[3].dtype), jnp.asarray(trials.rows)
 
 
 def _layer_run(use, trials):
-    one, dtype = _layer_shapes(use, trials.flat), trials.flat[4].dtype
+    one, dtype = _layer_shapes(use, trials.flat), trials.flat[3].dtype
     shapes = [((trials.count, *one[i].shape), one[i].dtype) for i in (0, 2, 3, 4, 5)]
     operands = _kernel_operands(use, trials)
     spikes, voltages, currents, words, failed = _call(grid_lif.run_entry, dtype, shapes, *operands)
@@ -232,28 +226,28 @@ def _layer_run(use, trials):
 
 def _slopes(use, trials, voltages):
     """Surrogate derivatives in V of all trials."""
-    constants, parameters = trials.flat[:2]
-    threshold = constants[:, 3, None]
+    threshold = trials.flat[0][:, 3, None]
     if len(threshold) > 1:
         threshold = threshold[trials.rows[:, 0]]
-    v = (voltages - threshold) / threshold
-    if len(parameters) == 1:
-        return use.slope(parameters[0])(v) / threshold
-    return jax.vmap(lambda row, v: use.slope(row)(v))(parameters[trials.rows[:, 1]], v) / threshold
+    return use.slope((voltages - threshold) / threshold) / threshold
 
 
 def _layer_pull(use, trials, kept, bars, wants, leads):
     (spikes, voltages, currents, words), leads = kept, dict(zip(wants, leads, strict=True))
-    drive, weights = trials.flat[4], trials.flat[2]
+    weights, drive = trials.flat[1], trials.flat[3]
     count, (steps, neurons), dtype = trials.count, drive.shape[1:], drive.dtype
-    shapes = [((count, steps, neurons), dtype), ((count, 3, neurons), dtype), ((count, 4 * (0 in wants), neurons), dtype)]
-    more = (spikes, voltages, currents, _slopes(use, trials, voltages), *bars, _blocks(trials.rows[:, 2]))
+    shapes = [
+        ((count, steps, neurons), dtype),
+        ((count, 3, neurons), dtype),
+        ((count, 4 * (0 in wants), neurons), dtype),
+    ]
+    more = (spikes, voltages, currents, _slopes(use, trials, voltages), *bars, _blocks(trials.rows[:, 1]))
     results = _call(grid_lif_adjoint.pull_entry, dtype, shapes, *_kernel_operands(use, trials), *more)
-    found = {i: trials.gathered(results[j], leads[i]) for i, j in ((0, 2), (3, 1), (4, 0)) if i in wants}
-    if 2 in wants:
-        rows, tables = trials.rows_of(leads[2]), np.prod(leads[2], dtype=int)
+    found = {i: trials.gathered(results[j], leads[i]) for i, j in ((0, 2), (2, 1), (3, 0)) if i in wants}
+    if 1 in wants:
+        rows, tables = trials.rows_of(leads[1]), np.prod(leads[1], dtype=int)
         sums = _scattered(words, results[0], rows, (tables, *weights.shape[1:]))
-        found[2] = sums.reshape(*leads[2], *weights.shape[1:])
+        found[1] = sums.reshape(*leads[1], *weights.shape[1:])
     return [found[i] for i in wants]
 
 
@@ -271,8 +265,8 @@ def _blocks(rows):
 _layer = trial_primitive(
     TrialRule(
         name="layer_on_a_grid",
-        ranks=(2, 1, 2, 2, 2),  # constants [4, neurons], slope, weights [pre, post], start [3, neurons], drive
-        linear=(0, 2, 3, 4),
+        ranks=(2, 2, 2, 2),  # constants [4, neurons], weights [pre, post], start [3, neurons], drive
+        linear=(0, 1, 2, 3),
         carriers=(0, 1),
         kept=(0, 2, 3, 4),
         shapes=_layer_shapes,

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit, prange
 from numba.extending import register_jitable
 
-from stablespike.dynamics.kernels.grid_lif import CONSTANTS, DRIVE, GATES, START, WEIGHTS
+from stablespike.dynamics.kernels.grid_lif import CONSTANTS, GATES, START, WEIGHTS
 from stablespike.dynamics.kernels.layer import PRANGE_ONLY
 from stablespike.dynamics.kernels.lines import PLAIN
 from stablespike.dynamics.kernels.tiles import ROWS as TILE_ROWS

@@ -7,7 +7,6 @@ multiplication and the addition where it can. Each result is one sum in the orde
 
 from typing import no_type_check
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
