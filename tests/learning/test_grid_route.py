@@ -24,6 +24,7 @@ from stablespike.learning import native_grid
 from stablespike.learning.grid_route import layer_use, run_on_grid_natively
 from stablespike.learning.native_grid import spike_product
 from stablespike.learning.surrogate import Gaussian, SuperSpike, SurrogateSpike, Triangle
+from stablespike.learning.trial_rule import Trials
 
 TRIALS, STEPS, CHANNELS, SIZES = 19, 12, 40, (21, 10)
 
@@ -100,7 +101,7 @@ def test_product_is_the_same_by_rows_and_by_matrices(density):
 
 
 def test_rows_are_counted_and_numbers_other_than_spikes_are_seen():
-    trials = native_grid.Trials((batch(), jnp.zeros((1, CHANNELS, 7))), (2, 2), (TRIALS,))
+    trials = Trials((batch(), jnp.zeros((1, CHANNELS, 7))), (2, 2), (TRIALS,))
     _, words, counts = native_grid._product_run(native_grid._Product(0.5), trials)
     assert jnp.array_equal(counts, batch().sum(2).astype(counts.dtype))
     bits = (words[..., None] >> jnp.arange(32, dtype=words.dtype)) & 1
