@@ -1,7 +1,7 @@
 """Sparse recurrent networks, spike by spike, exactly: a spike costs its targets, whatever the size of the network."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -157,7 +157,7 @@ def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spi
     flags = flags[0].astype(int) | given | _network_flags(network)
     spikes = Spikes(times, sources.astype(int))
     status = Status(flags, ends[0], max_spikes)
-    return Solution(spikes, ordinals.astype(int), counts.astype(int), final, status), Work(*work, preceding)
+    return Solution(spikes, ordinals.astype(int), counts.astype(int), final, status), Work(*(*work, preceding))
 
 
 def kernel_operands(network: SparseNetwork, states, inputs: Spikes, duration):
@@ -168,7 +168,8 @@ def kernel_operands(network: SparseNetwork, states, inputs: Spikes, duration):
     if inlets is None:
         inlets = SparseWeights(jnp.zeros(1, WHOLE), jnp.zeros(0, WHOLE), jnp.zeros(0, dtype), network.size)
     parts = [part for one in (network.weights, inlets) for part in (one.starts, one.targets, one.values)]
-    fastest = jnp.min(jnp.asarray(network.neuron.membrane_time_constant, dtype))
+    neuron: Any = network.neuron  # one of MODELS, which all have a membrane time constant
+    fastest = jnp.min(jnp.asarray(neuron.membrane_time_constant, dtype))
     limits = jnp.stack([jnp.asarray(duration, dtype), RANGE * fastest])
     times, channels = inputs.times.astype(dtype), inputs.sources.astype(WHOLE)
     return (derive(network.neuron, dtype), *parts, states, times, channels, limits), unpack

@@ -132,8 +132,8 @@ def _different(generator, shape, choices):
 
 
 def _weights(columns, values):
-    arrays = (columns.indptr.astype(INDEX, copy=False), columns.indices.astype(INDEX, copy=False), values)
-    return SparseWeights(*map(jnp.asarray, arrays), columns.shape[0])
+    starts, targets = (jnp.asarray(one.astype(INDEX, copy=False)) for one in (columns.indptr, columns.indices))
+    return SparseWeights(starts, targets, jnp.asarray(values), columns.shape[0])
 
 
 def _require_within(indices, size, what):

@@ -100,7 +100,7 @@ def layer_use(layer: Layer) -> LayerUse | None:
     if terms is None or slope is None or type(cell.driving) not in (NewCurrent, OldCurrent):
         return None
     old = int(type(cell.driving) is OldCurrent)
-    return LayerUse(Gates(*terms, *felt, spikes_felt, old), _Update(cell.reset, cell.driving), slope)
+    return LayerUse(Gates(*(*terms, *felt, spikes_felt, old)), _Update(cell.reset, cell.driving), slope)
 
 
 def _terms(reset):

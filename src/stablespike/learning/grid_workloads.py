@@ -34,14 +34,14 @@ def surrogate_network(sizes: tuple[int, ...], dtype) -> GridNetwork:
     def dense(pre, post, scale):
         return Dense(jnp.asarray(scale * generator.normal(size=(pre, post)).T, dtype))
 
-    decays = [time_constant_of(jnp.asarray(decay, dtype), 1.0) for decay in (0.9, 0.8)]
-    cell = GridLIF(*decays, 1.0, spike=SurrogateSpike(SuperSpike()), reset=ResetBeforeInput())
+    membrane, synapse = (time_constant_of(jnp.asarray(decay, dtype), 1.0) for decay in (0.9, 0.8))
+    cell = GridLIF(membrane, synapse, 1.0, spike=SurrogateSpike(SuperSpike()), reset=ResetBeforeInput())
     layers, pre = [], CHANNELS
     for size in sizes:
         scale = 1 / np.sqrt(7) if pre == CHANNELS else np.sqrt(32 / pre)
         layers.append(Layer(cell, dense(pre, size, scale), dense(size, size, 0.2 / np.sqrt(size))))
         pre = size
-    return GridNetwork((*layers, Layer(LeakyReadout(decays[0], 1.0), dense(pre, OUTPUTS, 1 / np.sqrt(pre)))))
+    return GridNetwork((*layers, Layer(LeakyReadout(membrane, 1.0), dense(pre, OUTPUTS, 1 / np.sqrt(pre)))))
 
 
 def surrogate_training_step(

@@ -1,5 +1,7 @@
 """Gradients of sparse networks: the chain of sparse single-event Jacobians, reversed in native code."""
 
+from types import ModuleType
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,7 @@ from stablespike.dynamics.sparse import (
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.theta import Theta
 
-LINES = {OscillatoryLIF: oscillatory_lif, LIF: lif, Theta: theta, QIF: qif}
+LINES: dict[type, ModuleType] = {OscillatoryLIF: oscillatory_lif, LIF: lif, Theta: theta, QIF: qif}
 
 
 def differentiable_sparse(
@@ -105,8 +107,8 @@ def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
     operands, _ = kernel_operands(network, states, inputs, duration)
     lines, dtype = LINES[type(network.neuron)], states.dtype
     (solution, work), status = run, run[0].status
-    more = (solution.spikes.times, solution.spikes.sources.astype(WHOLE), work.preceding, work.inputs[None])
-    more = (*more, status.time[None], status.flags.astype(WHOLE)[None], spike_bars, final_bars)
+    spikes = (solution.spikes.times, solution.spikes.sources.astype(WHOLE), work.preceding, work.inputs[None])
+    more = (*spikes, status.time[None], status.flags.astype(WHOLE)[None], spike_bars, final_bars)
     shaped = [operands[3], operands[6], states, inputs.times]
     results = [jax.ShapeDtypeStruct(one.shape, dtype) for one in shaped]
     target = native.target(sparse_adjoint.pull_entry, lines.unpack, np.dtype(dtype).type)

@@ -82,6 +82,6 @@ def plugs_of(constants_type):
 
 def table(dtype, *columns):
     """Constants `[neurons or 1, constants]`; one row if the neurons share them all."""
-    columns = [jnp.atleast_1d(jnp.asarray(one, dtype)) for one in columns]
-    rows = max(one.shape[0] for one in columns)
-    return jnp.stack([jnp.broadcast_to(one, (rows,)) for one in columns], 1)
+    vectors = [jnp.atleast_1d(jnp.asarray(one, dtype)) for one in columns]
+    rows = max(one.shape[0] for one in vectors)
+    return jnp.stack([jnp.broadcast_to(one, (rows,)) for one in vectors], 1)
