@@ -48,6 +48,7 @@ long_steps = 1000  # time steps of the long workload
 deep_sizes = [512, 512]  # neurons of the layers of the deep one
 unrolls = [1, 4, 8]  # steps in one turn of the scan's loop
 results_folder = "../results/draft/grid-benchmarks"
+data_folder = "../data"
 
 # %%
 import itertools
