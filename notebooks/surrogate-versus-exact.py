@@ -39,8 +39,11 @@
 # %% tags=["parameters"]
 seeds = [1, 2]  # of weights and input
 depths = [1]  # layers
-neurons, channels, classes = 32, 20, 4  # neurons per layer
-duration, trials = 5.0, 8
+neurons = 32  # per layer
+channels = 20
+classes = 4
+duration = 5.0  # of a trial
+trials = 8
 input_rate = 0.5  # spikes per tau and channel
 steps = [100, 400]  # of the grid in a trial
 sharpnesses = [1.0, 3.0, 10.0, 30.0, 100.0]
