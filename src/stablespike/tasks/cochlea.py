@@ -74,7 +74,7 @@ def hear(cochlea: Cochlea, sound: Float[np.ndarray, " samples"], key) -> SpikeTr
     return in_time(samples[np.arange(samples.shape[1]) < counts[:, None]], channels)
 
 
-def hear_together(cochlea: Cochlea, sounds: Sequence[Float[np.ndarray, " samples"]], keys) -> list[SpikeTrain]:
+def hear_together(cochlea: Cochlea, sounds: Sequence[Float[np.ndarray, "_"]], keys) -> list[SpikeTrain]:
     """Spikes of several recordings, one key each, in one JAX program on the default device."""
     prepared = [prepare(sound) for sound in sounds]
     longest = max((sound.size for sound in prepared), default=0)
