@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from stablespike.dynamics.grid_cells import GridLIF, Heaviside
 from stablespike.dynamics.grid_connections import Dense
@@ -233,7 +233,7 @@ def twin_weights(
     return TwinWeights(inputs, loops, jax.random.normal(third, (classes, sizes[-1])) / np.sqrt(sizes[-1]))
 
 
-def alignment(one: TwinWeights, other: TwinWeights) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def alignment(one: PyTree, other: PyTree) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Cosine of two gradients, and the norm of the first divided by that of the second.
 
     Raises `ValueError` where one of them is zero, outside jit: a gradient without direction is aligned with none.

@@ -48,14 +48,18 @@ def _gradients(weights, batch, exact, steps, sharpnesses):
 def align(weights: TwinWeights, batch: Labelled, exact: Exact, steps: int, sharpnesses) -> Alignments:
     """Compare the gradients of one network and batch on a grid of `steps` steps, SuperSpike of each sharpness.
 
-    Raises `ValueError` if a simulation failed or a layer was silent in some trial.
+    In the weights into the layers and within them: those of the readout need no derivative of a spike. Raises `ValueError` if a simulation failed or a layer was silent in some trial.
     """
     (grid, slopes), (event, gradient), fewest = _gradients(weights, batch, exact, steps, jnp.asarray(sharpnesses))
     if int(event[1][0]) or bool(jnp.any(grid[1][0])):
         raise ValueError(f"a simulation failed: flags {int(event[1][0])} (exact), {grid[1][0].tolist()} (grid).")
     if not float(fewest) >= 1:
         raise ValueError("a layer was silent in a trial: drive the network more strongly.")
-    pairs = [alignment(jax.tree.map(lambda leaf, k=k: leaf[k], slopes), gradient) for k in range(len(sharpnesses))]
+    hidden = gradient.inputs, gradient.recurrent
+    pairs = [
+        alignment(jax.tree.map(lambda leaf, k=k: leaf[k], (slopes.inputs, slopes.recurrent)), hidden)
+        for k in range(len(sharpnesses))
+    ]
     cosines, ratios = (jnp.stack(column) for column in zip(*pairs, strict=True))
     return Alignments(cosines, ratios, grid[0], event[0], fewest)
 
