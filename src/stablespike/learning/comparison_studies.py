@@ -48,7 +48,8 @@ def _gradients(weights, batch, exact, steps, sharpnesses):
 def align(weights: TwinWeights, batch: Labelled, exact: Exact, steps: int, sharpnesses) -> Alignments:
     """Compare the gradients of one network and batch on a grid of `steps` steps, SuperSpike of each sharpness.
 
-    In the weights into the layers and within them: those of the readout need no derivative of a spike. Raises `ValueError` if a simulation failed or a layer was silent in some trial.
+    In the weights into the layers and within them: those of the readout need no derivative of a spike. Raises
+    `ValueError` if a simulation failed or a layer was silent in some trial.
     """
     (grid, slopes), (event, gradient), fewest = _gradients(weights, batch, exact, steps, jnp.asarray(sharpnesses))
     if int(event[1][0]) or bool(jnp.any(grid[1][0])):
