@@ -50,6 +50,7 @@ def simulate_layers_until(
     _require_windows(boundaries, capacities, network)
     malformed = input_flags(inputs, network.weights[0].shape[1], boundaries[-1])
     raise_unless_ok(Status(malformed, jnp.zeros(()), 0))
+    inputs = Spikes(inputs.times.astype(jnp.result_type(float, network.weights[0])), inputs.sources)
     reached = jnp.zeros((), inputs.times.dtype)
     solutions: tuple[LayerSolution, ...] = ()
     for start, end in zip((0.0, *boundaries[:-1]), boundaries, strict=True):

@@ -84,9 +84,16 @@ def simulate_sparse(
     """
     require_feasible(network, states, max_spikes)
     inputs = no_inputs(states.dtype) if inputs is None else inputs
+    require_one_trial(inputs)
     solution, _ = run_sparse(network, states, inputs, duration, max_spikes)
     raise_unless_done(solution)
     return solution
+
+
+def require_one_trial(inputs: Spikes) -> None:
+    """Raise `ValueError` unless the inputs are those of one trial."""
+    if inputs.times.ndim != 1:
+        raise ValueError(f"input times must be a vector, not {list(inputs.times.shape)}; use vmap for trials.")
 
 
 def no_inputs(dtype) -> Spikes:

@@ -27,6 +27,12 @@ class SparseWeights(eqx.Module):
 
     def __check_init__(self):
         """Refuse arrays that do not fit together; values that are only known inside jit pass."""
+        kinds = [np.dtype(one.dtype) for one in (self.starts, self.targets, self.values)]
+        if kinds != [INDEX, INDEX, np.dtype(float)]:
+            raise ValueError(
+                f"starts and targets must be int32 and values float64, not {', '.join(map(str, kinds))}: the kernel reads "
+                "them as they lie in memory (`from_matrix` and `from_sources` convert)."
+            )
         if self.values.shape not in ((1,), self.targets.shape):
             raise ValueError(f"values must have shape [{self.targets.shape[0]}] or [1], not {list(self.values.shape)}.")
         if any(isinstance(one, jax.core.Tracer) for one in (self.starts, self.targets, self.values)):

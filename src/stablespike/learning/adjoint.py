@@ -68,7 +68,7 @@ def time_reversed_layer(
     simulator, with its memory; second derivatives raise. Neurons without a kernel (there is one for `Theta`, `QIF` and
     `LIF`) and parameters per neuron are handed to `simulate_layer`.
     """
-    if not _has_kernel(neuron):
+    if not _has_kernel(neuron, weights):
         return simulate_layer(neuron, weights, states, inputs, duration, capacity)
     return _time_reversed_layer(neuron, weights, states, inputs, duration, capacity)
 
@@ -93,11 +93,12 @@ def time_reversed_simulate(
     5e-4 in float32, and as many checkpoints as it asks for, which needs a duration and a time constant that are known
     when the function is traced.
 
-    What is differentiated by the recorded simulator, and what is handed to it: see `time_reversed_layer`; also delays.
+    What is differentiated by the recorded simulator, and what is handed to it: see `time_reversed_layer`; also delays,
+    and weights of two types or of other ones than float32 and float64.
     """
     if max_events < 1:
         raise ValueError(f"max_events must be at least 1, not {max_events}.")
-    if not _has_kernel(network.neuron) or network.delays is not None:
+    if not _has_kernel(network.neuron, network.weights, network.input_weights) or network.delays is not None:
         return simulate(network, states, inputs, duration, max_events=max_events)
     require_states(network.neuron, states, network.size)
     plan = _plan(network, duration, tolerance, checkpoints)
@@ -106,8 +107,11 @@ def time_reversed_simulate(
     return solution
 
 
-def _has_kernel(neuron) -> bool:
-    return type(neuron) in KERNELS and not any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron))
+def _has_kernel(neuron, *weights) -> bool:
+    """Kernels read numbers as they lie in memory: all weights must have one type, float32 or float64."""
+    types = {jnp.result_type(one) for one in weights}
+    one_float = len(types) == 1 and types <= {jnp.dtype("float32"), jnp.dtype("float64")}
+    return one_float and type(neuron) in KERNELS and not any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron))
 
 
 def _plan(network, duration, tolerance, checkpoints):

@@ -23,6 +23,7 @@ from stablespike.dynamics.sparse import (
     raise_unless_done,
     require_feasible,
     require_memory,
+    require_one_trial,
     run_sparse,
 )
 from stablespike.dynamics.spikes import Spikes
@@ -48,6 +49,7 @@ def differentiable_sparse(
     require_feasible(network, states, max_spikes)
     require_memory(adjoint_memory(network, max_spikes), f"The gradient of a run of {max_spikes} spikes")
     inputs = no_inputs(states.dtype) if inputs is None else inputs
+    require_one_trial(inputs)
     inlets = None if network.input_weights is None else network.input_weights.values
     varied = (network.weights.values, inlets, states, inputs.times)
     fixed = _put(network, jax.lax.stop_gradient(varied))
