@@ -1,5 +1,6 @@
 """Stopping when a trial is decided changes nothing that was simulated: spikes, gradients, flags."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -104,3 +105,11 @@ def test_windows_and_budgets_must_make_sense():
         simulate_one(boundaries=(1.0, 1.0))
     with pytest.raises(ValueError, match="2 layers, but 1 capacities"):
         simulate_one(capacities=(4,))
+
+
+def test_whole_input_times_stop_no_window_short():
+    inputs = Spikes(jnp.asarray([0.0, 1.0, 2.0]), jnp.asarray([0, 1, 2]))
+    without_check = eqx.tree_at(lambda one: one.times, inputs, inputs.times.astype(int))
+    whole, real = (simulate_one(inputs=one, boundaries=(0.7, 1.5, 3.9)) for one in (without_check, inputs))
+    assert float(whole.reached) == float(real.reached) != int(real.reached)
+    np.testing.assert_array_equal(whole.layers[-1].counts, real.layers[-1].counts)

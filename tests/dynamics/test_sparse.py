@@ -158,3 +158,17 @@ def test_what_goes_wrong_is_said():
         simulate_sparse(sparse, states, bad, DURATION, max_spikes=BUDGET)
     flags = jax.jit(lambda: simulate_sparse(sparse, states.at[2].set(jnp.nan), inputs, DURATION, max_spikes=9))()
     assert int(flags.status.flags) & Flag.NOT_FINITE
+
+
+@pytest.mark.parametrize(("index", "value"), [("int64", "float64"), ("int32", "float32")])
+def test_arrays_that_the_kernel_would_misread_are_refused(index, value):
+    parts = jnp.asarray([0, 1, 2], index), jnp.asarray([1, 0], "int32"), jnp.asarray([1, 1], value)
+    with pytest.raises(ValueError, match="must be int32 and values float64"):
+        SparseWeights(*parts, 2)
+
+
+def test_batched_inputs_are_refused():
+    network = SparseNetwork(Theta(), from_matrix(scipy.sparse.eye_array(4)))
+    inputs = Spikes(jnp.zeros((2, 3)), jnp.zeros((2, 3), int))
+    with pytest.raises(ValueError, match="must be a vector"):
+        simulate_sparse(network, initial_states(Theta(), jnp.zeros(4)), inputs, 2.0, max_spikes=8)

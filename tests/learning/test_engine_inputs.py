@@ -107,3 +107,16 @@ def test_spikes_whose_parts_do_not_fit_are_refused():
         eqx.tree_at(lambda one: one.sources, fine, jnp.zeros(1, int)).__check_init__()
     with pytest.raises(ValueError, match="indices, not float64"):
         eqx.tree_at(lambda one: one.sources, fine, jnp.zeros(2)).__check_init__()
+
+
+@pytest.mark.parametrize(("recurrent", "incoming"), [("float32", "float64"), ("float64", "float32")])
+def test_weights_of_two_types_give_the_spikes_of_the_recorded_simulator(recurrent, incoming):
+    """A kernel would read one of them as something else."""
+    network = Recurrent(QIF(), jnp.full((3, 3), -1, recurrent), jnp.full((3, 2), 5, incoming))
+    states = initial_states(QIF(), jnp.array([0.0, 0.1, 0.2]))
+    with jax.numpy_dtype_promotion("standard"):
+        one, other = (
+            simulator(network, states, INPUTS, 4.0, max_events=32) for simulator in (simulate, time_reversed(simulate))
+        )
+    assert one.counts.tolist() == other.counts.tolist() == [1, 1, 1]
+    np.testing.assert_array_equal(one.spikes.times, other.spikes.times)
