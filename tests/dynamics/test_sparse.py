@@ -134,7 +134,7 @@ def test_what_goes_wrong_is_said():
         (lambda: from_sources(np.array([[0, 1], [2, 5]]), 1.0), "index 5, which must lie between 0 and 1"),
         (lambda: from_sources(np.array([[0, -1], [1, 0]]), 1.0), "index -1"),
         (lambda: fixed_in_degree(np.random.default_rng(0), 5, 5, 1.0), "between 1 and the 4"),
-        (lambda: SparseWeights(jnp.array([0, 1]), jnp.array([7]), jnp.ones(1), 3), "index 7"),
+        (lambda: SparseWeights(jnp.array([0, 1], "int32"), jnp.array([7], "int32"), jnp.ones(1), 3), "index 7"),
         (lambda: SparseNetwork(QIF(), fixed_in_degree(np.random.default_rng(0), 5, 2, jnp.inf)), "finite"),
         (lambda: SparseNetwork(ExponentialIF(), from_matrix(np.eye(2))), "not ExponentialIF"),
         (lambda: SparseNetwork(QIF(jnp.ones(3)), from_matrix(np.eye(2))), "shape \\[2\\]"),
