@@ -77,7 +77,7 @@ from tqdm import tqdm
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.qif import QIF
 from stablespike.learning.comparison import Classification, Exact, Surrogate, twin_weights
-from stablespike.learning.comparison_studies import latency_trials, stacked, train_to_classify, train_to_spike
+from stablespike.learning.comparison_training import latency_trials, stacked, train_to_classify, train_to_spike
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
 from stablespike.tasks.poisson import poisson_spikes
 from stablespike.tasks.yin_yang import yin_yang

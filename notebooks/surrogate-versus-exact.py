@@ -68,7 +68,8 @@ from stablespike.dynamics.lif import LIF
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.figures.surrogate_versus_exact import surrogate_versus_exact_figure
 from stablespike.learning.comparison import Exact, twin_weights
-from stablespike.learning.comparison_studies import align, stacked
+from stablespike.learning.comparison_training import stacked
+from stablespike.stability.gradient_alignment import align
 from stablespike.tasks.poisson import poisson_spikes
 
 jax.config.update("jax_enable_x64", True)

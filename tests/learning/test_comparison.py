@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stablespike.dynamics.lif import LIF
-from stablespike.learning.comparison import Classification, Exact, SpikeTiming, Surrogate, alignment, twin_weights
-from stablespike.learning.comparison_studies import align, stacked
+from stablespike.learning.comparison import Classification, Exact, SpikeTiming, Surrogate, twin_weights
+from stablespike.learning.comparison_training import stacked
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
 from stablespike.tasks.poisson import poisson_spikes
 
@@ -51,20 +51,3 @@ def test_the_loss_on_the_grid_approaches_the_exact_one():
     exact = float(CLASSIFY(WEIGHTS))
     assert abs(losses[1] - exact) < 0.2 * abs(losses[0] - exact)
     assert abs(losses[1] - exact) < 0.01 * exact
-
-
-def test_alignments_of_all_sharpnesses_and_their_refusals():
-    found = align(WEIGHTS, (BATCH, LABELS), EXACT, 60, [1.0, 30.0])
-    assert found.cosine.shape == (2,)
-    assert np.all(np.abs(np.asarray(found.cosine)) <= 1)
-    assert float(found.loss[0]) == float(found.loss[1]), "the forward pass must not know the sharpness"
-    weak = jax.tree.map(lambda leaf: 0.01 * leaf, WEIGHTS)
-    with pytest.raises(ValueError, match="a layer was silent"):
-        align(weak, (BATCH, LABELS), EXACT, 60, [1.0, 30.0])
-
-
-def test_the_alignment_of_known_gradients():
-    cosine, ratio = alignment(WEIGHTS, jax.tree.map(lambda leaf: -2 * leaf, WEIGHTS))
-    np.testing.assert_allclose([cosine, ratio], [-1, 0.5], rtol=1e-14)
-    with pytest.raises(ValueError, match="a gradient is zero"):
-        alignment(WEIGHTS, jax.tree.map(jnp.zeros_like, WEIGHTS))

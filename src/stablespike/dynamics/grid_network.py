@@ -168,10 +168,7 @@ def run_on_grid(
     change how the derivative through time is taken. Raises `SimulationError` outside jit; inside, look at the status.
     Trials: `jax.vmap(lambda one: run_on_grid(network, one))(batch)`.
     """
-    if jnp.ndim(inputs) != 2 or jnp.shape(inputs)[1] != network.channels or not jnp.shape(inputs)[0]:
-        raise ValueError(
-            f"inputs must have shape [steps, {network.channels}], not {list(jnp.shape(inputs))}; batches go by `vmap`."
-        )
+    require_inputs(network, inputs)
     state = network.initial_state() if state is None else state
     if len(state) != len(network.layers):
         raise ValueError(f"the state of {len(network.layers)} layers cannot have {len(state)} parts.")
@@ -182,10 +179,15 @@ def run_on_grid(
 
 @eqx.filter_jit
 def _run(network, inputs, state, scan):
+    return run_layers(network, inputs, state, lambda layer, old, signals: run_layer(layer, old, signals, scan))
+
+
+def run_layers(network: GridNetwork, inputs: Signals, state: tuple[LayerState, ...], run: Callable) -> GridRun:
+    """Layer after layer, each by `run(layer, state, signals)`, which gives what `run_layer` does; and the status."""
     signals = inputs.astype(network.layers[0].inputs.weights.dtype)
     runs, flags = [], jnp.zeros(inputs.shape[0], int)
     for layer, old in zip(network.layers, state, strict=True):
-        new, signals, cells, wrong = run_layer(layer, old, signals, scan)
+        new, signals, cells, wrong = run(layer, old, signals)
         runs.append((signals, cells, new))
         flags |= wrong
     outputs, cells, final = zip(*runs, strict=True)
@@ -193,6 +195,14 @@ def _run(network, inputs, state, scan):
     first = jnp.argmax(flags != 0).astype(float)
     status = Status(network.flags() | input_flag | jnp.bitwise_or.reduce(flags), first, inputs.shape[0])
     return GridRun(outputs, cells, final, status)
+
+
+def require_inputs(network: GridNetwork, inputs: Signals) -> None:
+    """Raise `ValueError` unless the inputs are those of one trial of this network."""
+    if jnp.ndim(inputs) != 2 or jnp.shape(inputs)[1] != network.channels or not jnp.shape(inputs)[0]:
+        raise ValueError(
+            f"inputs must have shape [steps, {network.channels}], not {list(jnp.shape(inputs))}; batches go by `vmap`."
+        )
 
 
 def run_layer(

@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key
 
 from stablespike.dynamics.grid_cells import GridLIF, Heaviside
 from stablespike.dynamics.grid_connections import Dense
 from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid_neuron import counts_on_grid
 from stablespike.dynamics.grid_resets import Detached, ResetToZero
 from stablespike.dynamics.layers import simulate_layers
 from stablespike.dynamics.lif import LIF
@@ -152,16 +153,11 @@ class Surrogate(eqx.Module):
             Layer(cell, Dense(block), None if loop is None else Dense(loop))
             for block, loop in zip(weights.inputs, weights.recurrent, strict=True)
         )
-        run = run_on_grid(GridNetwork(layers), self.frames(spikes, weights.inputs[0].shape[1]))
+        arriving = counts_on_grid(spikes, weights.inputs[0].shape[1], self.dt, self.steps)
+        run = run_on_grid(GridNetwork(layers), arriving)
         ends = self.dt * jnp.arange(1, self.steps + 1, dtype=run.readout.dtype)
         counts = tuple(output.sum(0) for output in run.outputs)
         return Train(jnp.broadcast_to(ends, run.readout.T.shape), run.readout.T, counts, run.status.flags)
-
-    def frames(self, spikes: Spikes, channels: int) -> Float[Array, "steps channels"]:
-        """Number of input spikes of each channel in each step."""
-        place = jnp.where(spikes.real, jnp.floor(spikes.times / self.dt), self.steps).astype(int)
-        empty = jnp.zeros((self.steps, channels), spikes.times.dtype)
-        return empty.at[place, jnp.where(spikes.real, spikes.sources, 0)].add(1, mode="drop")
 
 
 Method = Exact | Surrogate
@@ -231,15 +227,3 @@ def twin_weights(
         for one, size in zip(jax.random.split(second, len(sizes)), sizes, strict=True)
     )
     return TwinWeights(inputs, loops, jax.random.normal(third, (classes, sizes[-1])) / np.sqrt(sizes[-1]))
-
-
-def alignment(one: PyTree, other: PyTree) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Cosine of two gradients, and the norm of the first divided by that of the second.
-
-    Raises `ValueError` where one of them is zero, outside jit: a gradient without direction is aligned with none.
-    """
-    first, second = (jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]) for tree in (one, other))
-    norms = jnp.linalg.norm(first), jnp.linalg.norm(second)
-    if not isinstance(norms[0], jax.core.Tracer) and not float(norms[0]) * float(norms[1]) > 0:
-        raise ValueError("a gradient is zero: no layer may be silent where gradients are compared.")
-    return first @ second / (norms[0] * norms[1]), norms[0] / norms[1]

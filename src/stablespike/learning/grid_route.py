@@ -8,7 +8,16 @@ import jax.numpy as jnp
 
 from stablespike.dynamics.grid_cells import GridLIF, Heaviside, MembraneState, approach, decayed
 from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, GridRun, Layer, LayerState, Signals, run_layer
+from stablespike.dynamics.grid_network import (
+    GridNetwork,
+    GridRun,
+    Layer,
+    LayerState,
+    Signals,
+    require_inputs,
+    run_layer,
+    run_layers,
+)
 from stablespike.dynamics.grid_resets import (
     Detached,
     NewCurrent,
@@ -20,7 +29,7 @@ from stablespike.dynamics.grid_resets import (
     Unfelt,
 )
 from stablespike.dynamics.kernels.grid_lif import Gates
-from stablespike.dynamics.spikes import Flag, Status, raise_unless_ok
+from stablespike.dynamics.spikes import Flag, raise_unless_ok
 from stablespike.learning.native_grid import DENSE_FROM, LayerUse, recurrent_layer, spike_product
 from stablespike.learning.surrogate import SurrogateSpike
 
@@ -57,10 +66,7 @@ def run_on_grid_natively(
     to a density of `dense_from` (`spike_product`). The states of native `cells` are computed from the spikes where they
     are used. Second derivatives raise `NotImplementedError`. Errors and trials (`jax.vmap`): as in `run_on_grid`.
     """
-    if jnp.ndim(inputs) != 2 or jnp.shape(inputs)[1] != network.channels or not jnp.shape(inputs)[0]:
-        raise ValueError(
-            f"inputs must have shape [steps, {network.channels}], not {list(jnp.shape(inputs))}; batches go by `vmap`."
-        )
+    require_inputs(network, inputs)
     state = network.initial_state() if state is None else state
     if len(state) != len(network.layers):
         raise ValueError(f"the state of {len(network.layers)} layers cannot have {len(state)} parts.")
@@ -73,21 +79,12 @@ def run_on_grid_natively(
 
 @eqx.filter_jit
 def _run(network, inputs, state, dense_from):
-    signals = inputs.astype(network.layers[0].inputs.weights.dtype)
-    runs, flags = [], jnp.zeros(inputs.shape[0], int)
-    for layer, old in zip(network.layers, state, strict=True):
+    def run(layer, old, signals):
         use = layer_use(layer)
-        if use is None:
-            new, signals, cells, wrong = run_layer(layer, old, signals)
-        else:
-            new, signals, cells, wrong = _run_native(use, layer, old, signals, dense_from)
-        runs.append((signals, cells, new))
-        flags |= wrong
-    outputs, cells, final = zip(*runs, strict=True)
-    input_flag = jnp.where(jnp.all(jnp.isfinite(inputs)), 0, int(Flag.NOT_FINITE))
-    first = jnp.argmax(flags != 0).astype(float)
-    status = Status(network.flags() | input_flag | jnp.bitwise_or.reduce(flags), first, inputs.shape[0])
-    return GridRun(outputs, cells, final, status)
+        known = use is not None
+        return _run_native(use, layer, old, signals, dense_from) if known else run_layer(layer, old, signals)
+
+    return run_layers(network, inputs, state, run)
 
 
 def layer_use(layer: Layer) -> LayerUse | None:

@@ -1,4 +1,4 @@
-"""Studies with `comparison`: how well two gradients align, and how training by each of them goes."""
+"""Training of one network by each of the two gradients of `comparison`."""
 
 import time
 from typing import Any
@@ -11,58 +11,10 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from stablespike.dynamics.spikes import Spikes, in_order
-from stablespike.learning.comparison import Classification, Exact, SpikeTiming, Surrogate, TwinWeights, alignment
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.learning.comparison import Classification, Exact, SpikeTiming, Surrogate, TwinWeights
 from stablespike.learning.training import descend, fit, gradient_training
 
 Labelled = tuple[Spikes, Int[Array, " trials"]]
-
-
-class Alignments(eqx.Module):
-    """Surrogate beside exact gradient at each of the sharpnesses: `cosine`, `norm_ratio` (surrogate over exact) and the
-    `loss` of the grid, `[sharpnesses]`; the `exact_loss`; `fewest` spikes of a layer in a trial.
-    """
-
-    cosine: Float[Array, " sharpnesses"]
-    norm_ratio: Float[Array, " sharpnesses"]
-    loss: Float[Array, " sharpnesses"]
-    exact_loss: Float[Array, ""]
-    fewest: Float[Array, ""]
-
-
-@eqx.filter_jit
-def _gradients(weights, batch, exact, steps, sharpnesses):
-    """Values and gradients by both methods; those of the surrogate for every sharpness."""
-
-    def by_surrogate(sharpness):
-        spike = SurrogateSpike(SuperSpike(sharpness))
-        method = Surrogate(exact.membrane_time_constant, exact.duration, steps, spike)
-        return jax.value_and_grad(Classification(method), has_aux=True)(weights, batch)
-
-    reference = jax.value_and_grad(Classification(exact), has_aux=True)(weights, batch)
-    counts = jax.vmap(lambda spikes: exact(weights, spikes).counts)(batch[0])
-    fewest = jnp.min(jnp.stack([layer.sum(-1).min() for layer in counts]))
-    return jax.vmap(by_surrogate)(sharpnesses), reference, fewest
-
-
-def align(weights: TwinWeights, batch: Labelled, exact: Exact, steps: int, sharpnesses) -> Alignments:
-    """Compare the gradients of one network and batch on a grid of `steps` steps, SuperSpike of each sharpness.
-
-    In the weights into the layers and within them: those of the readout need no derivative of a spike. Raises
-    `ValueError` if a simulation failed or a layer was silent in some trial.
-    """
-    (grid, slopes), (event, gradient), fewest = _gradients(weights, batch, exact, steps, jnp.asarray(sharpnesses))
-    if int(event[1][0]) or bool(jnp.any(grid[1][0])):
-        raise ValueError(f"a simulation failed: flags {int(event[1][0])} (exact), {grid[1][0].tolist()} (grid).")
-    if not float(fewest) >= 1:
-        raise ValueError("a layer was silent in a trial: drive the network more strongly.")
-    hidden = gradient.inputs, gradient.recurrent
-    pairs = [
-        alignment(jax.tree.map(lambda leaf, k=k: leaf[k], (slopes.inputs, slopes.recurrent)), hidden)
-        for k in range(len(sharpnesses))
-    ]
-    cosines, ratios = (jnp.stack(column) for column in zip(*pairs, strict=True))
-    return Alignments(cosines, ratios, grid[0], event[0], fewest)
 
 
 def latency_trials(times: Float[np.ndarray, "trials channels"], labels: Int[np.ndarray, " trials"]) -> Labelled:
