@@ -16,9 +16,9 @@ def squared_distance(parameters, batch, key):
     return jnp.mean((parameters["centre"] - noisy) ** 2) + parameters["constant"], (jnp.zeros((), int), None)
 
 
-def run(epochs, loss=squared_distance, **options):
-    init, step = gradient_training(loss, optax.adabelief(0.05))
-    state = init({"centre": jnp.ones(3), "name": "unchanged", "constant": np.float64(2.0)}, jax.random.key(7))
+def run(epochs, loss=squared_distance, size=3, optimiser=None, **options):
+    init, step = gradient_training(loss, optimiser or optax.adabelief(0.05))
+    state = init({"centre": jnp.ones(size), "name": "unchanged", "constant": np.float64(2.0)}, jax.random.key(7))
 
     def evaluate(parameters):
         return {"norm": jnp.linalg.norm(parameters["centre"])}
@@ -57,11 +57,22 @@ def test_interrupted_training_goes_on_bit_for_bit(tmp_path):
     assert history == whole_history
 
 
-def test_checkpoint_of_another_run_is_not_resumed(tmp_path):
+def test_checkpoint_of_another_run_is_refused_and_kept(tmp_path):
     checkpoint = tmp_path / "checkpoint.eqx"
     run(2, checkpoint=checkpoint, identity="a")
-    _, history = run(1, checkpoint=checkpoint, identity="b")
-    assert len(history) == 2
+    kept = checkpoint.read_bytes()
+    with pytest.raises(ValueError, match=r"of another run .identity 'a', here identity 'b'"):
+        run(1, checkpoint=checkpoint, identity="b")
+    assert checkpoint.read_bytes() == kept
+
+
+def test_checkpoint_of_another_model_is_refused(tmp_path):
+    checkpoint = tmp_path / "checkpoint.eqx"
+    run(1, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match=r"'centre'\] float64\[3\], here .*'centre'\] float64\[4\]"):
+        run(1, checkpoint=checkpoint, size=4)
+    with pytest.raises(ValueError, match="absent"):
+        run(1, checkpoint=checkpoint, optimiser=optax.sgd(0.1))
 
 
 @pytest.mark.parametrize("bad", ["loss", "flags"])

@@ -205,8 +205,9 @@ def fit(
     """Train for `epochs` epochs over `data` (arrays with a leading trial axis) and return the state and the history.
 
     The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm and what
-    `evaluate(parameters)` returns. With a `checkpoint` file every epoch is saved, and an interrupted run of the same
-    `identity` goes on from there, bit for bit. `progress` wraps the epochs (e.g. tqdm).
+    `evaluate(parameters)` returns. With a `checkpoint` file every epoch is saved, and an interrupted run goes on from
+    there, bit for bit; a checkpoint of another `identity` (any text) or of a state of other arrays raises `ValueError`
+    and is left as it is. `progress` wraps the epochs (e.g. tqdm).
     """
     trials = jax.tree.leaves(data)[0].shape[0]
     state, history = _restored(checkpoint, identity, state)
@@ -242,7 +243,8 @@ def _save(path: pathlib.Path | None, identity: str, state: TrainingState, histor
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with open(partial, "wb") as file:
-        file.write((json.dumps({"identity": identity, "history": history}) + "\n").encode())
+        header = {"identity": identity, "arrays": _arrays(state), "history": history}
+        file.write((json.dumps(header) + "\n").encode())
         eqx.tree_serialise_leaves(file, _without_key(state))
         file.flush()
         os.fsync(file.fileno())
@@ -255,10 +257,26 @@ def _restored(path: pathlib.Path | None, identity: str, state: TrainingState):
         return state, []
     with open(path, "rb") as file:
         header = json.loads(file.readline())
-        if header["identity"] != identity:
-            return state, []
+        if header["identity"] != identity or header["arrays"] != _arrays(state):
+            raise ValueError(_of_another_run(path, header, identity, _arrays(state)))
         restored = eqx.tree_deserialise_leaves(file, _without_key(state))
     return eqx.tree_at(lambda s: s.key, restored, jax.random.wrap_key_data(restored.key)), header["history"]
+
+
+def _arrays(state: TrainingState) -> dict[str, str]:
+    """Name of every array of a state, with its type and shape."""
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(_without_key(state), eqx.is_array))
+    return {jax.tree_util.keystr(place): f"{leaf.dtype}{list(leaf.shape)}" for place, leaf in leaves}
+
+
+def _of_another_run(path: pathlib.Path, header: dict[str, Any], identity: str, arrays: dict[str, str]) -> str:
+    """The sentence about a checkpoint that does not belong to this run."""
+    then, now = f"identity {header['identity']!r}", f"identity {identity!r}"
+    if header["arrays"] != arrays:
+        names = [*arrays, *header["arrays"]]
+        name = next(name for name in names if header["arrays"].get(name) != arrays.get(name))
+        then, now = (f"{name} {kept.get(name, 'absent')}" for kept in (header["arrays"], arrays))
+    return f"The checkpoint {path} is of another run ({then}, here {now}): delete it, or give another file."
 
 
 def _without_key(state: TrainingState) -> TrainingState:
