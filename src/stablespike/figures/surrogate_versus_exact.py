@@ -33,15 +33,25 @@ def surrogate_versus_exact_figure(alignments: pd.DataFrame, errors: pd.DataFrame
 
 
 def plot_alignment(table: pd.DataFrame, axes: Axes, column: str, label: str) -> Axes:
-    """Draw a column against sharpness: a colour for each grid, a line style for each depth; means and ranges."""
+    """Draw a column against sharpness, medians and ranges: a colour for each grid, a line style for each depth.
+
+    All grids are drawn for the smallest depth, the larger depths for the finest grid only.
+    """
     grids, depths = sorted(table["steps_per_time_constant"].unique()), sorted(table["depth"].unique())
+    if len(grids) > len(STEP_COLOURS) or len(depths) > len(DEPTH_LINES):
+        raise ValueError(
+            f"the figure has room for {len(STEP_COLOURS)} grids and {len(DEPTH_LINES)} depths, not {len(grids)} and "
+            f"{len(depths)}."
+        )
     for (grid, depth), rows in table.groupby(["steps_per_time_constant", "depth"]):
+        if depth != depths[0] and grid != grids[-1]:
+            continue
         colour, style = STEP_COLOURS[grids.index(grid)], DEPTH_LINES[depths.index(depth)]
         by_sharpness = rows.groupby("sharpness")[column]
-        mean = by_sharpness.median()
-        axes.fill_between(mean.index, by_sharpness.min(), by_sharpness.max(), color=colour, alpha=0.12, linewidth=0)
+        middle = by_sharpness.median()
+        axes.fill_between(middle.index, by_sharpness.min(), by_sharpness.max(), color=colour, alpha=0.12, linewidth=0)
         layers = "1 layer" if depth == 1 else f"{depth} layers"
-        axes.plot(mean.index, mean, color=colour, linestyle=style, label=f"$\\tau$/{grid:g}, {layers}")
+        axes.plot(middle.index, middle, color=colour, linestyle=style, label=f"$\\tau$/{grid:g}, {layers}")
     axes.set(xscale="log", xlabel="sharpness of the surrogate", ylabel=label)
     return axes
 
