@@ -30,7 +30,7 @@
 # neurons, $\tau\dot V=V(V-1)+I$, whose spikes vanish only at the trial's end: another network, with the same weights.
 #
 # What is read out is the same function of the spike times for both. **Yin-Yang** (Kriener et al. 2022): the time
-# averages $m$ of leaky membranes that the hidden spikes drive give the logits $Om$, the loss is their cross-entropy.
+# averages $m$ of leaky membranes that the hidden spikes drive give the logits $gOm$, the loss is their cross-entropy.
 # **Spike timing:** the trains of the first neurons of a recurrent network, filtered by such membranes, are to equal
 # those of given spike times; the loss is the squared distance, 1 for a silent network.
 
@@ -50,7 +50,10 @@ duration = 4.0  # of a trial
 steps = 80  # of the grid in a trial
 epochs = 5
 batch_size = 100  # trials
-learning_rate = 5.0e-3  # of Adam
+learning_rate = 5.0e-3  # of Adam at the start, decaying to 0 as a cosine
+weight_mean = 4.0  # of the input weights, times the number of channels
+weight_spread = 6.0  # their standard deviation, times its square root
+readout_gain = 40.0  # logits in units of mean voltages
 timing_neurons = 40  # for spike timing
 timing_duration = 5.0
 timing_steps = 250  # of the grid in a trial
@@ -95,14 +98,15 @@ spike = SurrogateSpike(SuperSpike(sharpness))
 # %%
 methods = {"exact": Exact(LIF(2.0), duration, capacity=16), "surrogate": Surrogate(2.0, duration, steps, spike)}
 methods |= {"exact, QIF": Exact(QIF(2.0), duration, capacity=16)}
+schedule = optax.cosine_decay_schedule(learning_rate, epochs * (trials // batch_size))
 train = latency_trials(*yin_yang(np.random.default_rng(100), trials))
 test = latency_trials(*yin_yang(np.random.default_rng(200), test_trials))
 histories = [
     pd.DataFrame(
         train_to_classify(
-            Classification(methods[kind]),
-            twin_weights(jax.random.key(seed), 5, (hidden,), 3, mean=15.0, spread=3.6, loop=0.0),
-            optax.adam(learning_rate), train, test, jax.random.key(1000 + seed), epochs=epochs, batch_size=batch_size,
+            Classification(methods[kind], readout_gain),
+            twin_weights(jax.random.key(seed), 5, (hidden,), 3, mean=weight_mean, spread=weight_spread, loop=0.0),
+            optax.adam(schedule), train, test, jax.random.key(1000 + seed), epochs=epochs, batch_size=batch_size,
             timed=timed, checkpoint=raw / "checkpoint" / f"{kind}-{seed}.eqx",
             progress=lambda left, name=f"{kind}, seed {seed}": tqdm(left, desc=name),
         )

@@ -24,4 +24,9 @@ def test_latencies_are_points_of_the_disc_and_their_mirror_images():
     np.testing.assert_allclose(task.times[:, :2] + task.times[:, 2:4], 2.0)
     assert (task.times[:, 4] == 0).all()
     assert (np.hypot(*(task.times[:, :2] / 2 - 0.5).T) <= 0.5).all()
-    assert set(task.labels) == {0, 1, 2}
+    np.testing.assert_array_equal(task.labels, yin_yang_class(task.times[:, :2] / 2))
+
+
+def test_classes_are_equally_frequent():
+    counts = np.bincount(yin_yang(np.random.default_rng(2), 3000).labels)
+    assert np.abs(counts - 1000).max() < 4 * np.sqrt(3000 * 2 / 9)

@@ -164,9 +164,13 @@ Method = Exact | Surrogate
 
 
 class Classification(eqx.Module):
-    """Cross-entropy with the readout's mean voltages as logits, by one of the two methods."""
+    """Cross-entropy with `gain` times the readout's mean voltages as logits, by one of the two methods.
+
+    Mean voltages are small numbers: a gain gives the readout weights that a step of an optimiser can reach.
+    """
 
     method: Method
+    gain: float = 1.0
 
     def __call__(
         self, weights: TwinWeights, batch: tuple[Spikes, Int[Array, " trials"]], key: Key[Array, ""] | None = None
@@ -177,7 +181,7 @@ class Classification(eqx.Module):
         trains = jax.vmap(functools.partial(self.method, weights))(spikes)
         method = self.method
         means = jax.vmap(lambda train: train.mean_voltage(method.membrane_time_constant, method.duration))(trains)
-        logits = means @ weights.readout.T
+        logits = self.gain * means @ weights.readout.T
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return loss, (jnp.bitwise_or.reduce(trains.flags), logits)
 

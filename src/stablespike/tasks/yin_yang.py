@@ -16,16 +16,24 @@ class LatencyTask(NamedTuple):
 
 
 def yin_yang(generator: np.random.Generator, trials: int, scale: float = 2.0) -> LatencyTask:
-    """Points (x, y) uniform in the disc of radius 0.5 around (0.5, 0.5); classes: yang 0, yin 1, a dot 2.
+    """Points (x, y) of the disc of radius 0.5 around (0.5, 0.5), uniform in each class: yang 0, yin 1, a dot 2.
 
-    Five channels spike at `scale` times x, y, 1 - x, 1 - y and 0 (a bias), in the network's unit of time.
+    Five channels spike at `scale` times x, y, 1 - x, 1 - y and 0 (a bias), in the network's unit of time. The class of
+    each trial is drawn first, so that the three are equally frequent, as in the published set.
     """
-    points = np.empty((0, 2))
-    while len(points) < trials:
-        drawn = generator.random((2 * trials, 2))
-        points = np.concatenate([points, drawn[np.hypot(*(drawn - RADIUS).T) <= RADIUS]])[:trials]
+    labels = generator.integers(0, 3, trials)
+    points, missing = np.empty((trials, 2)), np.arange(trials)
+    while missing.size:
+        drawn = generator.random((4 * missing.size, 2))
+        drawn = drawn[np.hypot(*(drawn - RADIUS).T) <= RADIUS]
+        classes = yin_yang_class(drawn)
+        for label in range(3):
+            places = missing[labels[missing] == label]
+            found = drawn[classes == label][: places.size]
+            points[places[: len(found)]] = found
+            missing = np.setdiff1d(missing, places[: len(found)])
     times = scale * np.concatenate([points, 1 - points, np.zeros((trials, 1))], 1)
-    return LatencyTask(times, yin_yang_class(points))
+    return LatencyTask(times, labels)
 
 
 def yin_yang_class(points: Float[np.ndarray, "trials 2"]) -> Int[np.ndarray, " trials"]:
