@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid import simulate_on_grid
 from stablespike.dynamics.layers import simulate_layer
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Recurrent
@@ -27,11 +26,6 @@ def recurrent(simulator, neuron, states, inputs, duration, dtype=jnp.float64):
     return simulator(network, states, inputs, duration, max_events=64)
 
 
-def on_grid(neuron, states, inputs, duration, dtype=jnp.float64):
-    network = Recurrent(neuron, WEIGHTS.astype(dtype), INPUT_WEIGHTS.astype(dtype))
-    return simulate_on_grid(network, states, inputs, duration, steps=400)
-
-
 def layer(simulator, neuron, states, inputs, duration, dtype=jnp.float64):
     return simulator(neuron, INPUT_WEIGHTS.astype(dtype), states, inputs, duration, 8)
 
@@ -39,7 +33,6 @@ def layer(simulator, neuron, states, inputs, duration, dtype=jnp.float64):
 SIMULATORS = {
     "recorded": functools.partial(recurrent, simulate),
     "reversed": functools.partial(recurrent, time_reversed(simulate, checkpoints=8)),
-    "grid": on_grid,
     "layer": functools.partial(layer, simulate_layer),
     "reversed layer": functools.partial(layer, time_reversed(simulate_layer)),
 }

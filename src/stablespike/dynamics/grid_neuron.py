@@ -1,7 +1,8 @@
 """Every event-based neuron of the package as a cell of a network on a grid.
 
-The numbers are those of `simulate_on_grid`: between grid points a neuron moves exactly, its own spike and reset
-included; inputs take effect at the last grid point before them, spikes at the next one after them.
+Between grid points a neuron moves exactly, its own spike and reset included; what the grid blurs is communication.
+Inputs take effect at the last grid point before them, spikes at the next one after them, so that the error of a spike
+time shrinks in proportion to the step.
 """
 
 from collections.abc import Callable
