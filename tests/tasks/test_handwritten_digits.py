@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from stablespike.tasks.handwritten_digits import DatasetError, mnist, small_digits
+from stablespike.tasks.dataset_error import DatasetError
+from stablespike.tasks.handwritten_digits import mnist, small_digits
 from stablespike.tasks.volleys import binary_volley, grey_value_volleys
 
 

@@ -1,5 +1,7 @@
 """Image codes, N-MNIST and Braille letters: small closed forms, and the real files where they are at hand."""
 
+import gzip
+import hashlib
 import os
 import pathlib
 import zipfile
@@ -8,15 +10,22 @@ import numpy as np
 import pytest
 
 from stablespike.tasks.braille import braille, crossings
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.event_cameras import nmnist, nmnist_events
-from stablespike.tasks.handwritten_digits import DatasetError, small_digits
+from stablespike.tasks.handwritten_digits import small_digits
 from stablespike.tasks.image_codes import (
     burst_code,
     coded,
     latency_code,
-    mnist_images,
-    small_digit_images,
     threshold_crossing_code,
+)
+from stablespike.tasks.image_files import (
+    FASHION_MNIST,
+    MNIST,
+    LabelledImages,
+    idx_array,
+    idx_images,
+    small_digit_images,
 )
 
 needs_data = pytest.mark.skipif("STABLESPIKE_DATA" not in os.environ, reason="STABLESPIKE_DATA names no folder of data")
@@ -47,6 +56,38 @@ def test_small_digits_keep_their_split():
     split = coded(latency_code, small_digit_images(), largest=16, latest=0.1)
     assert np.array_equal(split.test.labels, small_digits(2.0).test_labels)
     assert split.train.counts.sum() == small_digits(2.0).train_active.sum()
+
+
+def packed(shape, values):
+    """A gzipped idx file of bytes."""
+    magic = 2048 + len(shape)
+    return gzip.compress(np.array([magic, *shape], ">i4").tobytes() + np.asarray(values, np.uint8).tobytes())
+
+
+def test_fashion_mnist_is_read_from_files_of_the_same_form(tmp_path, monkeypatch):
+    contents = [packed((2, 28, 28), np.arange(1568) % 256), packed((2,), [9, 1])]
+    contents += [packed((1, 28, 28), np.zeros(784)), packed((1,), [4])]
+    files = []
+    for file, content in zip(FASHION_MNIST, contents, strict=True):
+        (tmp_path / file.name).write_bytes(content)
+        files.append(file._replace(md5=hashlib.md5(content).hexdigest()))
+    images = idx_images(tmp_path, tuple(files), "Fashion-MNIST")
+    assert images.train.shape == (2, 784)
+    assert images.train[1, 5] == (784 + 5) % 256
+    assert images.labels.tolist() == [9, 1]
+    assert images.test_labels.tolist() == [4]
+    with pytest.raises(DatasetError, match="is not Fashion-MNIST's original file"):
+        idx_images(tmp_path, FASHION_MNIST, "Fashion-MNIST")
+    with pytest.raises(DatasetError, match=r"Fashion-MNIST's file train-images-idx3-ubyte\.gz is missing"):
+        idx_images(tmp_path / "elsewhere", FASHION_MNIST, "Fashion-MNIST")
+
+
+def test_damaged_idx_files_are_named():
+    with pytest.raises(DatasetError, match="here has idx magic number 2049, not 2051"):
+        idx_array(packed((2,), [9, 1]), 2051, "here")
+    for content in (packed((2,), [9, 1])[:-9], packed((2,), [9]), b"none"):
+        with pytest.raises(DatasetError, match="here is damaged"):
+            idx_array(content, 2049, "here")
 
 
 def test_an_event_is_five_bytes():
@@ -93,10 +134,8 @@ def test_real_files_hold_what_they_should():
     assert test.times.max() < 0.4
     letters = braille(folder / "braille_taxel.npz")
     assert np.bincount(letters.labels).tolist() == [50] * 27
-    images, labels, others, other_labels = mnist_images(folder / "mnist")
-    assert images.shape == (60000, 784)
-    few = coded(
-        threshold_crossing_code, (images[:3], labels[:3], others[:3], other_labels[:3]),
-        largest=255, thresholds=49, interval=0.001,
-    )  # fmt: skip
+    images = idx_images(folder / "mnist", MNIST, "MNIST")
+    assert images.train.shape == (60000, 784)
+    first = LabelledImages(*(part[:3] for part in images))
+    few = coded(threshold_crossing_code, first, largest=255, thresholds=49, interval=0.001)
     assert few.train.labels.tolist() == [5, 0, 4]

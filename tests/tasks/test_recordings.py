@@ -21,7 +21,7 @@ from stablespike.tasks.augmentation import (
     blend,
     frames,
 )
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import Recordings, as_events, binned, cut, gather, merge_channels, select
 from stablespike.tasks.speaker_splits import Split, by_speakers, hold_out_speakers, unseen
 from stablespike.tasks.spike_files import read_recordings, write_recordings

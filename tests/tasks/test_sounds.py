@@ -12,7 +12,7 @@ import pytest
 from stablespike.tasks.cochlea import Cochlea
 from stablespike.tasks.cochlea_membrane import SAMPLING_RATE, membrane_filter
 from stablespike.tasks.cochlea_recordings import hear_all
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import LabelledSound, Sound, heidelberg_digits, labelled_folder, read_sound
 from stablespike.tasks.speech import Utterance, family, speak, spoken, voices
 from stablespike.tasks.spoken_digits import SyntheticDigits, summary, synthetic_digits

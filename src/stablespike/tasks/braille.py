@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 
 TAXELS = 12

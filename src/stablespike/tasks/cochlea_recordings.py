@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from stablespike.tasks.cochlea import Cochlea, hear
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.sounds import LabelledSound
 

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 
 SIDE = 34  # pixels; one channel for each pixel and polarity

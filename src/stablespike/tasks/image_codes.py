@@ -1,19 +1,18 @@
-"""Images as spike trains: latency, burst and threshold-crossing codes, and the image sets that they are used for."""
+"""Images as spike trains: latency, burst and threshold-crossing codes."""
 
-import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import sklearn.datasets
 from jaxtyping import Shaped
 
 from stablespike.tasks.event_cameras import DIGIT_NAMES
-from stablespike.tasks.handwritten_digits import MNIST_FILES, _idx
+from stablespike.tasks.image_files import LabelledImages
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.speaker_splits import Split
 
 Images = Shaped[np.ndarray, "trials pixels"]
 Labels = Shaped[np.ndarray, " trials"]
-Sets = tuple[Images, Labels, Shaped[np.ndarray, "others pixels"], Shaped[np.ndarray, " others"]]  # training, then test
 
 
 def latency_code(
@@ -56,21 +55,7 @@ def threshold_crossing_code(
     return gather(trains, labels, None, classes, 2 * thresholds)
 
 
-def mnist_images(folder: str | pathlib.Path) -> Sets:
-    """MNIST's grey values 0 ... 255 and labels, training then test, from its four original files (checked)."""
-    train, labels, test, test_labels = (_idx(pathlib.Path(folder), file) for file in MNIST_FILES)
-    return train.reshape(len(train), -1), labels.astype(int), test.reshape(len(test), -1), test_labels.astype(int)
-
-
-def small_digit_images(*, test_trials: int = 357, split_seed: int = 0) -> Sets:
-    """scikit-learn's 8x8 digits with grey values 0 ... 16, training then test, in the split of `small_digits`."""
-    images, labels = sklearn.datasets.load_digits(return_X_y=True)
-    order = np.random.default_rng(split_seed).permutation(labels.size)
-    test, train = order[:test_trials], order[test_trials:]
-    return images[train], labels[train], images[test], labels[test]
-
-
-def coded(code, images: Sets, **settings) -> Split:
-    """Training and test set of ten digits in one of the codes above."""
-    train, labels, test, test_labels = images
-    return Split(code(train, labels, DIGIT_NAMES, **settings), code(test, test_labels, DIGIT_NAMES, **settings))
+def coded(code: Callable[..., Recordings], images: LabelledImages, **settings: Any) -> Split:
+    """Training and test set of ten classes in one of the codes above."""
+    train = code(images.train, images.labels, DIGIT_NAMES, **settings)
+    return Split(train, code(images.test, images.test_labels, DIGIT_NAMES, **settings))

@@ -13,7 +13,7 @@ import scipy.signal
 from jaxtyping import Float
 
 from stablespike.tasks.cochlea_membrane import SAMPLING_RATE
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")

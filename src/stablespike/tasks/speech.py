@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stablespike.tasks import speaking
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import DIGITS, LabelledSound, Sound, resample
 
 

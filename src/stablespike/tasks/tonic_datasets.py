@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from stablespike.tasks.handwritten_digits import DatasetError
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.speaker_splits import Split
 from stablespike.tasks.spike_files import read_recordings
