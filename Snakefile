@@ -9,6 +9,7 @@ from workflow.manuscript import MANUSCRIPT, prose
 from workflow.one_run import hold_lock
 from workflow.plan import PROSE, prepare
 from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
+from workflow.spikes import cache_folder
 
 try:
     PLAN = prepare(config, workflow.configfiles)

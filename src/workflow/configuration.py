@@ -44,6 +44,12 @@ class Question:
         """The notebook's own plain defaults, overridden by the configuration."""
         return self.notebook.literal_defaults() | dict(self.parameters)
 
+    def datasets(self) -> list[str]:
+        """The sets that the parameters `dataset` or `datasets` name."""
+        parameters = self.effective_parameters()
+        named = [parameters.get("dataset"), *(parameters.get("datasets") or [])]
+        return [name for name in named if isinstance(name, str)]
+
 
 @dataclass(frozen=True)
 class Configuration:

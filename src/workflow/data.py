@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from workflow.faults import Fault
 from workflow.hashing import file_digest
+from workflow.tonic_sets import TONIC_SETS, TonicSet
 
 BLOCK = 1 << 20
 
@@ -23,8 +24,36 @@ class Dataset:
     files: dict[str, str]
     address: str
 
+    def ensure(self, data_folder: Path) -> None:
+        """Check every file against its checksum, and download those that are missing."""
+        for file, checksum in self.files.items():
+            path = data_folder / self.folder / file
+            if not path.is_file():
+                download(f"{self.address}/{file}", path)
+            if file_digest(path) != checksum:
+                raise Fault(
+                    f"{path} is not the published file (wrong checksum): remove it, or put the right one there."
+                )
 
-DATASETS = {
+
+@dataclass(frozen=True)
+class Local:
+    """Files of no public address that a program could use: the sentence says where they come from."""
+
+    files: dict[str, str]
+    source: str
+
+    def ensure(self, data_folder: Path) -> None:
+        """Check every file against its checksum."""
+        for file, checksum in self.files.items():
+            path = data_folder / file
+            if not path.is_file():
+                raise Fault(f"{path} is missing: put it there ({self.source}).")
+            if file_digest(path) != checksum:
+                raise Fault(f"{path} is not the file meant (wrong checksum): remove it, or put the right one there.")
+
+
+DATASETS: dict[str, Dataset | Local | TonicSet] = {
     "mnist": Dataset(
         folder="mnist",
         files={
@@ -35,6 +64,28 @@ DATASETS = {
         },
         address="https://ossci-datasets.s3.amazonaws.com/mnist",
     ),
+    "fashion-mnist": Dataset(
+        folder="fashion-mnist",
+        files={
+            "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        },
+        address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    ),
+    "heidelberg-digits": Local(
+        files={"hd_audio_subset.zip": "368ea9bd2ca3a481f48945384f97403feb6a523476251a1e743205e483c97168"},
+        source="2640 FLAC files of the Heidelberg Digits, doi 10.1109/TNNLS.2020.3044364",
+    ),
+    "nmnist-small": Local(
+        files={
+            "nmnist_small_train.zip": "805de38ae6e26377e4adac864d13cc503ce087130c1d3e3bdf0635986a260d09",
+            "nmnist_small_test.zip": "7eb4d0721e183cab253afdd1a55ef48e335d06243366fb827ff77f7ab4d90fb3",
+        },
+        source="training digits 1-1000 and test digits 1-100 of N-MNIST, <label>/<index>.bin in a folder",
+    ),
+    **TONIC_SETS,
 }
 
 
@@ -44,14 +95,8 @@ def checksums(name: object) -> dict[str, str]:
 
 
 def ensure(name: str, data_folder: Path) -> None:
-    """Check every file of a dataset against its checksum, and download those that are missing."""
-    dataset = DATASETS[name]
-    for file, checksum in dataset.files.items():
-        path = data_folder / dataset.folder / file
-        if not path.is_file():
-            download(f"{dataset.address}/{file}", path)
-        if file_digest(path) != checksum:
-            raise Fault(f"{path} is not the published file (wrong checksum): remove it, or put the right one there.")
+    """Check every file of a dataset, and fetch those that are missing where there is an address."""
+    DATASETS[name].ensure(data_folder)
 
 
 def download(address: str, path: Path) -> None:

@@ -18,6 +18,7 @@ from workflow.configuration import Configuration, Question
 from workflow.faults import Fault
 from workflow.machine import cuda_plugin, gpu_is_visible
 from workflow.reading_copy import render_markdown
+from workflow.spikes import cache_folder
 
 PROBE = "import json\nfrom workflow.machine import describe_session\nprint(json.dumps(describe_session()))"
 # What compiled libraries write goes to the log as it is: its times and process numbers have no place in a notebook.
@@ -111,6 +112,7 @@ def reason(error: Exception) -> str:
 def path_parameters(question: Question, configuration: Configuration) -> dict[str, str]:
     """Return the paths that a notebook asks for, as seen from the notebook's folder."""
     paths = {"results_folder": question.folder, "data_folder": configuration.data_folder}
+    paths["cache_folder"] = cache_folder()
     if question.training:
         paths["training_folder"] = configuration.questions[question.training].folder
     start = question.notebook.path.parent

@@ -22,7 +22,7 @@ def identity(question: Question, configuration: Configuration) -> dict[str, Any]
     training = configuration.questions[question.training] if question.training else None
     return {
         "code": code_hashes(question.notebook),
-        "data": checksums(question.parameters.get("dataset")),
+        "data": {file: sha for name in question.datasets() for file, sha in checksums(name).items()},
         "parameters": json.loads(json.dumps(question.effective_parameters())),
         "scale": question.scale,
         "training": digest(identity(training, configuration)) if training else None,

@@ -14,3 +14,9 @@ def file_digest(file: Path) -> str:
     """Return the hash of a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def md5_digest(file: Path) -> str:
+    """Return the md5 of a file's bytes, the checksum that older datasets are published with."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

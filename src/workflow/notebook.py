@@ -10,7 +10,7 @@ from pathlib import Path
 from workflow.faults import Fault
 
 CELL = re.compile(r"^# %%(?P<title>.*)$", re.MULTILINE)
-PATHS = ("results_folder", "data_folder", "training_folder")
+PATHS = ("results_folder", "data_folder", "training_folder", "cache_folder")
 
 
 @dataclass(frozen=True)

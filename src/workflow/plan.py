@@ -21,6 +21,7 @@ from workflow.fingerprint import sources
 from workflow.hashing import digest
 from workflow.manuscript import MANUSCRIPT, why_manuscript_stale
 from workflow.provenance import MANIFEST, RECORD, has_old_prose, why_stale
+from workflow.spikes import MADE, cache_folder
 
 PLANS = Path(".cache/plans")
 DEFAULT = "config/quick.yaml"
@@ -50,7 +51,12 @@ class Plan:
 
     def receipts(self, name: str) -> list[str]:
         """Return the receipts of the datasets that have to be there before a notebook runs."""
-        dataset = self.configuration.questions[name].parameters.get("dataset")
+        names = self.configuration.questions[name].datasets()
+        published = [receipt for dataset in names for receipt in self.published(dataset)]
+        return published + [str(cache_folder() / f"{dataset}.txt") for dataset in names if dataset in MADE]
+
+    def published(self, dataset: str) -> list[str]:
+        """Return the receipt of what a converted set is made from; none for one that is spoken here."""
         return [f".cache/data/{dataset}.sha256"] if dataset in DATASETS else []
 
     def training(self, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import pathlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -10,9 +11,11 @@ import jax
 import numpy as np
 
 from stablespike.tasks.cochlea import Cochlea, hear
+from stablespike.tasks.cochlea_membrane import cached_membrane_filter
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import Recordings, gather
-from stablespike.tasks.sounds import LabelledSound
+from stablespike.tasks.sounds import LabelledSound, labelled_folder
+from stablespike.tasks.spike_files import write_recordings
 
 
 class Heard(NamedTuple):
@@ -55,6 +58,43 @@ def hear_all(
     labels, speakers = (np.array([getattr(sound, field) for sound in kept], int) for field in ("label", "speaker"))
     recordings = gather(trains, labels, speakers, classes, cochlea.membrane.channels)
     return Heard(recordings, tuple(sound.source for sound in kept), refused)
+
+
+def convert_folder(
+    folder: str | pathlib.Path,
+    path: str | pathlib.Path,
+    *,
+    channels: int = 700,
+    seed: int = 0,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Heard:
+    """Spikes of all sounds in `<folder>/<class>/<speaker>/<file>`, written to `path` in the layout of SHD.
+
+    The membrane filter, made for the longest sound, is kept beside `path`. A sound that can't be used is named in one
+    warning and left out; DatasetError if none can.
+    """
+    sounds, classes = labelled_folder(folder)
+    longest = max((size for size in map(_samples, sounds) if size), default=0)
+    if not longest:
+        raise DatasetError(f"None of the {len(sounds)} sound files in {folder} can be used: {_fault(sounds[0])}")
+    cochlea = Cochlea(cached_membrane_filter(pathlib.Path(path).parent, channels, longest + longest % 2))
+    heard = hear_all(cochlea, sounds, classes, jax.random.key(seed), progress=progress)
+    write_recordings(path, heard.recordings, sources=heard.sources, attributes={"seed": seed})
+    return heard
+
+
+def _samples(sound):
+    try:
+        return sound.read().samples.size
+    except DatasetError:
+        return 0
+
+
+def _fault(sound):
+    try:
+        sound.read()
+    except DatasetError as error:
+        return str(error)
 
 
 def _start(pool, cochlea, sound, key):

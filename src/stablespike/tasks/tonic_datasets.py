@@ -107,7 +107,8 @@ def _event_camera(opened, classes, users, progress) -> Recordings:
         return (events["p"].astype(np.int64) * height + events["y"]) * width + events["x"]
 
     trains, labels = _events(opened, channel, progress)
-    return gather(trains, labels, users, tuple(classes), width * height * polarities)
+    named = None if users is None else np.array(users, int)
+    return gather(trains, labels, named, tuple(classes), width * height * polarities)
 
 
 def _events(opened, channel, progress):

@@ -1,4 +1,4 @@
-# Datasets from outside: checked, and fetched where they are missing.
+# Datasets from outside, checked, and fetched where they are missing; spikes that a cochlea has to hear first.
 
 
 rule data:
@@ -15,3 +15,43 @@ rule data:
         "{wildcards.dataset}: checking the files in {params.folder}"
     shell:
         "exec {params.python:q} -m workflow.data {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
+
+
+rule spikes:
+    input:
+        lambda wildcards: ancient(PLAN.published(wildcards.dataset)),
+    output:
+        f"{cache_folder()}/{{dataset}}.txt",
+    params:
+        python=sys.executable,
+        folder=str(PLAN.configuration.data_folder),
+    log:
+        "logs/data/{dataset}-spikes.log",
+    threads: workflow.cores
+    conda:
+        "../../../envs/environment.yaml"
+    message:
+        "{wildcards.dataset}: from sound to spikes; progress in {log}"
+    shell:
+        "exec {params.python:q} -m workflow.spikes named {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
+
+
+# Any folder <data>/sounds/<name>/<class>/<speaker>/<file>: ./reproduce .cache/sounds/<name>-700-channels.h5
+rule sounds:
+    input:
+        lambda wildcards: PLAN.configuration.data_folder / "sounds" / wildcards.name,
+    output:
+        ".cache/sounds/{name}-{channels}-channels.h5",
+    params:
+        python=sys.executable,
+    wildcard_constraints:
+        channels="[0-9]+",
+    log:
+        "logs/data/{name}-{channels}-channels.log",
+    threads: workflow.cores
+    conda:
+        "../../../envs/environment.yaml"
+    message:
+        "{wildcards.name}: sounds to spikes; progress in {log}"
+    shell:
+        "exec {params.python:q} -m workflow.spikes sounds {input:q} {output:q} --channels {wildcards.channels} 2> >(tee {log} >&2)"

@@ -1,0 +1,66 @@
+"""The labelled spike trains that notebooks know by a name, from wherever their files lie."""
+
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from stablespike.tasks.event_cameras import nmnist
+from stablespike.tasks.speaker_splits import Split
+from stablespike.tasks.spike_files import read_recordings
+from stablespike.tasks.spoken_digits import SyntheticDigits, heidelberg_digits_as_spikes, synthetic_digits
+from stablespike.tasks.tonic_datasets import spiking_heidelberg_digits
+
+SMALL_SET = SyntheticDigits()
+LARGE_SET = SyntheticDigits(voices=52, test_voices=12, clips=2, channels=140)
+HEIDELBERG_ARCHIVE = "hd_audio_subset.zip"
+
+
+class Places(NamedTuple):
+    """The folder with data from outside, the folder in which converted spikes are kept, and what shows progress."""
+
+    data: str | pathlib.Path
+    cache: str | pathlib.Path
+    progress: Callable[[Iterable], Iterable] = iter
+
+
+def synthetic_small(places: Places) -> Split:
+    """400 recordings of 20 digits by 20 synthetic voices, 5 of them in the test set only, 70 channels."""
+    return synthetic_digits(places.cache, SMALL_SET, progress=places.progress)
+
+
+def synthetic(places: Places) -> Split:
+    """2080 recordings of 20 digits by 52 synthetic voices, 12 of them in the test set only, 140 channels."""
+    return synthetic_digits(places.cache, LARGE_SET, progress=places.progress)
+
+
+def heidelberg_digits(places: Places) -> Split:
+    """The Heidelberg Digits in `hd_audio_subset.zip`, 70 channels; speakers 4 and 5 are the test set."""
+    archive = pathlib.Path(places.data) / HEIDELBERG_ARCHIVE
+    return heidelberg_digits_as_spikes(places.cache, archive, channels=70, progress=places.progress)
+
+
+def heidelberg_spikes(places: Places) -> Split:
+    """480 Heidelberg Digits of 700 channels by the published cochlea, from `hd_spikes_mini`."""
+    folder = pathlib.Path(places.data) / "hd_spikes_mini"
+    return Split(*(read_recordings(folder / f"shd_{side}.h5.zip") for side in ("train", "test")))
+
+
+def shd(places: Places) -> Split:
+    """The Spiking Heidelberg Digits as published, in `SHD/`, 700 channels."""
+    return spiking_heidelberg_digits(places.data)
+
+
+def nmnist_small(places: Places) -> Split:
+    """Recordings of the first 1000 and 100 digits of N-MNIST, from its archives `nmnist_small_{train,test}.zip`."""
+    folder = pathlib.Path(places.data)
+    return Split(*(nmnist(folder / f"nmnist_small_{side}.zip") for side in ("train", "test")))
+
+
+NAMED_SETS: dict[str, Callable[[Places], Split]] = {
+    "synthetic-small": synthetic_small,
+    "synthetic": synthetic,
+    "heidelberg-digits": heidelberg_digits,
+    "heidelberg-spikes": heidelberg_spikes,
+    "shd": shd,
+    "nmnist-small": nmnist_small,
+}
