@@ -18,8 +18,8 @@ MADE = ("synthetic-small", "synthetic", "heidelberg-digits")  # those that are c
 
 @cache
 def cache_folder() -> Path:
-    """Return where converted spikes lie; the name changes with the code that makes them."""
-    modules = [SETS, *sources(Notebook(SETS))]
+    """Return where converted spikes lie; the name changes with the code that makes them, where there is any."""
+    modules = [SETS, *sources(Notebook(SETS))] if SETS.is_file() else []
     return Path(".cache/spikes", digest({str(file): module_hash(file) for file in modules})[:12])
 
 

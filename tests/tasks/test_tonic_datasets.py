@@ -1,7 +1,6 @@
 """tonic reads small files of each published form, written here, and our readers agree with it; without any network."""
 
 import gzip
-import urllib.error
 import zipfile
 
 import numpy as np
@@ -21,16 +20,6 @@ from stablespike.tasks.tonic_datasets import (
 
 datasets = pytest.importorskip("tonic.datasets")
 EVENTS = np.array([3, 2, 0x80 | 1, 0, 5, 33, 33, 0, 0, 1], np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """Whatever asks for a download is refused as it is without a network."""
-
-    def refuse(*_arguments, **_options):
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
 
 
 def recordings(trials):
@@ -64,9 +53,11 @@ def test_a_file_of_the_right_name_only_is_refused(tmp_path):
         spiking_heidelberg_digits(tmp_path)
 
 
-def test_without_a_network_the_sentence_says_where_to_put_the_files(tmp_path):
-    with pytest.raises(DatasetError, match=r"SHD is not whole in .*SHD and can't be downloaded .*no network"):
-        spiking_heidelberg_digits(tmp_path)
+@pytest.mark.parametrize("read", [spiking_heidelberg_digits, spiking_speech_commands, dvs_gesture, sequential_mnist])
+def test_what_is_missing_is_named_and_not_downloaded(read, tmp_path, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("the network was asked"))
+    with pytest.raises(DatasetError, match=r"is not whole in .* is missing\): put the files named in tonic\.datasets"):
+        read(tmp_path)
 
 
 def test_nmnist_by_tonic_is_nmnist_by_us(tmp_path, monkeypatch):

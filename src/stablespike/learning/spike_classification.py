@@ -3,8 +3,9 @@
 Both get padded `Spikes` `[trials, events]` with labels; what tells them apart is the simulation and its gradient.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,11 +17,14 @@ from stablespike.dynamics.grid_cells import GridLIF, LeakyReadout
 from stablespike.dynamics.grid_connections import Dense
 from stablespike.dynamics.grid_network import GridNetwork, GridRun, Layer
 from stablespike.dynamics.grid_neuron import counts_on_grid
+from stablespike.dynamics.grid_resets import Detached, ResetToZero
+from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.spikes import Spikes
 from stablespike.learning.comparison import Exact, TwinWeights
 from stablespike.learning.grid_initialisation import Drive, fluctuation_driven, normal_by_fan_in
-from stablespike.learning.grid_readouts import maximum_over_time
+from stablespike.learning.grid_readouts import mean_over_time
 from stablespike.learning.grid_route import run_on_grid_natively
+from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
 from stablespike.learning.training import fit, gradient_training
 
 Labelled = tuple[Spikes, Int[Array, " trials"]]
@@ -28,23 +32,21 @@ Scores = tuple[Float[Array, ""], tuple[Int[Array, ""], Float[Array, "trials clas
 
 
 class EventClassification(eqx.Module):
-    """Cross-entropy of leaky readouts of an event-based network, the highest of their values at `samples` times.
+    """Cross-entropy of leaky readouts of an event-based network, averaged over the trial.
 
     The readout's membranes follow the last layer's spikes with `time_constant` tau (synapses: tau/2), without
-    threshold; their voltages are functions of spike times, so that the loss has an exact gradient.
+    threshold; their mean voltages are functions of spike times, so that the loss has an exact gradient.
     """
 
     method: Exact
     time_constant: float
-    samples: int = 20
 
     def __call__(self, weights: TwinWeights, batch: Labelled, key: Key[Array, ""] | None = None) -> Scores:
         """Mean loss over the trials; the flags and the scores of the classes."""
         del key
         trains = jax.vmap(lambda one: self.method(weights, one))(batch[0])
-        at = jnp.linspace(0, self.method.duration, self.samples + 1)[1:].astype(trains.times.dtype)
-        voltages = jax.vmap(lambda train: train.voltages(self.time_constant, at))(trains)
-        scores = (weights.readout @ voltages).max(-1)
+        means = jax.vmap(lambda train: train.mean_voltage(self.time_constant, self.method.duration))(trains)
+        scores = means @ weights.readout.T
         loss = optax.softmax_cross_entropy_with_integer_labels(scores, batch[1]).mean()
         return loss, (jnp.bitwise_or.reduce(trains.flags), scores)
 
@@ -57,7 +59,7 @@ class GridClassification(eqx.Module):
 
     duration: float
     steps: int
-    score: Callable[[Float[Array, "steps classes"]], Float[Array, " classes"]] = maximum_over_time
+    score: Callable[[Float[Array, "steps classes"]], Float[Array, " classes"]] = mean_over_time
     route: Callable[[GridNetwork, Float[Array, "steps channels"]], GridRun] = run_on_grid_natively
 
     def signals(self, spikes: Spikes, channels: int) -> Float[Array, "trials steps channels"]:
@@ -78,28 +80,72 @@ class GridClassification(eqx.Module):
         return loss, (jnp.bitwise_or.reduce(run.status.flags), scores)
 
 
-def recurrent_classifier(
-    key: Key[Array, ""],
-    cell: GridLIF,
-    drive: Drive,
-    size: int,
-    classes: int,
-    readout_time_constant: float,
-    *,
-    distance: float = 0.5,
-    loop: float = 0.5,
-) -> GridNetwork:
-    """A recurrent layer of `size` cells on input channels, and a leaky readout with normal weights of variance 1/size.
+class Inputs(NamedTuple):
+    """What a network has to expect: input channels, classes, and spikes per channel and second while there is input."""
 
-    Input weights let membranes fluctuate up to threshold (`fluctuation_driven`, mean 0, `distance` of threshold) under
-    the `drive` of all channels. Recurrent weights have variance loop^2/size, small enough not to amplify gradients.
+    channels: int
+    classes: int
+    rate: float
+
+
+class Neurons(NamedTuple):
+    """Time constants of the LIF neurons and of the readout, step of the grid, all in s; the surrogate's sharpness."""
+
+    membrane_time_constant: float
+    readout_time_constant: float
+    dt: float
+    sharpness: float = 10.0
+
+    def cell(self, dt: float) -> GridLIF:
+        """The neurons on a grid, the reset left out of the derivative."""
+        tau, spike = self.membrane_time_constant, SurrogateSpike(SuperSpike(self.sharpness))
+        return GridLIF(tau, tau / 2, dt, spike=spike, reset=Detached(ResetToZero()))
+
+
+FINE = 0.05  # of the membrane time constant: steps on which an event-based neuron's response is summed
+
+
+def event_classifier(
+    key: Key[Array, ""], neurons: Neurons, inputs: Inputs, hidden: int, distance: float
+) -> TwinWeights:
+    """A feed-forward network of one hidden layer; weights of the readout are normal, of variance 1/hidden.
+
+    Input weights are normal, of mean 0, so that membranes without spikes would fluctuate with standard deviation
+    1/`distance` of the threshold (`fluctuation_driven`).
+    """
+    first, second = jax.random.split(key)
+    cell = neurons.cell(FINE * neurons.membrane_time_constant)
+    (weights,) = fluctuation_driven(first, cell, hidden, (Drive(inputs.channels, inputs.rate),), distance=distance)
+    return TwinWeights((weights,), (None,), normal_by_fan_in(second, inputs.classes, hidden))
+
+
+def event_classification(neurons: Neurons, duration: float, capacity: int) -> EventClassification:
+    """The loss of such a network, with room for `capacity` spikes per neuron and trial."""
+    method = Exact(LIF(neurons.membrane_time_constant), duration, capacity)
+    return EventClassification(method, neurons.readout_time_constant)
+
+
+def grid_classifier(
+    key: Key[Array, ""], neurons: Neurons, inputs: Inputs, hidden: int, distance: float, recurrence: float
+) -> GridNetwork:
+    """A recurrent hidden layer and a leaky readout, in single precision.
+
+    Weights as in `event_classifier`; the recurrent ones are normal, of variance recurrence^2/hidden, which should be
+    small enough not to amplify gradients from step to step.
     """
     first, second, third = jax.random.split(key, 3)
-    (inputs,) = fluctuation_driven(first, cell, size, (drive,), distance=distance)
-    recurrent = normal_by_fan_in(second, size, size, loop)
-    tau = readout_time_constant
-    above = Layer(LeakyReadout(tau, cell.dt, tau / 2), Dense(normal_by_fan_in(third, classes, size)))
-    return GridNetwork((Layer(cell, Dense(inputs), Dense(recurrent)), above))
+    cell, tau = neurons.cell(neurons.dt), neurons.readout_time_constant
+    (weights,) = fluctuation_driven(first, cell, hidden, (Drive(inputs.channels, inputs.rate),), distance=distance)
+    loop, out = normal_by_fan_in(second, hidden, hidden, recurrence), normal_by_fan_in(third, inputs.classes, hidden)
+    weights, loop, out = (one.astype(jnp.float32) for one in (weights, loop, out))
+    above = Layer(LeakyReadout(tau, neurons.dt, tau / 2), Dense(out))
+    return GridNetwork((Layer(cell, Dense(weights), Dense(loop)), above))
+
+
+def grid_classification(neurons: Neurons, duration: float) -> GridClassification:
+    """The loss of such a network; the last step may reach a little beyond `duration`."""
+    steps = math.ceil(duration / neurons.dt - 1e-9)
+    return GridClassification(steps * neurons.dt, steps)
 
 
 class Augmented(eqx.Module):

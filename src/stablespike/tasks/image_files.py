@@ -61,6 +61,11 @@ def idx_images(folder: str | pathlib.Path, files: tuple[IdxFile, ...], name: str
     )
 
 
+def first_images(images: LabelledImages, count: int) -> LabelledImages:
+    """The first `count` images for training and for the test each."""
+    return LabelledImages(*(part[:count] for part in images))
+
+
 def read_idx(folder: pathlib.Path, file: IdxFile, name: str) -> np.ndarray:
     """The array in a gzipped idx file; DatasetError if the file is missing or is not the original."""
     path = folder / file.name

@@ -4,11 +4,16 @@ import pathlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
+
+from stablespike.tasks.braille import braille
 from stablespike.tasks.event_cameras import nmnist
+from stablespike.tasks.recordings import cut, gather, merge_channels, select
 from stablespike.tasks.speaker_splits import Split
 from stablespike.tasks.spike_files import read_recordings
 from stablespike.tasks.spoken_digits import SyntheticDigits, heidelberg_digits_as_spikes, synthetic_digits
 from stablespike.tasks.tonic_datasets import spiking_heidelberg_digits
+from stablespike.tasks.yin_yang import yin_yang
 
 SMALL_SET = SyntheticDigits()
 LARGE_SET = SyntheticDigits(voices=52, test_voices=12, clips=2, channels=140)
@@ -54,6 +59,29 @@ def nmnist_small(places: Places) -> Split:
     """Recordings of the first 1000 and 100 digits of N-MNIST, from its archives `nmnist_small_{train,test}.zip`."""
     folder = pathlib.Path(places.data)
     return Split(*(nmnist(folder / f"nmnist_small_{side}.zip") for side in ("train", "test")))
+
+
+def braille_letters(places: Places, *, part: float = 0.2, seed: int = 0) -> Split:
+    """The Braille letters of `braille_taxel.npz`; a random `part` of all trials, drawn once, is the test set."""
+    letters = braille(pathlib.Path(places.data) / "braille_taxel.npz")
+    order = np.random.default_rng(seed).permutation(len(letters))
+    held = round(part * len(letters))
+    return Split(select(letters, order[held:]), select(letters, order[:held]))
+
+
+def yin_yang_points(trials: int, latest: float, *, seed: int = 0) -> Split:
+    """So many points of Yin-Yang for training and for the test each, coordinates as latencies up to `latest` in s."""
+    generator, parts = np.random.default_rng(seed), []
+    for _ in range(2):
+        task = yin_yang(generator, trials, latest)
+        trains = [(times, np.arange(times.size)) for times in task.times]
+        parts.append(gather(trains, task.labels, None, ("yang", "yin", "dot"), task.times.shape[1]))
+    return Split(*parts)
+
+
+def fitted(split: Split, duration: float, channels: int) -> Split:
+    """A split without spikes at `duration` (in s) and later, neighbouring channels merged until so many are left."""
+    return Split(*(merge_channels(cut(part, duration), channels) for part in split))
 
 
 NAMED_SETS: dict[str, Callable[[Places], Split]] = {

@@ -86,6 +86,16 @@ def heidelberg_digits(archive: str | pathlib.Path) -> list[LabelledSound]:
     return [_heidelberg_digit(archive, member) for member in members]
 
 
+def heidelberg_digit(archive: str | pathlib.Path, name: str) -> Sound:
+    """One of these recordings by the name of its file, without the ending."""
+    for sound in heidelberg_digits(archive):
+        if sound.source == name:
+            return sound.read()
+    raise DatasetError(
+        f"{archive} holds no recording {name!r}; they are named like {heidelberg_digits(archive)[0].source}."
+    )
+
+
 def _heidelberg_digit(archive, member):
     fields = dict(part.split("-", 1) for part in pathlib.Path(member).stem.split("_") if "-" in part)
     try:

@@ -17,7 +17,6 @@ import numpy as np
 from stablespike.tasks.cochlea import LONGEST_DIGIT, Cochlea
 from stablespike.tasks.cochlea_membrane import cached_membrane_filter
 from stablespike.tasks.cochlea_recordings import hear_all
-from stablespike.tasks.recordings import Recordings
 from stablespike.tasks.sounds import DIGITS, LabelledSound, heidelberg_digits
 from stablespike.tasks.speaker_splits import Split, unseen
 from stablespike.tasks.speech import Utterance, family, spoken, voices
@@ -138,16 +137,3 @@ def _kept(folder, name, parameters, sides, longest, seed, progress) -> Split:
             write_recordings(path, heard.recordings, sources=heard.sources, attributes={"parameters": text})
     train, test = (read_recordings(path) for path in paths)
     return unseen(Split(train, test))
-
-
-def summary(recordings: Recordings) -> dict[str, float | int]:
-    """Trials, speakers, spikes per trial (mean, standard deviation) and mean time of the last spike in s."""
-    last = [recordings.trial(k)[0].max(initial=0) for k in range(len(recordings))]
-    return {
-        "trials": len(recordings),
-        "speakers": 0 if recordings.speakers is None else int(np.unique(recordings.speakers).size),
-        "channels": recordings.channel_count,
-        "spikes": float(recordings.counts.mean()),
-        "spikes_deviation": float(recordings.counts.std()),
-        "last_spike": float(np.mean(last)),
-    }

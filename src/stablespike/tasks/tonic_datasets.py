@@ -1,12 +1,12 @@
 """Published neuromorphic sets through tonic, an optional part of the installation.
 
-tonic downloads what it does not find by name, and takes any file of the right name for the right one; so the archive's
-checksum is compared here once more. `folder` is tonic's `save_to`: each set lies in `<folder>/<name of its class>`.
+tonic takes any file of the right name for the right one; so the archive's checksum is compared here once more. Nothing
+is downloaded here: that is a matter of the workflow's rules, or of tonic's classes themselves. `folder` is tonic's
+`save_to`: each set lies in `<folder>/<name of its class>`.
 """
 
 import hashlib
 import pathlib
-import urllib.error
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -75,19 +75,24 @@ def _tonic():
 
 
 def _opened(kind, folder, check, **choice):
-    """A set of tonic's, downloaded if it is not there; a refusal or a wrong file becomes one sentence."""
+    """A set of tonic's from its files; one that is missing or wrong becomes one sentence."""
     place = pathlib.Path(folder) / kind.__name__
+    here = type(kind.__name__, (kind,), {"download": _refuse})
     try:
-        found = kind(str(folder), **choice)
-    except (OSError, urllib.error.URLError, RuntimeError) as error:
+        found = here(str(folder), **choice)
+    except (OSError, RuntimeError) as error:
         raise DatasetError(
-            f"{kind.__name__} is not whole in {place} and can't be downloaded ({error}): put the files named in "
-            f"tonic.datasets.{kind.__name__} there."
+            f"{kind.__name__} is not whole in {place} ({error}): put the files named in "
+            f"tonic.datasets.{kind.__name__} there, or let tonic fetch them."
         ) from error
     archive = pathlib.Path(found.location_on_system) / getattr(found, "filename", "")
     if check and _md5(archive) != found.file_md5:
         raise DatasetError(f"{archive} is not the published archive (md5 is not {found.file_md5}): replace it.")
     return found
+
+
+def _refuse(opened):
+    raise OSError(f"{getattr(opened, 'filename', 'a file')} is missing")
 
 
 def _md5(path: pathlib.Path) -> str:

@@ -1,0 +1,74 @@
+"""One sound on its way through the cochlea: the figure of `from-sound-to-spikes`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, letter_panels, new_figure
+
+
+def sound_to_spikes_figure(
+    sound: Sequence[float],
+    velocity: np.ndarray,
+    probability: np.ndarray,
+    spikes: pd.DataFrame,
+    delays: pd.DataFrame,
+    bands: Mapping[str, pd.DataFrame],
+    *,
+    duration: float,
+) -> Figure:
+    """Compose the sound, the membrane's travelling wave, hair cells, spikes, delays of a click, and spikes per band.
+
+    `velocity` and `probability` `[channels, times]` over `duration` in s; `spikes`: `time`, `channel`; `delays`:
+    `frequency` in Hz, `delay` in s; `bands`: for each source (ours first) `band`, `spikes`, `spikes_sd`.
+    """
+    figure = new_figure(FULL_WIDTH, 5.6)
+    rows = figure.add_gridspec(4, 2, height_ratios=(0.8, 1.5, 1.5, 1.5), width_ratios=(2.2, 1))
+    left = [figure.add_subplot(rows[row, 0]) for row in range(4)]
+    left[0].plot(np.linspace(0, duration, len(sound)), sound, color=INK, linewidth=0.4)
+    left[0].set(ylabel="sound", yticks=[])
+    plot_over_time(velocity, left[1], duration, "membrane", symmetric=True)
+    plot_over_time(probability, left[2], duration, "hair cells", symmetric=False)
+    left[3].scatter(spikes["time"], spikes["channel"], s=0.6, color=INK, linewidths=0)
+    left[3].set(ylim=(len(velocity), 0), ylabel="spikes", xlabel="time (s)")
+    for axes in left:
+        axes.set_xlim(0, duration)
+        axes.tick_params(labelbottom=axes is left[3])
+    right = [figure.add_subplot(rows[:2, 1]), figure.add_subplot(rows[2:, 1])]
+    plot_delays(delays, right[0])
+    plot_bands(bands, right[1])
+    letter_panels([*left, *right])
+    return figure
+
+
+def plot_over_time(values: np.ndarray, axes: Axes, duration: float, label: str, *, symmetric: bool) -> Axes:
+    """Draw numbers `[channels, times]` as a picture, base at the top; the darkest hundredth is one colour."""
+    high = float(np.quantile(np.abs(values), 0.99))
+    low = -high if symmetric else float(values.min())
+    axes.imshow(
+        values, aspect="auto", extent=(0, duration, len(values), 0), vmin=low, vmax=high,
+        cmap="RdBu_r" if symmetric else "Greys", interpolation="nearest", rasterized=True,
+    )  # fmt: skip
+    axes.set(ylabel=label)
+    return axes
+
+
+def plot_delays(table: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw how long after a click the membrane moves most, against the resonance of the place."""
+    axes.plot(table["frequency"], 1e3 * table["delay"], color=BLUE)
+    axes.set(xscale="log", xlabel="resonance (Hz)", ylabel="delay of a click (ms)")
+    axes.invert_xaxis()
+    return axes
+
+
+def plot_bands(tables: Mapping[str, pd.DataFrame], axes: Axes) -> Axes:
+    """Draw spikes per band with their standard deviation over seeds, one colour per source."""
+    for (name, table), colour, mark in zip(tables.items(), (BLUE, RED, GREY), "os^", strict=False):
+        axes.errorbar(table["band"], table["spikes"], 2 * table["spikes_sd"], color=colour, label=name, fmt=mark)
+    axes.set(xlabel="band, from base to apex", ylabel="spikes (± 2 sd)")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return axes
