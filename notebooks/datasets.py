@@ -148,11 +148,8 @@ Image(save_figure(datasets_figure(examples, counts), results_folder), width=900)
 # %%
 named = {"sets": len(inventory.present), "absent": sorted(inventory.absent), "images": images, "points": points}
 short = table[table.side == "training"].set_index("set")
-numbers = named | {
-    f"{name}.{column}": short.loc[name, column].item()
-    for name in short.index
-    for column in ("trials", "speakers", "channels", "spikes", "spikes_sd", "duration", "rate")
-}
+columns = ["trials", "speakers", "channels", "spikes", "spikes_sd", "duration", "rate"]
+numbers = named | {"training": {name: row.to_dict() for name, row in short[columns].iterrows()}}
 note = pd.DataFrame([{"set": name, "side": "absent"} for name in inventory.absent])
 save_table(pd.concat([table, note], ignore_index=True), results_folder)
 save_numbers(numbers, results_folder)
