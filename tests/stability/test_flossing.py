@@ -7,6 +7,10 @@ import numpy as np
 import optax
 import pytest
 
+from stablespike.dynamics.grid_cells import GridLIF
+from stablespike.dynamics.grid_connections import Dense
+from stablespike.dynamics.grid_network import GridNetwork, Layer
+from stablespike.dynamics.grid_resets import ResetToZero
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.neuron import initial_states
 from stablespike.dynamics.theta import Theta
@@ -23,9 +27,10 @@ from stablespike.stability.flossing import (
     flossing_loss,
     with_flossing,
 )
-from stablespike.stability.surrogate_tangent import SurrogateNetwork, full_reset, public_reset
+from stablespike.stability.lyapunov import lyapunov_spectrum
+from stablespike.stability.surrogate_tangent import PUBLIC, GridStep, layer_steps, recurrent_step
 
-KEY = jax.random.key(0)
+KEY, FULL = jax.random.key(0), ResetToZero()
 SIZE, CHANNELS, STEPS = 4, 3, 12
 RNG = np.random.default_rng(0)
 RECURRENT, INWARD = RNG.normal(0, 0.8, (SIZE, SIZE)), RNG.normal(2, 1, (SIZE, CHANNELS))
@@ -38,8 +43,8 @@ def smooth_spike(v):
     return 0.5 + v / (1 + 5 * jnp.abs(v))
 
 
-def surrogate_loss(weights, spike=smooth_spike, reset=full_reset, count=3):
-    network = SurrogateNetwork(weights, jnp.asarray(INWARD), spike, reset)
+def surrogate_loss(weights, spike=smooth_spike, reset=FULL, count=3):
+    network = recurrent_step(GridLIF(10.0, 5.0, 1.0, spike=spike, reset=reset), weights, jnp.asarray(INWARD))
     return flossing_loss(Flossing(count, 0.1, transient=2, interval=2), network, network.rest(), DRIVES, KEY)[0]
 
 
@@ -93,7 +98,8 @@ def test_surrogate_flossing_agrees_with_a_direct_calculation(monkeypatch):
 
     def loss(weights):
         spike = SurrogateSpike(SuperSpike(5.0))
-        network = SurrogateNetwork(weights, jnp.asarray(INWARD), spike, public_reset, np.exp(-1 / 5), np.exp(-1 / 10))
+        cell = GridLIF(10.0, 5.0, 1.0, spike=spike, reset=PUBLIC)
+        network = recurrent_step(cell, weights, jnp.asarray(INWARD))
         return flossing_loss(Flossing(3), network, network.rest(), DRIVES, KEY)[0]
 
     found, expected = (jax.jit(jax.value_and_grad(one))(jnp.asarray(RECURRENT)) for one in (loss, plain_loss))
@@ -115,6 +121,24 @@ def test_descent_brings_the_exponents_to_their_target():
         state, info = step(state, None)
         assert info.applied
     assert np.max(np.abs(info.extra[1])) < 0.01
+
+
+def two_layers(reset):
+    cell = GridLIF(10.0, 5.0, 1.0, spike=SurrogateSpike(SuperSpike(5.0)), reset=reset)
+    lower = Layer(cell, Dense(jnp.asarray(INWARD)), Dense(jnp.asarray(RECURRENT)))
+    upper = Layer(cell, Dense(jnp.asarray(4 * np.abs(RECURRENT))), Dense(jnp.asarray(-RECURRENT)))
+    return GridNetwork((lower, upper))
+
+
+def test_exponents_of_a_stack_are_those_of_its_layers():
+    network, drives, options = two_layers(PUBLIC), jnp.tile(DRIVES, (40, 1)), {"transient": 40, "key": KEY}
+    whole = GridStep(network)
+    joint = lyapunov_spectrum(whole, whole.rest(), drives, count=4 * SIZE, **options)
+    steps, flags = layer_steps(network, drives)
+    each = [lyapunov_spectrum(step, step.rest(), given, count=2 * SIZE, **options).exponents for step, given in steps]
+    assert flags == 0
+    assert np.ptp(joint.exponents) > 0.1
+    np.testing.assert_allclose(joint.exponents, np.sort(np.concatenate(each))[::-1], atol=0.02)
 
 
 def test_memory_fades_the_derivative_of_the_trajectory_and_no_value():

@@ -85,7 +85,7 @@ def _with_derivative_of(differentiated, value):
 
 @_with_derivative_of.defjvp
 def _with_derivative_of_jvp(primals, tangents):
-    return primals[1], tangents[0]
+    return _with_derivative_of(*primals), tangents[0]  # again, so that second derivatives follow the rule too
 
 
 class NewCurrent(eqx.Module):

@@ -25,20 +25,31 @@ def gradients_through_time(
     `loss(states)` looks at the states 1 ... T after each step; dL/dstate(t) is what a change of the state before step t
     does, through all that follows. Only floating-point arrays are looked at; integer inputs get no derivative.
     """
+    value, pull, _ = probed_run(step, state, drives, loss)
+    return value, *pull(jnp.ones_like(value))
+
+
+def probed_run(
+    step: Step, state: PyTree, drives: PyTree, look: Callable[[PyTree], Float[Array, "*seen"]]
+) -> tuple[Float[Array, "*seen"], Callable[[Float[Array, "*seen"]], tuple[PyTree, PyTree]], PyTree]:
+    """What `look(states)` sees of a run, its pull-back to all states and inputs in time, and the state at the end.
+
+    The pull-back of a direction c is that of c.look as in `gradients_through_time`.
+    """
     steps = jax.tree.leaves(drives)[0].shape[0]
     state_zeros = jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), _floats(state))
     drive_zeros = jax.tree.map(jnp.zeros_like, _floats(drives))
 
-    def perturbed(changes):
+    def perturbed(state_changes, drive_changes):
         def one(state, inputs):
-            drive, (state_change, drive_change) = inputs
+            drive, state_change, drive_change = inputs
             new = step(_plus(state, state_change), _plus(drive, drive_change))
             return new, new
 
-        return loss(jax.lax.scan(one, state, (drives, changes))[1])
+        final, states = jax.lax.scan(one, state, (drives, state_changes, drive_changes))
+        return look(states), final
 
-    value, (of_states, of_drives) = jax.value_and_grad(perturbed)((state_zeros, drive_zeros))
-    return value, of_states, of_drives
+    return jax.vjp(perturbed, state_zeros, drive_zeros, has_aux=True)
 
 
 def norms_through_time(gradients: PyTree) -> Float[Array, " steps"]:

@@ -1,6 +1,7 @@
-"""A surrogate network on a time grid whose tangent dynamics follow one of three conventions.
+"""Networks on a time grid as steps whose exponents can be taken and flossed: all layers jointly, or each by itself.
 
-Papers differ in what the surrogate Jacobian contains. The forward pass is the same in all three.
+What the surrogate Jacobian of a spiking cell contains is said by its reset: `Unfelt` (public convention), `Detached`
+(gated) or the reset itself (full). The forward pass is the same in all three.
 """
 
 from collections.abc import Callable
@@ -9,57 +10,51 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+from stablespike.dynamics.grid_cells import Cell, GridLIF
+from stablespike.dynamics.grid_connections import Dense
+from stablespike.dynamics.grid_network import GridNetwork, Layer, LayerState, run_on_grid
+from stablespike.dynamics.grid_resets import Reset, ResetToZero, Unfelt
 
 Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
-Reset = Callable[[Float[Array, "..."], Float[Array, "..."]], Float[Array, "..."]]
+PUBLIC = Unfelt(ResetToZero())
 
 
-def public_reset(voltage: Float[Array, "..."], spike: Float[Array, "..."]) -> Float[Array, "..."]:
-    """v (1 - s) with the derivative of v: the reset is neither applied to tangents nor differentiated."""
-    return voltage - jax.lax.stop_gradient(voltage * spike)
+class GridStep(eqx.Module):
+    """The step of a whole `network`, with the exponents of all its layers together.
 
-
-def gated_reset(voltage: Float[Array, "..."], spike: Float[Array, "..."]) -> Float[Array, "..."]:
-    """v (1 - s) with s held fixed in the derivative, which is therefore singular at each spike."""
-    return voltage * (1 - jax.lax.stop_gradient(spike))
-
-
-def full_reset(voltage: Float[Array, "..."], spike: Float[Array, "..."]) -> Float[Array, "..."]:
-    """v (1 - s), differentiated in v and in s."""
-    return voltage * (1 - spike)
-
-
-class SurrogateNetwork(eqx.Module):
-    """Recurrent current-based LIF network, threshold 1, reset to 0 one step after the spike.
-
-    syn' = a syn + W x + V s, mem' = reset(b mem + (1 - b) syn', s), s = H(mem - 1) of the step before, by `spike`, a
-    `SurrogateSpike`.
-    `recurrent` V `[neurons, neurons]` and `inward` W `[neurons, channels]`, post index first; `synaptic_decay` a and
-    `membrane_decay` b are exp(-dt/tau). Public convention: det D = (a b)^n whatever the weights, spikes and surrogate.
+    LIF cells with the public convention: det D = (a b)^n whatever the weights, spikes and surrogate.
     """
 
-    recurrent: Float[Array, "neurons neurons"]
-    inward: Float[Array, "neurons channels"]
-    spike: Spike
-    reset: Reset = eqx.field(static=True, default=public_reset)
-    synaptic_decay: float = 0.8187307530779818
-    membrane_decay: float = 0.9048374180359595
+    network: GridNetwork
 
-    def rest(self) -> tuple[Float[Array, " neurons"], Float[Array, " neurons"]]:
-        """The state (mem, syn) at rest."""
-        zero = jnp.zeros(self.recurrent.shape[0], self.recurrent.dtype)
-        return zero, zero
+    def rest(self) -> tuple[LayerState, ...]:
+        """The state at rest."""
+        return self.network.initial_state()
 
-    def __call__(
-        self, state: tuple[Float[Array, " neurons"], Float[Array, " neurons"]], drive: Float[Array, " channels"]
-    ) -> tuple[Float[Array, " neurons"], Float[Array, " neurons"]]:
-        """One step of the grid; `drive` x are the input spikes of the step."""
-        mem, syn = state
-        spike = self.spike(mem - 1)
-        syn = self.synaptic_decay * syn + self.inward @ drive + self.recurrent @ spike
-        pre = self.membrane_decay * mem + (1 - self.membrane_decay) * syn
-        return self.reset(pre, spike), syn
+    def __call__(self, state: tuple[LayerState, ...], drive: Float[Array, " channels"]) -> tuple[LayerState, ...]:
+        """One step of the grid; `drive` are the input spikes of the step."""
+        return self.network.step(state, drive)[0]
+
+
+def layer_steps(
+    network: GridNetwork, drives: Float[Array, "steps channels"]
+) -> tuple[list[tuple[GridStep, Float[Array, "steps _"]]], Int[Array, ""]]:
+    """Each layer as a network of its own, with what arrives from the layer below as its drives; flags of the run.
+
+    The exponents of a feed-forward stack are those of its layers, each driven by the one below, taken together: its
+    Jacobian is block-triangular. To the derivative of a layer's exponents, its drives are constants.
+    """
+    run = run_on_grid(network, drives)
+    arriving = [drives, *(jax.lax.stop_gradient(output) for output in run.outputs[:-1])]
+    steps = [GridStep(GridNetwork((layer,))) for layer in network.layers]
+    return list(zip(steps, arriving, strict=True)), run.status.flags
+
+
+def recurrent_step(cell: Cell, recurrent: Float[Array, "post pre"], inward: Float[Array, "post channels"]) -> GridStep:
+    """One layer of recurrent cells."""
+    return GridStep(GridNetwork((Layer(cell, Dense(inward), Dense(recurrent)),)))
 
 
 def random_surrogate_network(
@@ -70,24 +65,22 @@ def random_surrogate_network(
     *,
     input_gain: float = 1.0,
     recurrent_gain: float = 1.0,
-    reset: Reset = public_reset,
+    reset: Reset = PUBLIC,
     dtype=np.float64,
-) -> SurrogateNetwork:
-    """Weights normal with deviation gain/sqrt(fan-in), the mean of each neuron's weights removed."""
+) -> GridStep:
+    """LIF neurons of threshold 1, tau_mem = 10, tau_syn = 5 steps; weights normal with deviation gain/sqrt(fan-in).
+
+    The mean of each neuron's weights is removed.
+    """
 
     def normal(gain, inputs):
         weights = gain * generator.normal(size=(neurons, inputs)) / np.sqrt(inputs)
         return jnp.asarray(weights - weights.mean(1, keepdims=True), dtype)
 
     inward = normal(input_gain, channels)
-    return SurrogateNetwork(normal(recurrent_gain, neurons), inward, spike, reset)
+    return recurrent_step(GridLIF(10.0, 5.0, 1.0, spike=spike, reset=reset), normal(recurrent_gain, neurons), inward)
 
 
-def spike_counts(network: SurrogateNetwork, drives: Float[Array, "steps channels"]) -> Float[Array, " neurons"]:
-    """Spikes of each neuron in a run from rest."""
-
-    def step(state, drive):
-        state = network(state, drive)
-        return state, (state[0] >= 1).astype(state[0].dtype)
-
-    return jax.lax.scan(step, network.rest(), drives)[1].sum(0)
+def spike_counts(step: GridStep, drives: Float[Array, "steps channels"]) -> Float[Array, " neurons"]:
+    """Spikes of each neuron of the last layer in a run from rest; raises outside jit if it failed."""
+    return run_on_grid(step.network, drives).readout.sum(0)
