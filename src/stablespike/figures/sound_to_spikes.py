@@ -1,6 +1,6 @@
 """One sound on its way through the cochlea: the figure of `from-sound-to-spikes`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, letter_p
 
 
 def sound_to_spikes_figure(
-    sound: Sequence[float],
+    sound: np.ndarray,
     velocity: np.ndarray,
     probability: np.ndarray,
     spikes: pd.DataFrame,
@@ -22,8 +22,9 @@ def sound_to_spikes_figure(
 ) -> Figure:
     """Compose the sound, the membrane's travelling wave, hair cells, spikes, delays of a click, and spikes per band.
 
-    `velocity` and `probability` `[channels, times]` over `duration` in s; `spikes`: `time`, `channel`; `delays`:
-    `frequency` in Hz, `delay` in s; `bands`: for each source (ours first) `band`, `spikes`, `spikes_sd`.
+    `sound` `[times]`, `velocity` and `probability` `[channels, times]` over `duration` in s; `spikes`: `time`,
+    `channel`; `delays`: `frequency` in Hz, `delay` in s; `bands`: for each source (ours first) `band`, `spikes`,
+    `spikes_sd`.
     """
     figure = new_figure(FULL_WIDTH, 5.6)
     rows = figure.add_gridspec(4, 2, height_ratios=(0.8, 1.5, 1.5, 1.5), width_ratios=(2.2, 1))

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +41,7 @@ class BandStatistics(NamedTuple):
 def follow(cochlea: Cochlea, sound: Float[np.ndarray, " samples"], seeds: Sequence[int]) -> Journey:
     """One sound at 48 kHz through all stages of the cochlea."""
     velocity = velocity_of_one(cochlea.membrane, prepare(sound))
-    probability = np.asarray(jax.jit(firing_probability)(cochlea.hair_cell, jnp.asarray(velocity)))
+    probability = np.asarray(eqx.filter_jit(firing_probability)(cochlea.hair_cell, jnp.asarray(velocity)))
     return Journey(velocity, probability, [hear(cochlea, sound, jax.random.key(seed)) for seed in seeds])
 
 
