@@ -12,14 +12,14 @@ from workflow.fingerprint import module_hash, sources
 from workflow.hashing import digest
 from workflow.notebook import Notebook
 
-SETS = Path("src/stablespike/tasks/named_sets.py")
+SETS = Path("src/stablespike/tasks/spoken_digits.py")
 MADE = ("synthetic-small", "synthetic", "heidelberg-digits")  # those that are converted; the others are read
 
 
 @cache
 def cache_folder() -> Path:
-    """Return where converted spikes lie; the name changes with the code that makes them, where there is any."""
-    modules = [SETS, *sources(Notebook(SETS))] if SETS.is_file() else []
+    """Return where converted spikes lie; the name changes with the code that makes them."""
+    modules = [SETS, *sources(Notebook(SETS))] if SETS.is_file() else []  # the tests have a repository without it
     return Path(".cache/spikes", digest({str(file): module_hash(file) for file in modules})[:12])
 
 

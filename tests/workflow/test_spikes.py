@@ -31,6 +31,12 @@ def test_the_place_is_that_of_the_code(monkeypatch):
     assert cache_folder() != first
 
 
+def test_the_place_does_not_change_with_what_makes_no_spikes():
+    modules = {file.stem for file in spikes.sources(spikes.Notebook(spikes.SETS))}
+    assert {"cochlea_native", "speech", "spike_files"} <= modules
+    assert not {"yin_yang", "named_sets", "training"} & modules
+
+
 def test_names_are_those_of_the_package():
     from stablespike.tasks.named_sets import HEIDELBERG_ARCHIVE, NAMED_SETS
 
