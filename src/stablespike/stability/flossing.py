@@ -133,6 +133,14 @@ class AbstractSchedule(eqx.Module):
         """
 
 
+class Never(AbstractSchedule):
+    """No flossing."""
+
+    def due(self, epoch, now, done, exponents):
+        """None."""
+        return 0
+
+
 class Before(AbstractSchedule):
     """Floss `steps` steps before training."""
 

@@ -1,0 +1,52 @@
+"""What flossing does for a task with a delay: accuracy against delay and step, gradients against time."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stablespike.figures.gradient_stability import draw_range
+from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, RED, letter_panels, new_figure
+
+COLOURS = {False: RED, True: BLUE}  # flossed or not
+LABELS = {False: "plain", True: "flossed"}
+LINES = ("-", (0, (4, 1.5)), ":", (0, (1, 1)))  # one for each kind of network
+
+
+def flossed_training_figure(
+    results: pd.DataFrame, course: pd.DataFrame, norms: pd.DataFrame, published: Mapping[bool, Mapping[int, float]]
+) -> Figure:
+    """Compose accuracy against the delay, accuracy during training, and gradient norms against the delay, in steps.
+
+    `results`: `kind`, `flossed`, `seed`, `delay`, `accuracy`; `course`: `flossed`, `seed`, `step`, `accuracy`; `norms`:
+    `flossed`, `seed`, `distance`, `norm`. `published` accuracies by `flossed` and delay are drawn as open circles.
+    """
+    figure = new_figure(FULL_WIDTH, 2.4)
+    left, middle, right = figure.subplots(1, 3)
+    plot_accuracy(results, left, published)
+    for flossed, colour in COLOURS.items():
+        draw_range(course[course["flossed"] == flossed], middle, "step", "accuracy", colour, LABELS[flossed])
+        draw_range(norms[norms["flossed"] == flossed], right, "distance", "norm", colour, LABELS[flossed])
+    middle.set(xlabel="training step", ylabel="accuracy", ylim=(0.45, 1.02))
+    right.set(yscale="log", xlabel="steps before the answer", ylabel="norm of the gradient")
+    letter_panels([left, middle, right])
+    return figure
+
+
+def plot_accuracy(table: pd.DataFrame, axes: Axes, published: Mapping[bool, Mapping[int, float]]) -> Axes:
+    """Draw accuracy against delay: a colour for plain and flossed, a line for each kind; medians, and all seeds."""
+    for (kind, rows), line in zip(table.groupby("kind", sort=False), LINES, strict=False):
+        for flossed, found in rows.groupby("flossed"):
+            colour = COLOURS[bool(flossed)]
+            axes.plot(found["delay"], found["accuracy"], "o", color=colour, markersize=2, alpha=0.5)
+            median = found.groupby("delay")["accuracy"].median()
+            axes.plot(median.index, median, color=colour, linestyle=line, label=f"{kind}, {LABELS[bool(flossed)]}")
+    for flossed, points in published.items():
+        axes.plot(
+            list(points), list(points.values()), "o", markerfacecolor="none", markersize=4, color=COLOURS[flossed]
+        )
+    axes.axhline(0.5, color=GREY, linewidth=0.6, zorder=0)
+    axes.set(xlabel="delay (bits)", ylabel="accuracy", ylim=(0.45, 1.02))
+    axes.legend(fontsize=6)
+    return axes

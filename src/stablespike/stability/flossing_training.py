@@ -1,0 +1,181 @@
+"""Training of networks on a grid with flossing before it, in between, or where it is due: all seeds together."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pandas as pd
+from jaxtyping import Array, Float, Key, PyTree
+
+from stablespike.dynamics.grid_cells import Cell
+from stablespike.dynamics.grid_connections import Dense
+from stablespike.dynamics.grid_network import GridNetwork, Layer
+from stablespike.learning.bit_answers import BitAnswers, BitStreams, answer_loss, drawn
+from stablespike.learning.training import descend, gradient_training
+from stablespike.stability.flossing import AbstractSchedule, Flossing, floss_if_due, flossing_loss
+from stablespike.stability.gradient_statistics import gradients_through_time, norms_through_time
+from stablespike.stability.surrogate_tangent import GridStep, layer_steps
+
+Loss = Callable[..., Any]
+
+
+def random_bit_answers(
+    key: Key[Array, ""], cell: Cell, sizes: tuple[int, ...], channels: int, *, gain: float, input_gain: float
+) -> BitAnswers:
+    """Recurrent layers with normal weights of deviation gain/sqrt(fan-in), `input_gain` for those from below.
+
+    The mean of each neuron's recurrent weights is removed; the readout has variance 1/neurons.
+    """
+
+    def normal(key, post, pre, gain):
+        return gain / np.sqrt(pre) * jax.random.normal(key, (post, pre))
+
+    keys = jax.random.split(key, 2 * len(sizes) + 1)
+    layers = []
+    for place, (size, below) in enumerate(zip(sizes, (channels, *sizes[:-1]), strict=True)):
+        loop = normal(keys[2 * place], size, size, gain)
+        inputs = normal(keys[2 * place + 1], size, below, input_gain)
+        layers.append(Layer(cell, Dense(inputs), Dense(loop - loop.mean(1, keepdims=True))))
+    readout = jax.random.normal(keys[-1], (sizes[-1],)) / np.sqrt(sizes[-1])
+    return BitAnswers(GridNetwork(tuple(layers)), readout, jnp.zeros((), readout.dtype))
+
+
+def joint_flossing(flossing: Flossing) -> Loss:
+    """Flossing of the exponents of all layers together, on one trial drawn from the pool: for `gradient_training`."""
+
+    def loss(model: BitAnswers, pool: BitStreams, key: Key[Array, ""]):
+        chosen, basis = jax.random.split(key)
+        step = GridStep(model.network)
+        return flossing_loss(flossing, step, step.rest(), _one_of(pool, chosen), basis)
+
+    return loss
+
+
+def flossing_by_layer(flossing: Flossing) -> Loss:
+    """Flossing of the `count` leading exponents of every layer by itself, with the input that it gets from below.
+
+    The loss is the mean over layers, the exponents are `[layers, count]`.
+    """
+
+    def loss(model: BitAnswers, pool: BitStreams, key: Key[Array, ""]):
+        chosen, basis = jax.random.split(key)
+        steps, flags = layer_steps(model.network, _one_of(pool, chosen))
+        found = [flossing_loss(flossing, step, step.rest(), drives, basis) for step, drives in steps]
+        flags = jnp.bitwise_or.reduce(jnp.stack([flags, *(wrong for _, (wrong, _) in found)]))
+        return jnp.mean(jnp.stack([value for value, _ in found])), (flags, jnp.stack([e for _, (_, e) in found]))
+
+    return loss
+
+
+def _one_of(pool, key):
+    return pool.signals[jax.random.randint(key, (), 0, pool.signals.shape[0])]
+
+
+class FlossedTraining(eqx.Module):
+    """What training left: `models` and their test `accuracy` `[seeds]`, with how it went.
+
+    `course` `[chunks, seeds]` is the accuracy on the training trials, `exponents` `[seeds, ...]` what was flossed, at
+    the last measurement (None if there was none), `flossed` the number of flossing steps.
+    """
+
+    models: BitAnswers
+    accuracy: Float[Array, " seeds"]
+    course: Float[Array, "chunks seeds"]
+    exponents: Float[Array, "seeds *exponents"] | None
+    flossed: int
+
+
+def train_to_answer(
+    models: BitAnswers,
+    keys: Key[Array, " seeds"],
+    pool: BitStreams,
+    test: BitStreams,
+    *,
+    optimiser: optax.GradientTransformation,
+    trials: int,
+    steps: int,
+    chunk: int,
+    schedule: AbstractSchedule,
+    flossing: Loss,
+    flossing_optimiser: optax.GradientTransformation,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> FlossedTraining:
+    """Train `models` of several seeds, all at once, by `steps` batches of `trials`, with flossing as the schedule asks.
+
+    The schedule is asked before every `chunk` of steps, with the number of steps so far as its epoch; exponents are
+    measured on a trial of the pool, and where one seed needs flossing all get it. The flossing optimiser starts anew
+    with each block; that of the task keeps its state. Raises `TrainingError` where a step could not be applied.
+    """
+    _, task_step = gradient_training(drawn(answer_loss, trials), optimiser)
+    task_init, _ = gradient_training(answer_loss, optimiser)
+    floss_init, floss_step = gradient_training(flossing, flossing_optimiser)
+    over_seeds = eqx.filter_vmap(task_step, in_axes=(eqx.if_array(0), None))
+    floss_over_seeds = eqx.filter_vmap(floss_step, in_axes=(eqx.if_array(0), None))
+    measure = eqx.filter_jit(eqx.filter_vmap(flossing, in_axes=(eqx.if_array(0), None, 0)))
+    exponents: list[Any] = [None]
+
+    def block(state, count):
+        started = eqx.filter_vmap(floss_init)(state.parameters, state.key)
+        ended, infos = descend(floss_over_seeds, started, pool, steps=count, chunk=count)
+        exponents[0] = infos.extra[-1]
+        return eqx.tree_at(lambda s: (s.parameters, s.key), state, (ended.parameters, ended.key))
+
+    def measured(state):
+        exponents[0] = measure(state.parameters, pool, keys)[1][1]
+        return exponents[0]
+
+    state, course, done = eqx.filter_vmap(task_init)(models, keys), [], 0
+    for start in progress(range(0, steps, chunk)):
+        state, done = floss_if_due(schedule, start, state, block=block, exponents=measured, done=done)
+        state, infos = descend(over_seeds, state, pool, steps=chunk, chunk=chunk)
+        course.append(infos.extra.mean(0))
+    _, (flags, accuracy) = eqx.filter_jit(eqx.filter_vmap(answer_loss, in_axes=(eqx.if_array(0), None)))(
+        state.parameters, test
+    )
+    if bool(jnp.any(flags != 0)):
+        raise ValueError(f"a simulation of the test failed: flags {flags.tolist()}.")
+    return FlossedTraining(state.parameters, accuracy, jnp.stack(course), exponents[0], done)
+
+
+@eqx.filter_jit
+def gradient_norms_of_last_answer(models: BitAnswers, streams: BitStreams) -> Float[Array, "seeds trials steps"]:
+    """Norm of dL/dstate(t) of the cross-entropy of the last answer, for each model and trial, t = 0 ... T - 1."""
+
+    def one(model, signals, answers):
+        step = GridStep(model.network)
+
+        def loss(states):
+            output = model.network.layers[-1].cell.output(jax.tree.map(lambda leaf: leaf[-1], states[-1].cell))
+            odds = model.readout @ output + model.bias
+            return optax.sigmoid_binary_cross_entropy(odds, answers[-1].astype(odds.dtype))
+
+        return norms_through_time(gradients_through_time(step, step.rest(), signals, loss)[1])
+
+    def over_trials(model: BitAnswers, given: PyTree):
+        return jax.vmap(lambda signals, answers: one(model, signals, answers))(*given)
+
+    return eqx.filter_vmap(over_trials, in_axes=(eqx.if_array(0), None))(models, (streams.signals, streams.answers))
+
+
+def tables_of(
+    found: FlossedTraining, seeds: list[int], chunk: int, streams: BitStreams, trials: int = 16
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Results, course and gradients of a training, by seed.
+
+    `accuracy` on the test and `norm` of the gradient at the first state; `accuracy` at each `step`; `norm` at each
+    `distance` in steps to the last answer, the geometric mean over the first `trials` of the streams.
+    """
+    norms = gradient_norms_of_last_answer(found.models, jax.tree.map(lambda leaf: leaf[:trials], streams))
+    typical = np.exp(np.log(np.asarray(norms)).mean(1))
+    steps = chunk * np.arange(1, found.course.shape[0] + 1)
+    distances = np.arange(typical.shape[1], 0, -1)
+    accuracy, course = np.asarray(found.accuracy, float), np.asarray(found.course, float)
+    results = pd.DataFrame({"seed": seeds, "accuracy": accuracy, "norm": typical[:, 0]})
+    each = list(enumerate(seeds))
+    during = [pd.DataFrame({"step": steps, "accuracy": course[:, place], "seed": seed}) for place, seed in each]
+    back = [pd.DataFrame({"distance": distances, "norm": typical[place], "seed": seed}) for place, seed in each]
+    return results, pd.concat(during), pd.concat(back)

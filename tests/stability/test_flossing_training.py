@@ -1,0 +1,87 @@
+"""Networks that answer bits: their loss by hand, their gradients, and training with flossing in between."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from stablespike.dynamics.grid_cells import BinaryCell
+from stablespike.learning.bit_answers import answer_loss, bit_streams
+from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.stability.flossing import Before, Flossing, Never
+from stablespike.stability.flossing_training import (
+    flossing_by_layer,
+    gradient_norms_of_last_answer,
+    joint_flossing,
+    random_bit_answers,
+    tables_of,
+    train_to_answer,
+)
+
+CELL, KEY = BinaryCell(0.0, SurrogateSpike(SuperSpike(1.0))), jax.random.key(0)
+BITS = np.random.default_rng(0).integers(0, 2, (12, 9, 1))
+SCORED = np.arange(9) >= 1
+STREAMS = bit_streams(BITS, np.roll(BITS[:, :, 0], 1, 1), SCORED)
+
+
+def model(sizes=(6,)):
+    return random_bit_answers(KEY, CELL, sizes, 1, gain=1.0, input_gain=1.0)
+
+
+def test_signals_are_held_and_answered_in_the_last_step():
+    held = bit_streams(BITS, BITS[:, :, 0], SCORED, repeat=3)
+    assert held.signals.shape == (12, 27, 1)
+    np.testing.assert_array_equal(held.signals[:, 1::3, 0], 2 * BITS[:, :, 0] - 1)
+    np.testing.assert_array_equal(np.flatnonzero(held.scored[0]), 3 * np.arange(1, 9) + 2)
+    with pytest.raises(ValueError, match="an answer that is scored"):
+        bit_streams(BITS, BITS[:, :, 0], np.zeros(9, bool))
+
+
+def test_loss_by_hand():
+    value, (flags, right) = answer_loss(model(), STREAMS)
+    network, costs, hits = model(), [], []
+    inward, loop = (part.weights for part in (network.network.layers[0].inputs, network.network.layers[0].recurrent))
+    for signals, answers in zip(STREAMS.signals, STREAMS.answers, strict=True):
+        voltage = jnp.zeros(6)
+        for place, (signal, answer) in enumerate(zip(signals, answers, strict=True)):
+            voltage = loop @ (voltage >= 0) + inward @ signal
+            odds = float(network.readout @ (voltage >= 0) + network.bias)
+            if SCORED[place]:
+                costs.append(np.logaddexp(0, -odds if answer else odds))
+                hits.append((odds > 0) == bool(answer))
+    assert flags == 0
+    np.testing.assert_allclose((value, right), (np.mean(costs), np.mean(hits)), rtol=1e-12)
+
+
+def test_flossing_by_layer_is_joint_flossing_for_one_layer():
+    one, other = (
+        maker(Flossing(2, transient=2))(model(), STREAMS, KEY) for maker in (joint_flossing, flossing_by_layer)
+    )
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-12)
+    np.testing.assert_allclose(one[1][1], other[1][1][0], rtol=1e-12)
+    two = flossing_by_layer(Flossing(2, transient=2))(model((6, 5)), STREAMS, KEY)
+    assert two[1][1].shape == (2, 2)
+
+
+def test_training_with_flossing():
+    keys = jax.random.split(KEY, 2)
+    models = eqx.filter_vmap(lambda key: random_bit_answers(key, CELL, (6,), 1, gain=1.0, input_gain=1.0))(keys)
+    options = {
+        "optimiser": optax.adam(1e-2), "trials": 4, "steps": 20, "chunk": 10,
+        "flossing": joint_flossing(Flossing(2, transient=2)), "flossing_optimiser": optax.adam(1e-2),
+    }  # fmt: skip
+    plain = train_to_answer(models, keys, STREAMS, STREAMS, schedule=Never(), **options)
+    flossed = train_to_answer(models, keys, STREAMS, STREAMS, schedule=Before(30), **options)
+    assert (plain.flossed, flossed.flossed) == (0, 30)
+    assert plain.exponents is None
+    assert plain.course.shape == flossed.course.shape == (2, 2)
+    _, (_, before) = joint_flossing(Flossing(2, transient=2))(jax.tree.map(lambda x: x, model()), STREAMS, KEY)
+    assert np.abs(flossed.exponents).max() < np.abs(before).max()
+    results, course, back = tables_of(plain, [1, 2], 10, STREAMS)
+    assert (len(results), len(course), len(back)) == (2, 4, 18)
+    np.testing.assert_allclose(results.accuracy, plain.accuracy)
+    norms = gradient_norms_of_last_answer(plain.models, STREAMS)
+    assert norms.shape == (2, 12, 9)
+    assert np.all(norms[:, :, -1] > 0)
