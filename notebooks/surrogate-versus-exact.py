@@ -46,6 +46,7 @@ classes = 4
 duration = 5.0  # of a trial
 trials = 8
 input_rate = 0.5  # spikes per tau and channel
+weight_mean = 4.0  # of the weights into a layer, times the number of its inputs
 steps = [100, 400]  # of the grid in a trial
 sharpnesses = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
 asked_accuracy = 0.8  # on Yin-Yang, the time to which is measured
@@ -79,12 +80,14 @@ jax.config.update("jax_enable_x64", True)
 # ## Gradients of untrained networks
 
 # %%
-exact = Exact(LIF(1.0), duration, capacity=60, max_events=400 + 600 * max(depths))
+exact = Exact(LIF(1.0), duration, capacity=100, max_events=400 + 1600 * max(depths))
 room = int(2 * input_rate * channels * duration)
 rows = []
 for depth, seed in tqdm(list(itertools.product(depths, seeds)), desc="networks"):
     random = np.random.default_rng(seed)
-    weights = twin_weights(jax.random.key(seed), channels, (neurons,) * depth, classes, mean=4.0, spread=2.5, loop=0.5)
+    weights = twin_weights(
+        jax.random.key(seed), channels, (neurons,) * depth, classes, mean=weight_mean, spread=2.5, loop=0.5
+    )
     spikes = stacked([poisson_spikes(random, input_rate, channels, duration, room=room) for _ in range(trials)])
     batch = spikes, jnp.asarray(random.integers(0, classes, trials))
     for count in steps:

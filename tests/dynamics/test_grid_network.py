@@ -169,6 +169,9 @@ def test_time_constants_of_decays():
         time_constant_of(1.0, 0.5)
 
 
+W = jnp.ones((2, 2))
+
+
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
@@ -177,6 +180,12 @@ def test_time_constants_of_decays():
         (lambda: LeakyReadout(jnp.nan, 0.5), "membrane_time_constant must be finite"),
         (lambda: LeakyReadout(2.0, -0.5), "dt must be positive"),
         (lambda: GridLIF(2.0, 2.0, 0.5, -1.0), "threshold must lie above"),
+        (lambda: GridLIF(2.0, 2.0, 0.5, jnp.inf), "threshold must lie above .* and be finite"),
+        (lambda: AdaptiveGridLIF(GridLIF(2.0, 2.0, 0.5), 2.0, jnp.nan), "adaptation_step must be finite"),
+        (
+            lambda: GridNetwork((Layer(GridLIF(2.0, None, 0.5), Dense(W)), Layer(LeakyReadout(2.0, 0.1), Dense(W)))),
+            r"share one time step dt, not \[0.1, 0.5\]",
+        ),
         (lambda: AdaptiveGridLIF(GridLIF(2.0, 2.0, 0.5), 0.1, 0.1), "adaptation_time_constant must be"),
         (lambda: Dense(jnp.full((2, 2), jnp.nan)), "weights must be finite"),
         (lambda: Delayed(jnp.ones((2, 3)), np.array([-1, 0, 0])), "must not be negative"),
@@ -193,6 +202,13 @@ def test_time_constants_of_decays():
 def test_what_cannot_be_meant_is_refused(build, sentence):
     with pytest.raises(ValueError, match=sentence):
         build()
+
+
+def test_known_delays_may_be_given_inside_jit():
+    found = jax.jit(lambda w: Delayed(w, np.array([1, 0])).over_time(jnp.zeros((1, 2)), jnp.eye(2))[0])(W)
+    np.testing.assert_array_equal(found, [[0, 0], [2, 2]])
+    with pytest.raises(ValueError, match="delays must be known"):
+        jax.jit(lambda d: Delayed(W, d).longest)(jnp.array([1, 0]))
 
 
 def test_what_goes_wrong_is_said_also_from_inside_jit():

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from stablespike.learning.early_stopping import Patience, fit_until, held_out
-from stablespike.learning.training import fit, gradient_training
+from stablespike.learning.training import TrainingError, fit, gradient_training
 
 DATA = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3)))
 INIT, STEP = gradient_training(
@@ -72,6 +72,13 @@ def test_a_foreign_best_file_is_refused(tmp_path):
     (tmp_path / "checkpoint.eqx.best").unlink()
     with pytest.raises(ValueError, match="missing or belongs to another run"):
         until(checkpoint=checkpoint)
+
+
+def test_a_quantity_that_is_not_a_number_is_no_best():
+    history = [{"epoch": 0, "v": float("nan")}, {"epoch": 1, "v": 0.5}]
+    with pytest.raises(TrainingError, match="'v' is not a number after epoch 0") as caught:
+        Patience("v", 2).best_epoch(history)
+    assert caught.value.history == history
 
 
 def test_bad_patience_and_splits_are_refused():

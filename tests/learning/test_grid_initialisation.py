@@ -60,6 +60,29 @@ def test_a_mean_that_brings_too_much_variance_is_refused():
         fluctuation_driven(KEY, CELL, 10, (Drive(0, 0.01),), distance=1.0)
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"mean": 2.0}, "must lie below the threshold"),
+        ({"rate": float("nan")}, "a positive rate"),
+        ({"neurons": 0}, "at least one"),
+    ],
+)
+def test_what_cannot_be_driven_is_refused(changes, sentence):
+    asked = {"mean": 0.0, "rate": 1.0, "neurons": 3} | changes
+    with pytest.raises(ValueError, match=sentence):
+        fluctuation_driven(
+            jax.random.key(0), GridLIF(2.0, 1.0, 0.1), asked["neurons"], (Drive(5, asked["rate"]),), mean=asked["mean"],
+            distance=1.0,
+        )  # fmt: skip
+
+
+def test_the_critical_gain_of_each_threshold_is_its_own():
+    both = critical_gain(GridLIF(2.0, 1.0, 0.1, jnp.array([1.0, 1.5])), SuperSpike(), 0.3, 0.4)
+    each = [critical_gain(GridLIF(2.0, 1.0, 0.1, one), SuperSpike(), 0.3, 0.4) for one in (1.0, 1.5)]
+    np.testing.assert_allclose(both, each, rtol=1e-14)
+
+
 def test_at_the_critical_gain_the_leading_mode_neither_grows_nor_shrinks():
     """Modulus of the leading eigenvalue of the public Jacobian with slopes drawn once: 1 within the finite size."""
     size, mean, deviation, slope = 300, 0.3, 0.5, SuperSpike(5.0)

@@ -135,3 +135,11 @@ def test_the_determinant_of_a_step_with_its_reset():
     assert np.linalg.det(jacobian) == pytest.approx(np.prod(a * (b - threshold * h)), rel=1e-9)
     jacobian, *_, s, _, _, _ = step_of(Detached(ResetToZero()), NewCurrent())
     assert 14 - np.linalg.matrix_rank(jacobian, tol=1e-12) == s.sum()
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: surrogate.SuperSpike(-5.0), lambda: surrogate.Triangle(0.0), lambda: surrogate.Sigmoid(jnp.nan)]
+)
+def test_a_slope_without_width_is_refused(build):
+    with pytest.raises(ValueError, match="sharpness must be positive"):
+        build()

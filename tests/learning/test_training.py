@@ -75,6 +75,46 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
         run(1, checkpoint=checkpoint, optimiser=optax.sgd(0.1))
 
 
+def test_checkpoint_with_other_numbers_in_the_model_is_refused(tmp_path):
+    """Plain numbers are part of the model: a file must not bring back old ones in silence."""
+    checkpoint, (init, step) = tmp_path / "checkpoint", gradient_training(squared_distance, optax.sgd(0.1))
+
+    def trained(constant):
+        state = init({"centre": jnp.ones(3), "constant": constant}, jax.random.key(0))
+        return fit(step, state, DATA, epochs=1, batch_size=8, evaluate=lambda _: {}, checkpoint=str(checkpoint))
+
+    trained(2.0)
+    with pytest.raises(ValueError, match=r"'constant'\] 2.0, here .*'constant'\] 3.0"):
+        trained(3.0)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"\xff\x00", b'{"identity": "", "arrays"'])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match="not a whole checkpoint"):
+        run(1, checkpoint=checkpoint)
+
+
+def test_checkpoint_that_was_cut_short_is_refused(tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    run(1, checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-40])
+    with pytest.raises(ValueError, match="not a whole checkpoint"):
+        run(2, checkpoint=checkpoint)
+
+
+def test_data_and_evaluations_that_do_not_fit_are_refused():
+    init, step = gradient_training(squared_distance, optax.sgd(0.1))
+    state = init({"centre": jnp.ones(3), "constant": 0.0}, jax.random.key(0))
+    with pytest.raises(ValueError, match=r"one leading axis of trials, not \[\(4,\), \(8,\)\]"):
+        fit(step, state, (jnp.ones((8, 3)), jnp.ones(4)), epochs=1, batch_size=2, evaluate=lambda _: {})
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        fit(step, state, DATA, epochs=1, batch_size=0, evaluate=lambda _: {})
+    with pytest.raises(ValueError, match=r"dictionary of numbers, not \{'each': \(3,\)\}"):
+        fit(step, state, DATA, epochs=1, batch_size=8, evaluate=lambda p: {"each": p["centre"]})
+
+
 @pytest.mark.parametrize("bad", ["loss", "flags"])
 def test_bad_step_is_not_applied_and_raised_with_the_history(bad):
     def loss(parameters, batch, key):
@@ -83,7 +123,8 @@ def test_bad_step_is_not_applied_and_raised_with_the_history(bad):
         value = jnp.where(wrong & (bad == "loss"), jnp.nan, value)
         return value, (jnp.where(wrong & (bad == "flags"), 1, flags), extra)
 
-    with pytest.raises(TrainingError, match="was not applied") as caught:
+    sentence = {"loss": "not applied: the loss is nan", "flags": r"a simulation failed \(BUDGET_EXHAUSTED\)"}[bad]
+    with pytest.raises(TrainingError, match=sentence) as caught:
         run(20, loss)
     assert caught.value.history[-1]["norm"] > 0
 

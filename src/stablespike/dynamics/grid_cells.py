@@ -39,6 +39,9 @@ class Cell(eqx.Module):
 
     def __check_init__(self):
         """Refuse parameters that the model does not allow."""
+        for name, field in vars(self).items():
+            if isinstance(field, list | tuple):
+                raise ValueError(f"{name} must be a number or an array [neurons], not a {type(field).__name__}.")
         for condition, sentence in self.requirements():
             require(condition, sentence)
 
@@ -97,7 +100,7 @@ class GridLIF(SpikingCell):
         return (
             *resolved("membrane_time_constant", self.membrane_time_constant, self.dt),
             *resolved("synaptic_time_constant", self.synaptic_time_constant, self.dt),
-            (jnp.asarray(self.threshold) > 0, "threshold must lie above the resting voltage 0."),
+            *finite_above_zero("threshold", self.threshold),
         )
 
     def initial_state(self, neurons: int, dtype) -> MembraneState:
@@ -143,6 +146,7 @@ class AdaptiveGridLIF(SpikingCell):
         return (
             *self.lif.requirements(),
             *resolved("adaptation_time_constant", self.adaptation_time_constant, self.lif.dt),
+            (jnp.isfinite(jnp.asarray(self.adaptation_step)), "adaptation_step must be finite."),
         )
 
     def initial_state(self, neurons: int, dtype) -> AdaptiveState:
@@ -241,6 +245,12 @@ def time_constant_of(decay: Parameter, dt: Scalar) -> Parameter:
     """The time constant with which a quantity is multiplied by `decay`, between 0 and 1, in a step: -dt/log(decay)."""
     require((jnp.asarray(decay) > 0) & (jnp.asarray(decay) < 1), "a decay factor lies between 0 and 1.")
     return -dt / jnp.log(decay)
+
+
+def finite_above_zero(name: str, value: Parameter) -> Requirements:
+    """The requirement that a parameter is finite and above the resting voltage."""
+    value = jnp.asarray(value)
+    return ((jnp.isfinite(value) & (value > 0), f"{name} must lie above the resting voltage 0, and be finite."),)
 
 
 def resolved(name: str, time_constant: Parameter | None, dt: Scalar) -> Requirements:

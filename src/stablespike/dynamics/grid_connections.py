@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -66,9 +67,12 @@ class Delayed(Connection):
     def __init__(
         self, weights: Float[Array, "post pre"], delays: Int[Array, "*post pre"] | Int[np.ndarray, "*post pre"]
     ):
-        """`delays` must be known: not inside jit."""
+        """`delays` must be known; inside jit that is a NumPy array."""
+        if isinstance(delays, jax.core.Tracer):
+            raise ValueError("delays must be known when the network is built: inside jit, give a NumPy array.")
+        require(np.asarray(delays) >= 0, "delays must not be negative.")
         self.weights, self.delays = weights, jnp.asarray(delays)
-        self.longest = int(jnp.max(self.delays, initial=0))
+        self.longest = int(np.max(np.asarray(delays), initial=0))
 
     def __check_init__(self):
         """Refuse delays that do not fit the weights or lie in the future."""
@@ -78,7 +82,6 @@ class Delayed(Connection):
             raise ValueError(f"delays must have shape [{pre}] or [{post}, {pre}], not {list(self.delays.shape)}.")
         if not jnp.issubdtype(self.delays.dtype, jnp.integer):
             raise ValueError(f"delays on a grid are whole numbers of steps, not {self.delays.dtype}.")
-        require(self.delays >= 0, "delays must not be negative.")
 
     def initial_history(self) -> Float[Array, "longest pre"]:
         """Silence."""

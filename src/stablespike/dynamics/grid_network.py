@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 
 from stablespike.dynamics.grid_cells import Cell
 from stablespike.dynamics.grid_connections import Connection
-from stablespike.dynamics.neuron import AbstractNeuron
+from stablespike.dynamics.neuron import AbstractNeuron, Scalar
 from stablespike.dynamics.spikes import Flag, Status, raise_unless_ok
 
 Signals = Num[Array, "steps channels"] | Bool[Array, "steps channels"]
@@ -84,6 +84,15 @@ def _parameters(model: Cell | AbstractNeuron) -> Iterator[Array]:
             yield field
 
 
+def _time_steps(cell: Cell) -> Iterator[Scalar]:
+    """The lengths of a step that a cell, or one within it, was built for."""
+    for name, field in vars(cell).items():
+        if isinstance(field, Cell):
+            yield from _time_steps(field)
+        elif name == "dt":
+            yield field
+
+
 class GridNetwork(eqx.Module):
     """Layers one above the other; the output of the last one, as a rule a `LeakyReadout`, is that of the network."""
 
@@ -99,6 +108,11 @@ class GridNetwork(eqx.Module):
                     f"a layer of {below.size} neurons cannot feed weights of shape "
                     f"{list(above.inputs.weights.shape)} [post, pre]."
                 )
+        steps = [dt for layer in self.layers for dt in _time_steps(layer.cell) if not isinstance(dt, jax.core.Tracer)]
+        if any(float(dt) != float(steps[0]) for dt in steps):
+            raise ValueError(
+                f"all layers of a network share one time step dt, not {sorted({float(s) for s in steps})}."
+            )
 
     @property
     def channels(self) -> int:
@@ -191,10 +205,14 @@ def run_layers(network: GridNetwork, inputs: Signals, state: tuple[LayerState, .
         runs.append((signals, cells, new))
         flags |= wrong
     outputs, cells, final = zip(*runs, strict=True)
+    return GridRun(outputs, cells, final, run_status(network, inputs, flags))
+
+
+def run_status(network: GridNetwork, inputs: Signals, flags: Int[Array, " steps"]) -> Status:
+    """The status of a run, from the flags of every step: the first of them, and what is wrong with the network."""
     input_flag = jnp.where(jnp.all(jnp.isfinite(inputs)), 0, int(Flag.NOT_FINITE))
     first = jnp.argmax(flags != 0).astype(float)
-    status = Status(network.flags() | input_flag | jnp.bitwise_or.reduce(flags), first, inputs.shape[0])
-    return GridRun(outputs, cells, final, status)
+    return Status(network.flags() | input_flag | jnp.bitwise_or.reduce(flags), first, inputs.shape[0])
 
 
 def require_inputs(network: GridNetwork, inputs: Signals) -> None:

@@ -5,6 +5,7 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 State = Float[Array, "variables"]
@@ -124,5 +125,5 @@ def require(condition, sentence: str) -> None:
     """Raise `ValueError(sentence)` unless the condition holds; conditions that are only known inside jit pass."""
     if isinstance(condition, jax.core.Tracer):
         return
-    if not bool(jnp.all(jnp.asarray(condition))):
+    if not np.all(np.asarray(condition)):  # NumPy's, as inside jit jnp would make a tracer of what is known
         raise ValueError(sentence)

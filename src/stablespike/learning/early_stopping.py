@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Int, Key, PyTree
 
-from stablespike.learning.training import TrainingInfo, TrainingState, fit
+from stablespike.learning.training import TrainingError, TrainingInfo, TrainingState, fit
 
 History = list[dict[str, Any]]
 
@@ -35,6 +35,11 @@ class Patience(eqx.Module):
         if self.quantity not in history[0]:
             raise ValueError(f"`evaluate` gives {sorted(history[0])}, but patience looks at {self.quantity!r}.")
         values = [row[self.quantity] for row in history]
+        if any(value != value for value in values):
+            epoch = next(row["epoch"] for row in history if row[self.quantity] != row[self.quantity])
+            raise TrainingError(
+                f"{self.quantity!r} is not a number after epoch {epoch}: no epoch is the best.", history
+            )
         return history[values.index(max(values) if self.rising else min(values))]["epoch"]
 
     def __call__(self, history: History) -> bool:
@@ -51,7 +56,7 @@ def fit_until(
     epochs: int,
     batch_size: int,
     evaluate: Callable[[PyTree], dict[str, Any]],
-    checkpoint: pathlib.Path | None = None,
+    checkpoint: pathlib.Path | str | None = None,
     identity: str = "",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[TrainingState, History]:
@@ -62,7 +67,7 @@ def fit_until(
     interrupted run goes on bit for bit.
     """
     with tempfile.TemporaryDirectory() as folder:
-        last = checkpoint or pathlib.Path(folder) / "checkpoint"
+        last = pathlib.Path(checkpoint or pathlib.Path(folder, "checkpoint"))
         best = last.with_name(f"{last.name}.best")
 
         def run(up_to: int, file: pathlib.Path) -> tuple[TrainingState, History]:

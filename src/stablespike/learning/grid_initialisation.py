@@ -29,7 +29,7 @@ def orthogonal(key: Key[Array, ""], post: int, pre: int, gain: Scalar = 1.0) -> 
 
 def critical_gain(
     cell: GridLIF, slope: Callable[[Float[Array, "..."]], Float[Array, "..."]], mean: float, deviation: float
-) -> Float[Array, ""]:
+) -> Float[Array, "*neurons"]:
     """Gain g at which recurrent weights N(0, g^2/N) neither shrink nor amplify small surrogate perturbations.
 
     g = (1 - a) threshold/sqrt(<slope(v)^2>), v = (V - threshold)/threshold with V normal of this `mean` and
@@ -40,8 +40,9 @@ def critical_gain(
     """
     require(jnp.asarray(deviation) > 0, "deviation must be positive.")
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    v = (mean + deviation * jnp.asarray(nodes) - cell.threshold) / cell.threshold
-    mean_square = jnp.sum(jnp.asarray(weights / weights.sum()) * slope(v) ** 2)
+    threshold = _column(cell.threshold)
+    v = (mean + deviation * jnp.asarray(nodes) - threshold) / threshold
+    mean_square = jnp.sum(jnp.asarray(weights / weights.sum()) * slope(v) ** 2, -1)
     return approach_of_current(cell) * cell.threshold / jnp.sqrt(mean_square)
 
 
@@ -72,9 +73,12 @@ def fluctuation_driven(
     """
     if not np.isclose(sum(drive.share for drive in drives), 1):
         raise ValueError(f"shares must add up to 1, not {sum(drive.share for drive in drives)}.")
-    if any(drive.sources < 1 or drive.rate <= 0 or drive.share <= 0 for drive in drives):
+    if not isinstance(cell, GridLIF) or neurons < 1:
+        raise ValueError(f"fluctuation_driven is for at least one neuron of a GridLIF, not {neurons} of {cell!r}.")
+    if not all(drive.sources >= 1 and drive.rate > 0 and drive.share > 0 for drive in drives):
         raise ValueError("every group needs at least one source, a positive rate and a positive share.")
     require(jnp.asarray(distance) > 0, "distance must be positive.")
+    require(jnp.asarray(cell.threshold) > mean, f"the mean {mean} must lie below the threshold.")
     area, energy = response_area(cell), response_energy(cell)
     variance = ((cell.threshold - mean) / distance) ** 2
     centre = mean / (area * sum(drive.sources * drive.rate for drive in drives))

@@ -67,6 +67,8 @@ def van_rossum_error(
     For small steps and long trials a missing or extra spike costs 1/2, one at the wrong time up to 1. Differentiable in
     `spikes` `[steps, neurons]` (0 or 1), on a grid of steps `dt`; `targets` likewise.
     """
+    if spikes.shape != targets.shape:
+        raise ValueError(f"spikes {list(spikes.shape)} and targets {list(targets.shape)} must have the same shape.")
     require(
         jnp.asarray(time_constant) >= dt, f"time_constant must be at least one step (dt = {dt}): take smaller steps."
     )

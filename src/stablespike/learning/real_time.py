@@ -15,7 +15,8 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from stablespike.dynamics.grid_network import GridNetwork, Signals
+from stablespike.dynamics.grid_network import GridNetwork, Signals, require_inputs, run_status
+from stablespike.dynamics.spikes import Status, raise_unless_ok
 
 StepLoss = Callable[[Float[Array, " outputs"], Any], Float[Array, ""]]
 Rule = tuple[Callable[[GridNetwork], Any], Callable[[GridNetwork, Any, Array, Any], tuple[Any, Any]]]
@@ -77,14 +78,23 @@ def real_time_recurrent_learning(loss: StepLoss) -> Rule:
 
 def gradient_in_real_time(
     rule: Rule, network: GridNetwork, inputs: Signals, targets: PyTree
-) -> tuple[Float[Array, ""], PyTree]:
-    """Loss and gradient of a trial by a rule, (init, step); `targets` have a leading axis of steps."""
+) -> tuple[Float[Array, ""], PyTree, Status]:
+    """Loss, gradient and status of a trial by a rule, (init, step); `targets` have a leading axis of steps.
+
+    Raises `SimulationError` outside jit; inside, look at the status, as of `run_on_grid`.
+    """
+    require_inputs(network, inputs)
+    if any(jnp.shape(leaf)[:1] != jnp.shape(inputs)[:1] for leaf in jax.tree.leaves(targets)):
+        raise ValueError(f"targets must have a leading axis of {jnp.shape(inputs)[0]} steps, as the inputs.")
     init, step = rule
     signals = inputs.astype(network.layers[0].inputs.weights.dtype)
 
     def scanned(state, example):
         state, info = step(network, state, *example)
-        return state, info.loss
+        wrong = [layer.cell.flags(new.cell) for layer, new in zip(network.layers, state.network, strict=True)]
+        return state, (info.loss, jnp.bitwise_or.reduce(jnp.stack(wrong)))
 
-    state, losses = jax.lax.scan(scanned, init(network), (signals, targets))
-    return losses.sum(), state.gradient
+    state, (losses, flags) = jax.lax.scan(scanned, init(network), (signals, targets))
+    status = run_status(network, inputs, flags)
+    raise_unless_ok(status)
+    return losses.sum(), state.gradient, status

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.neuron import Scalar
+from stablespike.dynamics.neuron import Scalar, require
 
 Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
@@ -59,6 +59,10 @@ class SuperSpike(eqx.Module):
 
     sharpness: Scalar = 10.0
 
+    def __check_init__(self):
+        """Refuse a slope that has no width."""
+        require(self.sharpness > 0, "sharpness must be positive.")
+
     def __call__(self, v):
         """The derivative at v."""
         return 1 / (1 + self.sharpness * jnp.abs(v)) ** 2
@@ -68,6 +72,10 @@ class Sigmoid(eqx.Module):
     """4 s (1 - s), s the logistic function of sharpness v (its derivative, scaled to 1), of integral 4/sharpness."""
 
     sharpness: Scalar = 10.0
+
+    def __check_init__(self):
+        """Refuse a slope that has no width."""
+        require(self.sharpness > 0, "sharpness must be positive.")
 
     def __call__(self, v):
         """The derivative at v."""
@@ -80,6 +88,10 @@ class Arctan(eqx.Module):
 
     sharpness: Scalar = 10.0
 
+    def __check_init__(self):
+        """Refuse a slope that has no width."""
+        require(self.sharpness > 0, "sharpness must be positive.")
+
     def __call__(self, v):
         """The derivative at v."""
         return 1 / (1 + (self.sharpness * v) ** 2)
@@ -90,6 +102,10 @@ class Triangle(eqx.Module):
 
     sharpness: Scalar = 1.0
 
+    def __check_init__(self):
+        """Refuse a slope that has no width."""
+        require(self.sharpness > 0, "sharpness must be positive.")
+
     def __call__(self, v):
         """The derivative at v."""
         return jnp.maximum(0, 1 - self.sharpness * jnp.abs(v))
@@ -99,6 +115,10 @@ class Gaussian(eqx.Module):
     """exp(-(sharpness v)^2 / 2), of integral sqrt(2 pi)/sharpness."""
 
     sharpness: Scalar = 2.0
+
+    def __check_init__(self):
+        """Refuse a slope that has no width."""
+        require(self.sharpness > 0, "sharpness must be positive.")
 
     def __call__(self, v):
         """The derivative at v."""
@@ -115,6 +135,11 @@ class MultiGaussian(eqx.Module):
     width: Scalar = 0.5
     depth: Scalar = 0.15
     ratio: Scalar = 6.0
+
+    def __check_init__(self):
+        """Refuse densities without a width."""
+        require(self.width > 0, "width must be positive.")
+        require(self.ratio > 0, "ratio must be positive.")
 
     def __call__(self, v):
         """The derivative at v."""

@@ -4,10 +4,12 @@ A step never applies a gradient that is not finite or comes from a failed simula
 were and says so, and the loop raises with the history up to there.
 """
 
+import hashlib
 import json
 import operator
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from stablespike.dynamics.spikes import Flag
 
 
 class TrainingState(eqx.Module):
@@ -30,13 +34,14 @@ class TrainingState(eqx.Module):
 
 class TrainingInfo(eqx.Module):
     """What a step is looked at by: its `loss`, the norm of its gradient, whether it was `applied`, the part of the
-    optimiser's step that was taken (1 without a limit), and what the loss adds.
+    optimiser's step that was taken (1 without a limit), the `flags` of the simulations, and what the loss adds.
     """
 
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     applied: Bool[Array, ""]
     step_size: Float[Array, ""]
+    flags: Int[Array, ""]
     extra: PyTree
 
 
@@ -98,9 +103,22 @@ def gradient_training(
         kept = TrainingState(state.parameters, state.optimiser_state, key, state.steps)
         dynamic, static = eqx.partition(fresh, eqx.is_array)
         dynamic = jax.tree.map(lambda new, old: _where(applied, new, old), dynamic, eqx.filter(kept, eqx.is_array))
-        return _strong(eqx.combine(dynamic, static)), TrainingInfo(value, norm, applied, size, extra)
+        return _strong(eqx.combine(dynamic, static)), TrainingInfo(
+            value, norm, applied, size, jnp.asarray(flags), extra
+        )
 
     return init, step
+
+
+def fault(loss: Float[Array, ""], gradient_norm: Float[Array, ""], flags: Int[Array, ""]) -> str:
+    """Why a step with these was not applied."""
+    if int(flags):
+        return f"a simulation failed ({Flag(int(flags)).name})"
+    if not bool(jnp.isfinite(loss)):
+        return f"the loss is {float(loss)}"
+    if not bool(jnp.isfinite(gradient_norm)):
+        return f"the norm of the gradient is {float(gradient_norm)}"
+    return "no part of it was small enough for the limit"
 
 
 def _moved(parameters, updates, part):
@@ -137,6 +155,8 @@ def _where(condition, new, old):
 
 def shuffled_batches(key: Key[Array, ""], trials: int, batch_size: int) -> Int[Array, "batches batch"]:
     """Indices of one epoch's minibatches, every trial at most once; a remainder smaller than a batch is left out."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
     batches = trials // batch_size
     if batches == 0:
         raise ValueError(f"batch_size {batch_size} exceeds the {trials} trials of the training set.")
@@ -175,12 +195,11 @@ def descend(
         state, infos = _scan(step, state, batch, chunk)
         parts.append(infos)
         if not bool(infos.applied.all()):
-            applied = np.asarray(infos.applied).reshape(chunk, -1).all(1)
-            place = int(np.argmin(applied))
+            where = np.unravel_index(int(np.argmin(np.asarray(infos.applied))), infos.applied.shape)
+            place = int(where[0])
+            loss, norm, flags = (one[where] for one in (infos.loss, infos.gradient_norm, infos.flags))
             raise TrainingError(
-                f"Step {done + place + 1} was not applied: loss {np.asarray(infos.loss)[place]}, norm of the gradient "
-                f"{np.asarray(infos.gradient_norm)[place]}; not finite, a simulation failed, or no part of it was "
-                "small enough.",
+                f"Step {done + place + 1} was not applied: {fault(loss, norm, flags)}.",
                 [{"step": index, "loss": loss} for index, loss in enumerate(_losses(parts)[: done + place])],
             )
     return state, jax.tree.map(lambda *columns: jnp.concatenate(columns), *parts)
@@ -198,7 +217,7 @@ def fit(
     epochs: int,
     batch_size: int,
     evaluate: Callable[[PyTree], dict[str, Any]],
-    checkpoint: pathlib.Path | None = None,
+    checkpoint: pathlib.Path | str | None = None,
     identity: str = "",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[TrainingState, list[dict[str, Any]]]:
@@ -206,10 +225,11 @@ def fit(
 
     The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm and what
     `evaluate(parameters)` returns. With a `checkpoint` file every epoch is saved, and an interrupted run goes on from
-    there, bit for bit; a checkpoint of another `identity` (any text) or of a state of other arrays raises `ValueError`
-    and is left as it is. `progress` wraps the epochs (e.g. tqdm).
+    there, bit for bit; a checkpoint of another `identity` (any text) or of another model raises `ValueError` and is
+    left as it is; one of more epochs is returned. `progress` wraps the epochs (e.g. tqdm).
     """
-    trials = jax.tree.leaves(data)[0].shape[0]
+    trials = _trials(data)
+    checkpoint = None if checkpoint is None else pathlib.Path(checkpoint)
     state, history = _restored(checkpoint, identity, state)
     if not history:
         history = [{"epoch": 0, **_as_numbers(evaluate(state.parameters))}]
@@ -222,8 +242,8 @@ def fit(
             norms.append(info.gradient_norm)
             if not bool(info.applied):
                 raise TrainingError(
-                    f"Step {int(state.steps)} (epoch {epoch}) was not applied: loss {float(info.loss):.4g}, norm of "
-                    f"the gradient {float(info.gradient_norm):.4g}; not finite, or a simulation failed.",
+                    f"Step {int(state.steps) + 1} (epoch {epoch}) was not applied: "
+                    f"{fault(info.loss, info.gradient_norm, info.flags)}.",
                     history,
                 )
         means = {"loss": jnp.mean(jnp.stack(losses)), "gradient_norm": jnp.mean(jnp.stack(norms))}
@@ -232,7 +252,18 @@ def fit(
     return state, history
 
 
+def _trials(data: PyTree) -> int:
+    """Number of trials; an index beyond the shortest array would be clamped in silence."""
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
+    if len(sizes) != 1 or sizes == {()}:
+        raise ValueError(f"all arrays of the data need one leading axis of trials, not {sorted(sizes)}.")
+    return sizes.pop()[0]
+
+
 def _as_numbers(mapping: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(mapping, dict) or any(jnp.ndim(value) for value in mapping.values()):
+        shapes = {k: jnp.shape(v) for k, v in mapping.items()} if isinstance(mapping, dict) else mapping
+        raise ValueError(f"`evaluate` must return a dictionary of numbers, not {shapes}.")
     return {name: value.item() if hasattr(value, "item") else value for name, value in mapping.items()}
 
 
@@ -241,7 +272,7 @@ def _save(path: pathlib.Path | None, identity: str, state: TrainingState, histor
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f"{path.name}.partial")
     with open(partial, "wb") as file:
         header = {"identity": identity, "arrays": _arrays(state), "history": history}
         file.write((json.dumps(header) + "\n").encode())
@@ -256,24 +287,38 @@ def _restored(path: pathlib.Path | None, identity: str, state: TrainingState):
     if path is None or not path.exists():
         return state, []
     with open(path, "rb") as file:
-        header = json.loads(file.readline())
-        if header["identity"] != identity or header["arrays"] != _arrays(state):
-            raise ValueError(_of_another_run(path, header, identity, _arrays(state)))
-        restored = eqx.tree_deserialise_leaves(file, _without_key(state))
+        try:
+            header = json.loads(file.readline())
+            own = header["identity"] == identity and header["arrays"] == _arrays(state)
+            restored = eqx.tree_deserialise_leaves(file, _without_key(state)) if own else None
+        except (ValueError, TypeError, KeyError, EOFError, RuntimeError) as error:
+            raise ValueError(
+                f"{path} is not a whole checkpoint of `fit`: delete it to start anew, or give another file."
+            ) from error
+    if restored is None:
+        raise ValueError(_of_another_run(path, header, identity, _arrays(state)))
     return eqx.tree_at(lambda s: s.key, restored, jax.random.wrap_key_data(restored.key)), header["history"]
 
 
 def _arrays(state: TrainingState) -> dict[str, str]:
-    """Name of every array of a state, with its type and shape."""
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(_without_key(state), eqx.is_array))
-    return {jax.tree_util.keystr(place): f"{leaf.dtype}{list(leaf.shape)}" for place, leaf in leaves}
+    """Name of every part of a state, with type and shape, or its value where it is a plain number; and its build."""
+    parts, build = jax.tree_util.tree_flatten_with_path(_without_key(state))
+    names = {jax.tree_util.keystr(place): _description(leaf) for place, leaf in parts}
+    text = re.sub(r" at 0x[0-9a-f]+", "", str(build))  # functions print their address
+    return names | {"build": hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def _description(leaf: Any) -> str:
+    if eqx.is_array(leaf):
+        return f"{leaf.dtype}{list(leaf.shape)}"
+    return repr(leaf) if isinstance(leaf, bool | int | float | complex | str) else type(leaf).__qualname__
 
 
 def _of_another_run(path: pathlib.Path, header: dict[str, Any], identity: str, arrays: dict[str, str]) -> str:
     """The sentence about a checkpoint that does not belong to this run."""
     then, now = f"identity {header['identity']!r}", f"identity {identity!r}"
     if header["arrays"] != arrays:
-        names = [*arrays, *header["arrays"]]
+        names = [*(name for name in arrays | header["arrays"] if name != "build"), "build"]  # it says the least
         name = next(name for name in names if header["arrays"].get(name) != arrays.get(name))
         then, now = (f"{name} {kept.get(name, 'absent')}" for kept in (header["arrays"], arrays))
     return f"The checkpoint {path} is of another run ({then}, here {now}): delete it, or give another file."

@@ -52,7 +52,7 @@ class GridWindow(eqx.Module):
         def one(layers, signal):
             layers, _ = self.network.step(layers, signal)
             pairs = list(zip(self.network.layers, layers, strict=True))
-            sent = sum(jnp.sum(layer.cell.output(new.cell)) for layer, new in pairs)
+            sent = jnp.sum(jnp.stack([jnp.sum(layer.cell.output(new.cell)) for layer, new in pairs]))
             flags = jnp.bitwise_or.reduce(jnp.stack([layer.cell.flags(new.cell) for layer, new in pairs]))
             return layers, (jax.lax.stop_gradient(sent).astype(int), flags)
 
