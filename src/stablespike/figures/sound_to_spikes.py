@@ -58,7 +58,7 @@ def plot_over_time(values: np.ndarray, axes: Axes, duration: float, label: str, 
 
 
 def plot_delays(table: pd.DataFrame, axes: Axes) -> Axes:
-    """Draw how long after a click the membrane moves most, against the resonance of the place."""
+    """Draw how long after a click the membrane moves most (below 0: before it), against the place's resonance."""
     axes.plot(table["frequency"], 1e3 * table["delay"], color=BLUE)
     axes.set(xscale="log", xlabel="resonance (Hz)", ylabel="delay of a click (ms)")
     axes.invert_xaxis()

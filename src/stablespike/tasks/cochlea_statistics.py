@@ -69,7 +69,11 @@ def reference_statistics(file: str | pathlib.Path, name: str) -> BandStatistics:
 
 
 def click_delays(membrane: MembraneFilter) -> Float[np.ndarray, " channels"]:
-    """Time in s from a click until the membrane moves most, at each place from base to apex."""
+    """Time in s from a click until the membrane moves most, at each place from base to apex; negative before it.
+
+    As published: v of the shallow-water model belongs to exp(-iωt), the inverse transform to exp(+iωt), so that time
+    runs backwards along the membrane, and places of low tones move before the click.
+    """
     click = np.zeros(membrane.length)
     click[membrane.length // 4] = 1
     moved = np.abs(velocity_of_one(membrane, click))
