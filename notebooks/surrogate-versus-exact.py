@@ -27,8 +27,8 @@
 # 0, driven by Poisson spikes. The readout is the time average of leaky membranes that the last layer's spikes drive;
 # the loss is the cross-entropy of its values. *Exact*: event by event, spike times differentiated. *Surrogate*: steps
 # $\Delta t$, slope $1/(1+\beta|V-1|)^2$, the reset left out of the derivative. The two losses approach each other as
-# $\Delta t\to 0$, in the mean over networks. The gradients are compared by their cosine and the ratio of their norms, in
-# the weights into the layers and within them; those of the readout need no derivative of a spike.
+# $\Delta t\to 0$, in the mean over networks. The gradients are compared by their cosine and the ratio of their norms,
+# in the weights into the layers and within them; those of the readout need no derivative of a spike.
 #
 # A layer that is silent in a trial would make the exact gradient blind there: that none is, is checked.
 

@@ -2,7 +2,6 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -42,12 +41,13 @@ def test_signals_are_held_and_answered_in_the_last_step():
 def test_loss_by_hand():
     value, (flags, right) = answer_loss(model(), STREAMS)
     network, costs, hits = model(), [], []
-    inward, loop = (part.weights for part in (network.network.layers[0].inputs, network.network.layers[0].recurrent))
-    for signals, answers in zip(STREAMS.signals, STREAMS.answers, strict=True):
-        voltage = jnp.zeros(6)
+    layer = network.network.layers[0]
+    inward, loop, readout = map(np.asarray, (layer.inputs.weights, layer.recurrent.weights, network.readout))
+    for signals, answers in zip(np.asarray(STREAMS.signals), np.asarray(STREAMS.answers), strict=True):
+        voltage = np.zeros(6)
         for place, (signal, answer) in enumerate(zip(signals, answers, strict=True)):
             voltage = loop @ (voltage >= 0) + inward @ signal
-            odds = float(network.readout @ (voltage >= 0) + network.bias)
+            odds = readout @ (voltage >= 0) + float(network.bias)
             if SCORED[place]:
                 costs.append(np.logaddexp(0, -odds if answer else odds))
                 hits.append((odds > 0) == bool(answer))

@@ -43,10 +43,11 @@ def plot_accuracy(table: pd.DataFrame, axes: Axes, published: Mapping[bool, Mapp
             median = found.groupby("delay")["accuracy"].median()
             axes.plot(median.index, median, color=colour, linestyle=line, label=f"{kind}, {LABELS[bool(flossed)]}")
     for flossed, points in published.items():
+        size = 3.5 if flossed else 6  # both are seen where they are equal
         axes.plot(
-            list(points), list(points.values()), "o", markerfacecolor="none", markersize=4, color=COLOURS[flossed]
+            list(points), list(points.values()), "o", markerfacecolor="none", markersize=size, color=COLOURS[flossed]
         )
     axes.axhline(0.5, color=GREY, linewidth=0.6, zorder=0)
-    axes.set(xlabel="delay (bits)", ylabel="accuracy", ylim=(0.45, 1.02))
-    axes.legend(fontsize=6)
+    axes.set(xlabel="delay (bits)", ylabel="accuracy", ylim=(0.45, 1.2))
+    axes.legend(fontsize=6, loc="upper left")
     return axes

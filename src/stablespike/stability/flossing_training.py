@@ -153,7 +153,12 @@ def gradient_norms_of_last_answer(models: BitAnswers, streams: BitStreams) -> Fl
             odds = model.readout @ output + model.bias
             return optax.sigmoid_binary_cross_entropy(odds, answers[-1].astype(odds.dtype))
 
-        return norms_through_time(gradients_through_time(step, step.rest(), signals, loss)[1])
+        gradients = gradients_through_time(step, step.rest(), signals, loss)[1]
+        # Squares of what is left after many steps would underflow in float32.
+        largest = sum(jnp.max(jnp.abs(leaf), tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(gradients))
+        safe = jnp.where(largest > 0, largest, 1)
+        scaled = jax.tree.map(lambda leaf: leaf / safe.reshape(-1, *[1] * (leaf.ndim - 1)), gradients)
+        return largest * norms_through_time(scaled)
 
     def over_trials(model: BitAnswers, given: PyTree):
         return jax.vmap(lambda signals, answers: one(model, signals, answers))(*given)
@@ -167,10 +172,11 @@ def tables_of(
     """Results, course and gradients of a training, by seed.
 
     `accuracy` on the test and `norm` of the gradient at the first state; `accuracy` at each `step`; `norm` at each
-    `distance` in steps to the last answer, the geometric mean over the first `trials` of the streams.
+    `distance` in steps to the last answer, the geometric mean over the first `trials` of the streams, where nothing is
+    smaller than float32 can tell (1e-38).
     """
     norms = gradient_norms_of_last_answer(found.models, jax.tree.map(lambda leaf: leaf[:trials], streams))
-    typical = np.exp(np.log(np.asarray(norms)).mean(1))
+    typical = np.exp(np.log(np.maximum(np.asarray(norms), np.finfo(np.float32).tiny)).mean(1))
     steps = chunk * np.arange(1, found.course.shape[0] + 1)
     distances = np.arange(typical.shape[1], 0, -1)
     accuracy, course = np.asarray(found.accuracy, float), np.asarray(found.course, float)
