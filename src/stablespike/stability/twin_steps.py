@@ -54,7 +54,7 @@ class GridWindow(eqx.Module):
             pairs = list(zip(self.network.layers, layers, strict=True))
             sent = jnp.sum(jnp.stack([jnp.sum(layer.cell.output(new.cell)) for layer, new in pairs]))
             flags = jnp.bitwise_or.reduce(jnp.stack([layer.cell.flags(new.cell) for layer, new in pairs]))
-            return layers, (jax.lax.stop_gradient(sent).astype(int), flags)  # type: ignore[union-attr]
+            return layers, (jax.lax.stop_gradient(sent).astype(int), flags)
 
         layers, (sent, flags) = jax.lax.scan(one, state.layers, drive)
         return GridWindowState(layers, state.spikes + sent.sum(), state.flags | jnp.bitwise_or.reduce(flags))
