@@ -155,9 +155,10 @@ Image(save_figure(figure, results_folder), width=900)
 # The wave goes the wrong way: places of low tones move *before* the click, those of the lowest by nearly 20 ms. The
 # transfer functions of the membrane belong to the time dependence $e^{-i\omega t}$, the inverse Fourier transform to
 # $e^{+i\omega t}$; the published conversion joins the two, so that time runs backwards along the membrane. Ours keeps
-# it, for what matters here are the same spikes. Bands at the base hardly spike beyond the rate of silence. **Not
-# shown:** what a wave in the right direction would change; whether an ear would hear the same; the model has no outer
-# hair cells, no adaptation behind the fibres and no second ear. Nor does one recording speak for a data set: see
+# it, for what matters here are the same spikes. Bands at the base hardly spike beyond the rate of silence.
+#
+# **Not shown:** what a wave in the right direction would change; whether an ear would hear the same; the model has no
+# outer hair cells, no adaptation behind the fibres and no second ear. Nor does one recording speak for a data set: see
 # `datasets`.
 
 # %%
