@@ -137,7 +137,7 @@ Image(save_figure(spoken_digits_figure(history, complexity, baselines), results_
 # ## Reading
 #
 # At the scale `quick` (300 training and 100 test recordings, five test voices, three seeds) both kinds of network
-# recognise unseen voices five to seven times as often as chance, and less often than the linear classifier: to the
+# recognise unseen voices five to eight times as often as chance, and less often than the linear classifier: to the
 # second half of the question the answer is "no". The training loss was still falling when training ended. The score is
 # an average over the whole trial, which keeps little of the order of sounds; the linear classifier sees fourteen bins
 # of time. Seeds differ by up to ten points, and a point is one test trial, so that the difference between the two kinds

@@ -53,6 +53,6 @@ def plot_operations(table: pd.DataFrame, axes: Axes) -> Axes:
     axes.barh(places, means["dense"], color=PALE, label="dense")
     axes.barh(places, means["effective"], color=list(KINDS.values()), height=0.5)
     axes.set_yticks(places, list(means.index))
-    axes.set(xscale="log", xlabel="synaptic operations per trial")
+    axes.set(xscale="log", xlabel="synaptic operations per trial", xlim=(means["effective"].min() / 10, None))
     axes.tick_params(axis="y", length=0)
     return axes
