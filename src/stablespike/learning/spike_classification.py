@@ -27,7 +27,7 @@ from stablespike.learning.grid_route import run_on_grid_natively
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
 from stablespike.learning.training import fit, gradient_training
 
-Labelled = tuple[Spikes, Int[Array, " trials"]]
+Labelled = tuple[Spikes, Int[Array, " _"]]  # trials of their own number for training and test
 Scores = tuple[Float[Array, ""], tuple[Int[Array, ""], Float[Array, "trials classes"]]]
 
 
