@@ -148,9 +148,9 @@ Image(save_figure(figure, results_folder), width=900)
 # reaches the bits that matter, in flossed ones it keeps its norm over the whole trial (*c*).
 #
 # **Beside the published picture** the phenomenon is the same, the numbers are not: there, plain training still solves a
-# delay of 14, and flossed networks solve it completely. Those networks were trained for twice as many steps or more,
-# with flossing of more exponents in several blocks and with a surrogate and initial weights that are not published in
-# full; ours start with exponents far below zero, which makes plain training harder.
+# delay of 14, and flossed networks solve it completely. Those networks were trained for twice as many steps, with up to
+# all exponents flossed in several blocks, and from other weights; that ours start with exponents far below zero makes
+# plain training harder, and is the likely reason why flossing matters at shorter delays here.
 #
 # **Not shown.** Longer delays and training, two layers, spiking neurons with memory of their own, flossing during
 # training, and whether a better initial gain or surrogate would do as well as flossing. Where fewer than a handful of
