@@ -143,8 +143,8 @@ Image(save_figure(spoken_digits_figure(history, complexity, baselines), results_
 # of time. Seeds differ by up to ten points, and a point is one test trial, so that the difference between the two kinds
 # of network is within the scatter. Operations are counts, not energy, and those called dense depend on the grid's step.
 #
-# **Not shown:** networks tuned on speakers of their own; longer training; recurrence with exact gradients, or surrogate gradients without it,
-# which would tell the gradient from the network; other draws of the test voices.
+# **Not shown:** networks tuned on speakers of their own; longer training; recurrence with exact gradients, or surrogate
+# gradients without it, which would tell the gradient from the network; other draws of the test voices.
 
 # %%
 means = complexity.groupby(["dataset", "kind"]).mean(numeric_only=True).drop(columns="seed")
