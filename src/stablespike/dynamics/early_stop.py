@@ -90,7 +90,7 @@ def _joined(earlier, later, start):
             jnp.sort(jnp.concatenate([one.times, two.times + start], -1), -1),
             one.counts + two.counts,
             two.state,
-            Status(one.status.flags | two.status.flags, two.status.time + start, one.status.budget),
+            Status(one.status.flags | two.status.flags, two.status.time + start, one.status.budget, "capacity"),
         )
         for one, two in zip(earlier, later, strict=True)
     )

@@ -41,7 +41,14 @@ def simulate_layer(
 ) -> LayerSolution:
     """One layer from its input spikes; at most `capacity` spikes per neuron. Differentiable in every mode."""
     require_states(neuron, states, weights.shape[0])
+    require_capacity(capacity)
     return _simulate_layer(neuron, weights, states, inputs, duration, capacity)
+
+
+def require_capacity(capacity: int) -> None:
+    """Raise `ValueError` for a budget of spikes per neuron that cannot be meant."""
+    if capacity < 1:
+        raise ValueError(f"capacity, the budget of spikes per neuron, must be at least 1, not {capacity}.")
 
 
 @eqx.filter_jit
@@ -55,7 +62,7 @@ def _simulate_layer(neuron, weights, states, inputs, duration, capacity):
         return solution.spike_times(capacity)[0], solution.counts[0], solution.state[0], flags, solution.status.time
 
     times, counts, state, flags, ends = jax.vmap(single, in_axes=(axes, 0, 0))(neuron, weights, states)
-    status = Status(jnp.bitwise_or.reduce(flags), ends.min(), capacity)
+    status = Status(jnp.bitwise_or.reduce(flags), ends.min(), capacity, "capacity")
     return LayerSolution(times, counts, state, status)
 
 
@@ -87,11 +94,12 @@ def simulate_layers(
         malformed = input_flags(inputs, weights.shape[1], duration)
         solution = layer(network.layer_neuron(index), weights, states[index], inputs, duration, capacity)
         inputs = merge(solution.times)
-        overflow = jnp.array(0)
         if max_spikes is not None and max_spikes < inputs.times.shape[0]:
             overflow = jnp.where(jnp.isfinite(inputs.times[max_spikes]), int(Flag.BUDGET_EXHAUSTED), 0)
+            raise_unless_ok(Status(overflow, inputs.times[max_spikes], max_spikes, "max_spikes"))
+            malformed |= overflow
             inputs = Spikes(inputs.times[:max_spikes], inputs.sources[:max_spikes])
-        status = Status(solution.status.flags | malformed | overflow, solution.status.time, solution.status.budget)
+        status = Status(solution.status.flags | malformed, solution.status.time, capacity, "capacity")
         raise_unless_ok(status)
         solutions.append(eqx.tree_at(lambda one: one.status, solution, status))
     return tuple(solutions)

@@ -1,15 +1,19 @@
 """The event loop: recurrent networks spike by spike, exactly."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.event_step import END, SPIKE, Event, NetworkState, event_step, initial_network_state
+from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
 from stablespike.dynamics.spikes import Flag, SimulationError, Spikes, Status, input_flags, raise_unless_ok
 
 BLOCK = 32
+BYTES_PER_EVENT = 64  # the events and the spikes among them, of one trial; reverse mode keeps the states as well
 
 
 class Solution(eqx.Module):
@@ -42,6 +46,7 @@ def simulate(
     """
     if max_events < 1:
         raise ValueError(f"max_events must be at least 1, not {max_events}.")
+    require_memory(BYTES_PER_EVENT * max_events, f"The list of {max_events} events")
     solution = _simulate(network, states, inputs, duration, max_events)
     raise_unless_ok(solution.status)
     return solution
@@ -50,6 +55,13 @@ def simulate(
 @eqx.filter_jit
 def _simulate(network, states, inputs, duration, max_events):
     final, events = run_events(network, initial_network_state(network, states), inputs, duration, max_events)
+    return solution_of(network, inputs, duration, max_events, final, events)
+
+
+def solution_of(
+    network: Recurrent, inputs: Spikes, duration, max_events: int, final: NetworkState, events: Event
+) -> Solution:
+    """The spikes among the `events` of a run that ended in the state `final`, and its status."""
     flags = final.flags | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
     flags = flags | jnp.where(final.ended, 0, int(Flag.BUDGET_EXHAUSTED))
     is_spike = events.kind == SPIKE
@@ -62,15 +74,25 @@ def _simulate(network, states, inputs, duration, max_events):
 
 
 def run_events(
-    network: Recurrent, state: NetworkState, inputs: Spikes, duration, max_events: int
+    network: Recurrent,
+    state: NetworkState,
+    inputs: Spikes,
+    duration,
+    max_events: int,
+    *,
+    length: int = BLOCK,
+    around: Callable = lambda run: run,
 ) -> tuple[NetworkState, Event]:
-    """The bare loop: at least `max_events` steps, in blocks that are skipped after the end; all its events."""
+    """The bare loop: at least `max_events` steps, in blocks of this `length` that are skipped after the end.
+
+    The last state and all events. `around` changes the function that runs a block, its derivative say.
+    """
 
     def step(carry, _):
         return event_step(network, inputs, duration, carry)
 
     def run(carry):
-        return jax.lax.scan(step, carry, length=min(BLOCK, max_events))
+        return jax.lax.scan(step, carry, length=min(length, max_events))
 
     def idle(carry):
         shapes = jax.eval_shape(run, carry)[1]
@@ -78,9 +100,9 @@ def run_events(
         return carry, eqx.tree_at(lambda event: event.kind, events, jnp.full_like(events.kind, END))
 
     def block(carry, _):
-        return jax.lax.cond(carry.ended, idle, run, carry)
+        return jax.lax.cond(carry.ended, idle, around(run), carry)
 
-    blocks = -(-max_events // BLOCK)
+    blocks = -(-max_events // length)
     state, events = jax.lax.scan(block, state, length=blocks)
     return state, jax.tree.map(lambda leaf: leaf.reshape(-1), events)
 

@@ -1,6 +1,5 @@
 """Sparse recurrent networks, spike by spike, exactly: a spike costs its targets, whatever the size of the network."""
 
-import os
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,6 +12,7 @@ from stablespike.dynamics import native
 from stablespike.dynamics.kernels import qif, sparse_lif, sparse_oscillatory_lif, sparse_qif, sparse_theta
 from stablespike.dynamics.kernels import sparse as kernel
 from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.neuron import AbstractNeuron, require_states
 from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.qif import QIF
@@ -118,13 +118,6 @@ def memory_needed(network: SparseNetwork, max_spikes: int) -> int:
     return network.size * (8 * (2 * kernel.LARGEST_ROW + 1) + 3 * 12 + 4) + 24 * max_spikes
 
 
-def require_memory(needed: int, what: str) -> None:
-    """Raise `MemoryError` if this machine has less memory than `needed` bytes."""
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > present:
-        raise MemoryError(f"{what} would take {needed / 1e9:.3g} GB, and this machine has {present / 1e9:.3g} GB.")
-
-
 def require_feasible(network: SparseNetwork, states, max_spikes: int) -> None:
     """Raise `ValueError` for states and budgets that cannot be meant, `MemoryError` for a run that would not fit."""
     if max_spikes < 1:
@@ -163,7 +156,7 @@ def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spi
     given = input_flags(inputs, channels, jnp.where(jnp.isposinf(duration), 0.0, duration))
     flags = flags[0].astype(int) | given | _network_flags(network)
     spikes = Spikes(times, sources.astype(int))
-    status = Status(flags, ends[0], max_spikes)
+    status = Status(flags, ends[0], max_spikes, "max_spikes")
     return Solution(spikes, ordinals.astype(int), counts.astype(int), final, status), Work(*(*work, preceding))
 
 

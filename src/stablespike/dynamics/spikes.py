@@ -57,14 +57,17 @@ class Flag(enum.IntFlag):
     PARAMETERS = 32
     WEIGHTS = 64
     DURATION = 128
+    SWEEPS_EXHAUSTED = 512
+    DELAY_RANGE = 1024
 
 
 class Status(eqx.Module):
-    """How a simulation ended: `flags` (0 = well), the `time` it reached and the event `budget` it had."""
+    """How a simulation ended: `flags` (0 = well), the `time` it reached, its `budget` and the name of that argument."""
 
     flags: Int[Array, "*trials"]
     time: Float[Array, "*trials"]
     budget: int = eqx.field(static=True)
+    argument: str = eqx.field(static=True, default="max_events")
 
     @property
     def ok(self) -> Bool[Array, "*trials"]:
@@ -84,12 +87,15 @@ def raise_unless_ok(status: Status) -> None:
     for flag, sentence in _SENTENCES.items():
         if np.any(flags & flag):
             time = np.ravel(status.time)[np.argmax(flags & flag != 0)]
-            raise SimulationError(sentence.format(budget=status.budget, time=time))
+            hint = " (`sufficient_budget` finds one that suffices)" if status.argument == "max_events" else ""
+            known = {"budget": status.budget, "argument": status.argument, "time": time, "hint": hint}
+            raise SimulationError(sentence.format(**known))
 
 
 _SENTENCES = {  # causes before consequences
     Flag.PARAMETERS: "A neuron parameter is not allowed: a time constant not positive, say, or a threshold below rest.",
     Flag.WEIGHTS: "Weights must be finite, and delays finite and not negative.",
+    Flag.DELAY_RANGE: "A delay is outside of the range that the windows were made for: give another `delay_range`.",
     Flag.DURATION: "The duration of a trial must be finite and not negative.",
     Flag.INPUT_TIMES: "Input spike times must be ascending and not negative (pad with inf at the end).",
     Flag.INPUT_SOURCES: "An input spike names a channel that the input weights do not have.",
@@ -97,9 +103,13 @@ _SENTENCES = {  # causes before consequences
     Flag.DELIVERIES_EXHAUSTED: (
         "More than the reserved number of spikes were under way at time {time:.6g}: raise `max_pending` of the network."
     ),
+    Flag.SWEEPS_EXHAUSTED: (
+        "The budget of sweeps was exhausted at time {time:.6g}, before the end of the trial: raise `max_sweeps` or "
+        "look for runaway activity."
+    ),
     Flag.BUDGET_EXHAUSTED: (
-        "The event budget of {budget} was exhausted at time {time:.6g}, before the end of the trial: raise it "
-        "(`sufficient_budget` finds one that suffices) or look for runaway activity."
+        "The budget of {budget} was exhausted at time {time:.6g}, before the end of the trial: raise "
+        "`{argument}`{hint} or look for runaway activity."
     ),
 }
 

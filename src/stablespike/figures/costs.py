@@ -6,7 +6,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, letter_panels, new_figure
+from stablespike.figures.style import (
+    BLUE,
+    FULL_WIDTH,
+    GREY,
+    INK,
+    NEURONS,
+    PALE,
+    RED,
+    YELLOW,
+    letter_panels,
+    new_figure,
+)
 
 
 def engine_benchmarks_figure(table: pd.DataFrame) -> Figure:
@@ -64,3 +75,73 @@ def cost_compared_figure(table: pd.DataFrame) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
     letter_panels([*panels], left=-60.0)
     return figure
+
+
+RULE_COLOURS = {"recorded": RED, "checkpointed": YELLOW, "time-reversed": BLUE}
+
+
+def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
+    """Compose what gradients cost by rule, batches by engine and sparse networks by size.
+
+    `gradients` has the columns `varied`, `rule`, `events`, `neurons`, `duration`, `time_ms`, `memory_mib`, `floor_ms`;
+    `batches` `neuron`, `spikes_per_neuron`, `relaxed_ms`, `loop_ms` and perhaps `scan_ms`; `sizes` `neuron`, `neurons`,
+    `us_per_spike`, `control_per_s`, `floor_us`.
+    """
+    figure = new_figure(FULL_WIDTH, 4.2)
+    panels = figure.subplots(2, 3).ravel()
+    by_events = gradients[gradients["varied"] == "events"]
+    plot_rules(by_events, panels[0], "events", "time_ms", floor="floor_ms")
+    plot_rules(by_events, panels[1], "events", "memory_mib", floor="floor_mib")
+    plot_rules(gradients[gradients["varied"] == "neurons"], panels[2], "neurons", "memory_mib", floor="floor_mib")
+    plot_rules(gradients[gradients["varied"] == "duration"], panels[3], "duration", "memory_mib", floor="floor_mib")
+    plot_batches(batches, panels[4])
+    plot_sizes(sizes, panels[5])
+    labels = [
+        ("events", "gradient (ms)"),
+        ("events", "memory (MiB)"),
+        ("neurons", "memory (MiB)"),
+        ("duration (time constants)", "memory (MiB)"),
+        ("spikes per neuron and trial", "batch of trials (ms)"),
+        ("neurons", "time per spike (µs)"),
+    ]
+    for axes, (below, beside) in zip(panels, labels, strict=True):
+        axes.set(xlabel=below, ylabel=beside, xscale="log", yscale="log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    letter_panels([*panels], left=-34)
+    return figure
+
+
+def plot_rules(table: pd.DataFrame, axes: Axes, against: str, column: str, *, floor: str) -> Axes:
+    """Draw a cost by gradient rule against what is varied, and its floor."""
+    for rule, rows in table.groupby("rule", sort=False):
+        axes.plot(rows[against], rows[column], "o-", color=RULE_COLOURS[str(rule)], label=rule)
+    lowest = table.drop_duplicates(against)
+    axes.plot(lowest[against], lowest[floor], ":", color=INK, label="floor")
+    if column == "time_ms":
+        axes.legend()
+    return axes
+
+
+def plot_batches(table: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw the time of a batch by engine: theta networks as lines, QIF networks dashed."""
+    engines = {"relaxed_ms": ("windows", BLUE), "loop_ms": ("loop", YELLOW), "scan_ms": ("scan", RED)}
+    for kind, rows in table.groupby("neuron", sort=False):
+        for column, (label, colour) in engines.items():
+            if column in rows:
+                style = {"color": colour, "marker": "o", "linestyle": "-" if kind == "theta" else "--"}
+                axes.plot(rows["spikes_per_neuron"], rows[column], label=label if kind == "theta" else None, **style)
+    axes.plot([], [], "--", color=GREY, label="QIF")
+    axes.legend()
+    return axes
+
+
+def plot_sizes(table: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw the time per spike of sparse networks against their size, that of the loop over all neurons, the floor."""
+    for kind, rows in table.groupby("neuron", sort=False):
+        axes.plot(rows["neurons"], rows["us_per_spike"], "o-", color=NEURONS[str(kind)], label=kind)
+    leaky = table.dropna(subset=["control_per_s"])
+    axes.plot(leaky["neurons"], 1e6 / leaky["control_per_s"], "o--", color=GREY, label="all neurons, LIF")
+    axes.plot(leaky["neurons"], leaky["floor_us"], ":", color=INK, label="floor")
+    axes.legend()
+    return axes

@@ -16,13 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablespike.dynamics import native
+from stablespike.dynamics import native, relaxation
 from stablespike.dynamics.kernels import layer as layer_kernel
 from stablespike.dynamics.kernels import layer_adjoint as layer_adjoint_kernel
 from stablespike.dynamics.kernels import lif, network_adjoint, qif, theta
 from stablespike.dynamics.kernels import network as network_kernel
-from stablespike.dynamics.layers import LayerSolution, simulate_layer
+from stablespike.dynamics.kernels import relaxation as relaxation_kernel
+from stablespike.dynamics.layers import LayerSolution, require_capacity, simulate_layer
 from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
 from stablespike.dynamics.neuron import AbstractNeuron, require_states
 from stablespike.dynamics.qif import QIF
@@ -68,6 +70,7 @@ def time_reversed_layer(
     simulator, with its memory; second derivatives raise. Neurons without a kernel (there is one for `Theta`, `QIF` and
     `LIF`) and parameters per neuron are handed to `simulate_layer`.
     """
+    require_capacity(capacity)
     if not _has_kernel(neuron, weights):
         return simulate_layer(neuron, weights, states, inputs, duration, capacity)
     return _time_reversed_layer(neuron, weights, states, inputs, duration, capacity)
@@ -82,6 +85,7 @@ def time_reversed_simulate(
     max_events: int,
     tolerance: float | None = None,
     checkpoints: int | None = None,
+    at_once: bool | None = None,
 ) -> Solution:
     """A recurrent network, as `simulate`, with a reverse mode whose memory does not grow with the number of events.
 
@@ -91,7 +95,8 @@ def time_reversed_simulate(
     errors grow like exp(2 t/tau) between checkpoints; the largest found at a checkpoint (relative to a state of size
     one) is compared to `tolerance`, and the call fails if it is larger. Defaults: a tolerance of 4e-10 in float64 and
     5e-4 in float32, and as many checkpoints as it asks for, which needs a duration and a time constant that are known
-    when the function is traced.
+    when the function is traced. `at_once` chooses the forward pass: windows of many events at once
+    (`dynamics.relaxation`) or the loop from event to event; default: the faster one for networks of this size.
 
     What is differentiated by the recorded simulator, and what is handed to it: see `time_reversed_layer`; also delays,
     and weights of two types or of other ones than float32 and float64.
@@ -102,7 +107,10 @@ def time_reversed_simulate(
         return simulate(network, states, inputs, duration, max_events=max_events)
     require_states(network.neuron, states, network.size)
     plan = _plan(network, duration, tolerance, checkpoints)
-    solution = _time_reversed_simulate(network, states, inputs, duration, max_events, *plan)
+    kept = 16 * max_events + states.dtype.itemsize * states.size * (plan[1] + 3)
+    require_memory(kept, f"A trial of {max_events} events with {plan[1]} checkpoints")
+    at_once = relaxation.is_faster(network) if at_once is None else at_once
+    solution = _time_reversed_simulate(network, states, inputs, duration, max_events, *plan, at_once)
     raise_unless_ok(solution.status)
     return solution
 
@@ -143,6 +151,7 @@ class _NetworkUse(NamedTuple):
     events: int
     tolerance: float
     checkpoints: int
+    at_once: bool
 
 
 @eqx.filter_jit
@@ -156,15 +165,15 @@ def _time_reversed_layer(neuron, weights, states, inputs, duration, capacity):
     times, counts, final, flags, ends = _layer(use, *operands)
     flags = flags.astype(int) | network_flags(Recurrent(neuron, jnp.zeros((1, 1), dtype), weights.reshape(1, -1)))
     flags = flags | input_flags(inputs, weights.shape[1], duration)
-    return LayerSolution(times, counts.astype(int), final, Status(flags, ends, capacity))
+    return LayerSolution(times, counts.astype(int), final, Status(flags, ends, capacity, "capacity"))
 
 
 @eqx.filter_jit
-def _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints):
+def _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints, at_once):
     dtype = jnp.result_type(network.weights)
     parameters = _parameters(network.neuron, dtype)
     weights = (network.weights.T, network.input_weights.T)
-    use = _NetworkUse(jax.tree.structure(network.neuron), _whole_blocks(max_events), tolerance, checkpoints)
+    use = _NetworkUse(jax.tree.structure(network.neuron), _whole_blocks(max_events), tolerance, checkpoints, at_once)
     operands = (parameters, *weights, states.astype(dtype), *_inputs(inputs, duration, dtype))
     times, sources, ordinals, counts, final, _, flags, ends = _network(use, *operands)
     flags = flags.astype(int) | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
@@ -252,7 +261,10 @@ def _network_reference(use, parameters, weights, input_weights, states, times, s
 
 def _network_run(use, trials):
     shapes = [((trials.count, *one.shape), one.dtype) for one in _network_shapes(use, trials.flat)]
-    return _call(network_kernel.run_entry, use, trials, shapes)
+    if not use.at_once:
+        return _call(network_kernel.run_entry, use, trials, shapes)
+    budget = jnp.full(1, relaxation.enough_sweeps(use.events, use.checkpoints), WHOLE)
+    return _call(relaxation_kernel.run_entry, use, trials, [*shapes, ((trials.count, 3), WHOLE)], budget)[:-1]
 
 
 def _network_pull(use, trials, kept, bars, wants, leads):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from stablespike.dynamics import native
 from stablespike.dynamics.kernels import lif, oscillatory_lif, qif, sparse_adjoint, theta
 from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.neuron import one_neuron
 from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.qif import QIF
@@ -22,7 +23,6 @@ from stablespike.dynamics.sparse import (
     no_inputs,
     raise_unless_done,
     require_feasible,
-    require_memory,
     require_one_trial,
     run_sparse,
 )
@@ -115,10 +115,10 @@ def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
     results = [jax.ShapeDtypeStruct(one.shape, dtype) for one in shaped]
     target = native.target(sparse_adjoint.pull_entry, lines.unpack, np.dtype(dtype).type)
     call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
-    return call(_constants(network, lines, dtype), *operands[1:], *more)
+    return call(line_constants(network, lines, dtype), *operands[1:], *more)
 
 
-def _constants(network, lines, dtype):
+def line_constants(network, lines, dtype):
     """Constants of the neuron's lines `[neurons or 1, constants]`."""
     leaves, structure = jax.tree.flatten(network.neuron)
     size = network.size if any(jnp.ndim(leaf) for leaf in leaves) else 1

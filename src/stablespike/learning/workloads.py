@@ -5,6 +5,7 @@ come from NumPy's default generator with the seeds given, so that others can run
 """
 
 import itertools
+import math
 import time
 from collections.abc import Callable
 
@@ -102,33 +103,65 @@ def mnist_gradient(layer: Callable, dtype, *, trials: int = 1000, capacity: int 
     return jax.value_and_grad(loss, (0, 1), has_aux=True), (weights, phases, active, labels)
 
 
+RECURRENT_SIZE, RECURRENT_END = 100, 15.10525894165039
+
+
 def recurrent_gradient(simulator: Callable, dtype, *, max_events: int = 1000) -> Workload:
     """R: gradient of mean first plus mean last spike time of 100 recurrent QIF neurons in both weights.
 
     998 events, 365 of them spikes of the network. Result: ((loss, flags), gradient).
     """
+    return driven_gradient(simulator, driven_network(dtype), RECURRENT_END, max_events=max_events)
+
+
+def driven_network(
+    dtype, *, size: int = RECURRENT_SIZE, rate: int = 1, duration: float = RECURRENT_END
+) -> tuple[Recurrent, Float[Array, "neurons 3"], Spikes]:
+    """R's network, states and inputs, with another number of neurons, another duration (unit of tau), and `rate` times
+    as many inputs of a weight that is as many times smaller.
+    """
     generator = np.random.default_rng(1234)
-    size, end = 100, 15.10525894165039
     recurrent = generator.standard_normal((size, size)) * 2 / np.sqrt(size)
     np.fill_diagonal(recurrent, 0)
     states = initial_states(QIF(1.0), jnp.asarray(generator.uniform(0, 0.5, size), dtype))
-    arrivals = np.cumsum(generator.exponential(2.5, (size, 60)), 1)
-    sources, _ = np.nonzero(arrivals < end)
-    times = arrivals[arrivals < end]
+    room = math.ceil(60 * rate * duration / RECURRENT_END)
+    arrivals = np.cumsum(generator.exponential(2.5 / rate, (size, room)), 1)
+    sources, _ = np.nonzero(arrivals < duration)
+    times = arrivals[arrivals < duration]
     order = np.argsort(times)
     inputs = Spikes(jnp.asarray(times[order], dtype), jnp.asarray(sources[order]))
+    weights = jnp.asarray(recurrent, dtype), jnp.asarray(5.0 / rate * np.eye(size), dtype)
+    return Recurrent(QIF(1.0), *weights), states, inputs
+
+
+def driven_gradient(
+    simulator: Callable, problem, duration: float, *, max_events: int, trials: int | None = None
+) -> Workload:
+    """Gradient of mean first plus mean last spike time in both weights: ((loss, flags), gradient).
+
+    With `trials`, the mean over a batch of that many trials, all alike.
+    """
+    (network, states, inputs), dtype = problem, problem[1].dtype
+    size = network.size
+
+    def trial_loss(weights, input_weights, states):
+        solution = simulator(
+            Recurrent(network.neuron, weights, input_weights), states, inputs, duration, max_events=max_events
+        )
+        spikes, silent = solution.spikes, solution.counts == 0
+        late = jnp.where(spikes.real, spikes.times, jnp.asarray(duration, dtype))
+        first = jnp.full(size, duration, dtype).at[spikes.sources].min(late)
+        last = jnp.zeros(size, dtype).at[spikes.sources].max(jnp.where(spikes.real, spikes.times, 0))
+        return first.mean() + jnp.where(silent, duration, last).mean(), solution.status.flags
 
     def loss(weights, input_weights):
-        network = Recurrent(QIF(1.0), weights, input_weights)
-        solution = simulator(network, states, inputs, end, max_events=max_events)
-        spikes, silent = solution.spikes, solution.counts == 0
-        late = jnp.where(spikes.real, spikes.times, jnp.asarray(end, dtype))
-        first = jnp.full(size, end, dtype).at[spikes.sources].min(late)
-        last = jnp.zeros(size, dtype).at[spikes.sources].max(jnp.where(spikes.real, spikes.times, 0))
-        return first.mean() + jnp.where(silent, end, last).mean(), solution.status.flags
+        if trials is None:
+            return trial_loss(weights, input_weights, states)
+        batch = jnp.broadcast_to(states, (trials, *states.shape))
+        losses, flags = jax.vmap(trial_loss, (None, None, 0))(weights, input_weights, batch)
+        return losses.mean(), jnp.bitwise_or.reduce(flags)
 
-    weights = (jnp.asarray(recurrent, dtype), jnp.asarray(5.0 * np.eye(size), dtype))
-    return jax.value_and_grad(loss, (0, 1), has_aux=True), weights
+    return jax.value_and_grad(loss, (0, 1), has_aux=True), (network.weights, network.input_weights)
 
 
 @jax.custom_jvp

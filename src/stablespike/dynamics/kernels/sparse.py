@@ -160,13 +160,13 @@ def without_old(bounds, heap, neurons, size):
 
 @njit(**PLAIN)
 @no_type_check
-def next_of_volley(constants, unpack, now, rows, bounds, edge, heap, neurons, size, held_keys, held, waiting, work):
+def next_of_volley(constants, unpack, now, rows, bounds, edge, lists, size, waiting, work):
     """The neuron that spikes next at the time `now`, or -1: the heap's size, and how many are held.
 
     All that are due are taken off the heap at once, before a pulse can reach them, and held; those that a pulse has
     since lifted to their spike come before them.
     """
-    lifted = np.int32(-1)
+    (heap, neurons, held_keys, held), lifted = lists, np.int32(-1)
     while size > 0 and heap[0] <= now:
         time, size = first_due(constants, unpack, rows, bounds, edge, heap, neurons, size, work)
         if time > now:
@@ -185,13 +185,11 @@ def next_of_volley(constants, unpack, now, rows, bounds, edge, heap, neurons, si
 
 @njit(**PLAIN)
 @no_type_check
-def volley(constants, unpack, net, now, rows, bounds, edge, heap, neurons, size, held_keys, held, found, sources, work):
+def volley(constants, unpack, net, now, rows, bounds, edge, lists, size, found, sources, work):
     """All spikes at `now`, one by one: reset, listed while there is room, and pulses; heap's size, and their number."""
-    count, waiting = 0, 0
+    (heap, neurons, _, _), count, waiting = lists, 0, 0
     while count < found.shape[0]:
-        j, size, waiting = next_of_volley(
-            constants, unpack, now, rows, bounds, edge, heap, neurons, size, held_keys, held, waiting, work
-        )
+        j, size, waiting = next_of_volley(constants, unpack, now, rows, bounds, edge, lists, size, waiting, work)
         if j < 0:
             break
         own = unpack(constants[j % constants.shape[0]])
@@ -224,6 +222,27 @@ def move_reference(constants, unpack, rows, bounds, now, schedule):
 
 @njit(**PLAIN)
 @no_type_check
+def empty_lists(neurons):
+    """Room for the heap (times, neurons) and for those that are held (keys, neurons)."""
+    held_keys, held = np.empty(neurons), np.empty(neurons, np.int32)
+    return np.empty(2 * neurons + 64), np.empty(2 * neurons + 64, np.int32), held_keys, held
+
+
+@njit(**PLAIN)
+@no_type_check
+def leave_all(constants, unpack, rows, now, final):
+    """The states of all neurons at `now`; whether they are numbers."""
+    fine = True
+    for j in range(final.shape[0]):
+        own = unpack(constants[j % constants.shape[0]])
+        leave(own, frame(own, now), now, rows, j, final[j])
+        for v in range(final.shape[1]):
+            fine &= np.isfinite(final[j, v])
+    return fine
+
+
+@njit(**PLAIN)
+@no_type_check
 def run(constants, unpack, net, inlets, states, times, channels, limits, found, sources, preceding, final, work):
     """The trial: flags, the time reached and the number of spikes. `net` and `inlets`: starts, targets, weights."""
     inputs, flags = checked_inputs(times, channels, limits[DURATION], inlets[0].shape[0] - 1)
@@ -231,8 +250,8 @@ def run(constants, unpack, net, inlets, states, times, channels, limits, found, 
     stamp, stamped = 0.0, -1.0  # time of the last event, in all digits, and seen from the reference time
     rows = np.empty((states.shape[0], columns(unpack(constants[0]))))
     bounds, schedule = np.empty(states.shape[0]), np.zeros(4)
-    heap, neurons = np.empty(2 * states.shape[0] + 64), np.empty(2 * states.shape[0] + 64, np.int32)
-    held_keys, held = np.empty(states.shape[0]), np.empty(states.shape[0], np.int32)
+    lists = empty_lists(states.shape[0])
+    heap, neurons, _, _ = lists
     start(constants, unpack, states, rows, bounds, schedule)
     while fine and flags == 0:
         edge = schedule[EDGE]
@@ -247,34 +266,19 @@ def run(constants, unpack, net, inlets, states, times, channels, limits, found, 
         elif until > limits[RANGE]:
             move_reference(constants, unpack, rows, bounds, until, schedule)
             now, stamped = 0.0, stamped - until
-            size, fine = next_window(
-                constants, unpack, rows, bounds, now, arrival - until, schedule, heap, neurons, work
-            )
+            arrival -= until
+            size, fine = next_window(constants, unpack, rows, bounds, now, arrival, schedule, heap, neurons, work)
         elif upcoming <= arrival and cursor == found.shape[0]:
             flags |= BUDGET_EXHAUSTED
         elif upcoming <= arrival:
             now = until
             size, count = volley(
-                constants,
-                unpack,
-                net,
-                now,
-                rows,
-                bounds,
-                edge,
-                heap,
-                neurons,
-                size,
-                held_keys,
-                held,
-                found[cursor:],
-                sources[cursor:],
-                work,
+                constants, unpack, net, now, rows, bounds, edge, lists, size, found[cursor:], sources[cursor:], work
             )
             stamp = stamp if now == stamped else now + schedule[CLOCK]
             stamped = now
-            for spike in range(cursor, cursor + count):
-                found[spike], preceding[spike] = stamp, used
+            found[cursor : cursor + count].fill(stamp)
+            preceding[cursor : cursor + count].fill(used)
             cursor += count
             if cursor == found.shape[0] and limits[DURATION] == np.inf:
                 break
@@ -286,11 +290,7 @@ def run(constants, unpack, net, inlets, states, times, channels, limits, found, 
             stamp, stamped = times[used], now
             used += 1
     work[USED] = used
-    for j in range(states.shape[0]):
-        own = unpack(constants[j % constants.shape[0]])
-        leave(own, frame(own, now), now, rows, j, final[j])
-        for v in range(final.shape[1]):
-            fine &= np.isfinite(final[j, v])
+    fine &= leave_all(constants, unpack, rows, now, final)
     return flags | (0 if fine else NOT_FINITE), now + schedule[CLOCK], cursor
 
 

@@ -180,80 +180,92 @@ def pull_spike(constants, unpack, i, now, bars, latest, met, lifted, time_bar):
 
 @njit(**PLAIN)
 @no_type_check
-def pull(
-    constants,
-    unpack,
-    net,
-    inlets,
-    initial,
-    times,
-    channels,
-    spikes,
-    sources,
-    preceding,
-    inputs,
-    end,
-    until_spike,
-    spike_bars,
-    bars,
-    weight_bars,
-    in_weight_bars,
-    time_bars,
-):
-    """Cotangents of weights (added), input times (set) and, in `bars`, of initial instead of final states.
-
-    `until_spike`: the trial ended with its last spike, so that the final states depend on the time of it.
-    """
-    events = order_of_events(preceding, inputs)
+def records_needed(net, inlets, sources, channels, events):
+    """Number of states that the events meet: that of the source, and those of the targets."""
     count = 0
     for e in events:
         starts, source = (net[0], sources[e]) if e >= 0 else (inlets[0], channels[-1 - e])
         count += starts[source + 1] - starts[source] + (e >= 0)
+    return count
+
+
+@njit(**PLAIN)
+@no_type_check
+def replayed(constants, unpack, net, inlets, initial, spikes, sources, times, channels, events):
+    """States after each neuron's last event, times of that, states that the events met, and spikes that were lifted."""
     states, latest = np.empty_like(initial), np.zeros(initial.shape[0])
+    count = records_needed(net, inlets, sources, channels, events)
     records, lifted = np.empty((count, initial.shape[1])), np.zeros(spikes.shape[0], np.bool_)
     for j in range(initial.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
         store(own, states.T, j, at_length_one(own, load(own, initial.T, j)))
-    cursor = replay(
-        constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, lifted
-    )
+    replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, lifted)
+    return states, latest, records, lifted
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_end(constants, unpack, states, latest, end, bars):
+    """From cotangents of final states, in `bars`, those without a part along the length; the power of all neurons."""
     passed = 0.0
-    for j in range(initial.shape[0]):
+    for j in range(states.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
         state = carried(own, load(own, states.T, j), end - latest[j])
         bar = tangent(own, state, load(own, bars.T, j))
         store(own, bars.T, j, bar)
         latest[j] = end
         passed += power(own, state, bar)
-    passed, after = passed if until_spike else 0.0, end
-    for place in range(events.shape[0] - 1, -1, -1):
-        e = events[place]
-        if e < 0:
-            now = times[-1 - e]
-            passed = passed if after == now else 0.0
-            cursor, time_bar = pull_pulses(
-                constants, unpack, inlets, channels[-1 - e], now, bars, latest, records, cursor, in_weight_bars
-            )
-            time_bars[-1 - e] = time_bar + passed
-            passed = 0.0
-        else:
-            now = spikes[e]
-            passed = passed if after == now else 0.0
-            cursor, time_bar = pull_pulses(
-                constants, unpack, net, sources[e], now, bars, latest, records, cursor, weight_bars
-            )
-            cursor -= 1
-            met = records[cursor : cursor + 1]
-            passed = pull_spike(
-                constants, unpack, sources[e], now, bars, latest, met, lifted[e], time_bar + spike_bars[e] + passed
-            )
-        after = now
+    return passed
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_start(constants, unpack, initial, latest, bars):
+    """From cotangents at each neuron's first event, in `bars`, those of initial states."""
     for j in range(initial.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
         given = load(own, initial.T, j)
         factor = scale_of(own, given)
         bar = carried_back(own, scale(own, given, factor), latest[j], load(own, bars.T, j))
         store(own, bars.T, j, scale(own, bar, factor))
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull(constants, unpack, net, inlets, initial, arrivals, train, used, end, until_spike, spike_bars, found):
+    """Cotangents of weights (added), input times (set) and, in `bars`, of initial instead of final states.
+
+    `arrivals`: times and channels of inputs; `train`: times and sources of spikes, inputs `preceding` each; `found`:
+    bars of states, weights, input weights and input times. `until_spike`: the trial ended with its last spike, so that
+    the final states depend on the time of it.
+    """
+    (times, channels), (spikes, sources, preceding) = arrivals, train
+    bars, weight_bars, in_weight_bars, time_bars = found
+    events = order_of_events(preceding, used)
+    states, latest, records, lifted = replayed(
+        constants, unpack, net, inlets, initial, spikes, sources, times, channels, events
+    )
+    passed, after, cursor = pull_end(constants, unpack, states, latest, end, bars), end, records.shape[0]
+    passed = passed if until_spike else 0.0
+    for place in range(events.shape[0] - 1, -1, -1):
+        e = events[place]
+        now = times[-1 - e] if e < 0 else spikes[e]
+        passed = passed if after == now else 0.0
+        if e < 0:
+            cursor, time_bar = pull_pulses(
+                constants, unpack, inlets, channels[-1 - e], now, bars, latest, records, cursor, in_weight_bars
+            )
+            time_bars[-1 - e] = time_bar + passed
+            passed = 0.0
+        else:
+            cursor, time_bar = pull_pulses(
+                constants, unpack, net, sources[e], now, bars, latest, records, cursor, weight_bars
+            )
+            cursor, time_bar = cursor - 1, time_bar + spike_bars[e] + passed
+            met = records[cursor : cursor + 1]
+            passed = pull_spike(constants, unpack, sources[e], now, bars, latest, met, lifted[e], time_bar)
+        after = now
+    pull_start(constants, unpack, initial, latest, bars)
 
 
 @register_jitable
@@ -276,24 +288,20 @@ def pull_entry(call, unpack, dtype):
         bars.fill(0)
         return 0
     count = np.searchsorted(spikes, np.inf)
+    sources = vector(call, ARGUMENTS, SOURCES, np.int32)
+    train = spikes[:count], sources, vector(call, ARGUMENTS, PRECEDING, np.int32)[:count]
     pull(
         matrix(call, ARGUMENTS, CONSTANTS, dtype),
         unpack,
         net_of(call, STARTS, dtype),
         net_of(call, IN_STARTS, dtype),
         matrix(call, ARGUMENTS, STATES, dtype),
-        vector(call, ARGUMENTS, TIMES, dtype),
-        vector(call, ARGUMENTS, CHANNELS, np.int32),
-        spikes[:count],
-        vector(call, ARGUMENTS, SOURCES, np.int32),
-        vector(call, ARGUMENTS, PRECEDING, np.int32)[:count],
+        (vector(call, ARGUMENTS, TIMES, dtype), vector(call, ARGUMENTS, CHANNELS, np.int32)),
+        train,
         vector(call, ARGUMENTS, USED, np.int64)[0],
         vector(call, ARGUMENTS, FINAL_TIME, dtype)[0],
         vector(call, ARGUMENTS, LIMITS, dtype)[DURATION] == np.inf,
         vector(call, ARGUMENTS, SPIKE_BARS, dtype),
-        bars,
-        weight_bars,
-        in_weight_bars,
-        time_bars,
+        (bars, weight_bars, in_weight_bars, time_bars),
     )
     return 0

@@ -1,0 +1,109 @@
+"""Leading Lyapunov exponents of sparse networks: a spike costs its targets times the number of exponents."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from stablespike.dynamics import native
+from stablespike.dynamics.kernels import sparse_tangent
+from stablespike.dynamics.kernels.sparse import SILENT
+from stablespike.dynamics.memory import require_memory
+from stablespike.dynamics.sparse import WHOLE, SparseNetwork, no_inputs, require_feasible, run_sparse
+from stablespike.dynamics.spikes import SimulationError, Status, raise_unless_ok
+from stablespike.learning.sparse_adjoint import LINES, line_constants
+from stablespike.stability.lyapunov import (
+    LyapunovSpectrum,
+    LyapunovState,
+    block_standard_errors,
+    require_resolved,
+)
+from stablespike.stability.orthonormal import orthonormalise
+
+
+def sparse_network_spectrum(
+    network: SparseNetwork,
+    states: Float[Array, "neurons variables"],
+    *,
+    spikes: int,
+    transient: int,
+    count: int,
+    key: Key[Array, ""],
+    interval: int,
+    blocks: int = 10,
+) -> LyapunovSpectrum:
+    """The `count` leading exponents per unit of time of the flow of an autonomous sparse network, in native code.
+
+    As `spike_to_spike_spectrum` with `at_fixed_time`: `spikes` network spikes are run, of which `transient` are not
+    counted, `interval` of them between two orthonormalisations (about as many as there are neurons: each costs all
+    neurons times count^2). Angles and currents of all neurons are the coordinates. Raises `ValueError` for settings
+    that do not fit and where an excitatory pulse lifts an `OscillatoryLIF` neuron to its spike, `SimulationError` for a
+    network that falls silent.
+    """
+    require_feasible(network, states, interval)
+    size, variables = states.shape
+    if not 1 <= count <= size * variables or interval < 1:
+        raise ValueError(f"count must lie between 1 and {size * variables} and interval be at least 1.")
+    if transient < 0 or transient % interval or spikes % interval or not blocks <= (spikes - transient) // interval:
+        raise ValueError(
+            f"{spikes} spikes with a transient of {transient} must be whole intervals of {interval}, at least {blocks} "
+            "of them (blocks) after the transient."
+        )
+    require_memory(5 * 8 * size * variables * count, f"{count} tangent vectors of {size} neurons")
+    tangents = jax.random.normal(key, (size, count, variables), states.dtype)
+    state, basis, found = _intervals(network, states, tangents, interval, spikes // interval)
+    growth, durations, independent, (flags, lifted) = found
+    _raise_if_failed(flags, durations, lifted, interval)
+    kept = slice(transient // interval, None)
+    growth, durations = growth[kept], durations[kept]
+    trace = jnp.cumsum(growth, 0) / jnp.cumsum(durations)[:, None]
+    resolved = jnp.cumprod(independent[kept], 1).all(0)
+    errors = block_standard_errors(growth, durations, blocks)
+    spectrum = LyapunovSpectrum(trace[-1], errors, trace, durations.sum(), resolved, LyapunovState(state, basis))
+    require_resolved(spectrum)
+    return spectrum
+
+
+def push_sparse_tangents(network: SparseNetwork, states, spikes, tangents: Float[Array, "neurons count variables"]):
+    """Tangents at the last of the network's `spikes`, from those at time 0 with the states given; and flags."""
+    lines, weights, dtype = LINES[type(network.neuron)], network.weights, states.dtype
+    operands: tuple[Any, ...] = (line_constants(network, lines, dtype), weights.starts, weights.targets, weights.values)
+    operands += (states, spikes.times, spikes.sources.astype(WHOLE), tangents)
+    results = [jax.ShapeDtypeStruct(tangents.shape, dtype), jax.ShapeDtypeStruct((1,), WHOLE)]
+    target = native.target(sparse_tangent.push_entry, lines.unpack, np.dtype(dtype).type)
+    return jax.ffi.ffi_call(target, results, vmap_method="sequential")(*operands)
+
+
+@eqx.filter_jit
+def _intervals(network, states, tangents, interval, count):
+    """All intervals: the last state and basis, and of each growth, duration, independence and flags."""
+    size, vectors, variables = tangents.shape
+
+    def orthonormal(tangents):
+        rows = tangents.transpose(1, 0, 2).reshape(vectors, -1)
+        basis, growth, independent = orthonormalise(rows)
+        return basis.reshape(vectors, size, variables).transpose(1, 0, 2), growth, independent
+
+    def advance(carry, _):
+        states, tangents = carry
+        solution, _ = run_sparse(network, states, no_inputs(states.dtype), jnp.inf, interval)
+        pushed, flags = push_sparse_tangents(network, states, solution.spikes, tangents)
+        basis, growth, independent = orthonormal(pushed)
+        made = solution.status
+        return (solution.state, basis), (growth, made.time, independent, (made.flags, flags[0]))
+
+    (state, tangents), found = jax.lax.scan(advance, (states, orthonormal(tangents)[0]), length=count)
+    return state, tangents.transpose(1, 0, 2).reshape(vectors, -1), found
+
+
+def _raise_if_failed(flags, ends, lifted, interval):
+    if isinstance(flags, jax.core.Tracer):
+        return
+    if np.any(np.asarray(lifted)):
+        raise ValueError("a pulse lifted a neuron to its spike at once, where exponents are not defined: inhibit only.")
+    if np.any(np.asarray(flags) & SILENT):
+        raise SimulationError("The network falls silent: there are no spikes to average over. Give it a drive.")
+    raise_unless_ok(Status(flags, ends, interval, "interval"))
