@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.layers import simulate_layers
+from stablespike.dynamics.layers import simulate_layer, simulate_layers
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Layered, Recurrent
 from stablespike.dynamics.neuron import initial_states
@@ -14,6 +14,7 @@ from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.simulate import simulate, sufficient_budget
 from stablespike.dynamics.spikes import Flag, SimulationError, Spikes
 from stablespike.dynamics.theta import Theta
+from stablespike.learning.adjoint import time_reversed_layer
 
 DURATION, SIZE = 3.0, 4
 INPUTS = Spikes(jnp.asarray([0.1, 0.6, 0.6, 1.1]), jnp.asarray([0, 1, 0, 1]))
@@ -240,5 +241,12 @@ def test_delays_of_zero_are_none():
 
 def test_layers_flag_their_own_budget():
     layered = Layered(QIF(), (jnp.full((SIZE, 2), 60.0),))
-    with pytest.raises(SimulationError, match="budget of 1 "):
+    with pytest.raises(SimulationError, match=r"budget of 1 .*raise `capacity` or"):
         simulate_layers(layered, (at_rest(),), INPUTS, DURATION, capacity=1)
+    with pytest.raises(SimulationError, match=r"budget of 1 .*raise `max_spikes` or"):
+        simulate_layers(layered, (at_rest(),), INPUTS, DURATION, capacity=8, max_spikes=1)
+    for layer in (simulate_layer, time_reversed_layer):
+        with pytest.raises(ValueError, match="capacity, the budget of spikes per neuron, must be at least 1, not -1"):
+            simulate_layers(layered, (at_rest(),), INPUTS, DURATION, capacity=-1, layer=layer)
+    with pytest.raises(MemoryError, match="The list of 1000000000000 events would take"):
+        simulate(layered.as_recurrent(), at_rest(), INPUTS, DURATION, max_events=10**12)

@@ -7,6 +7,7 @@ it, so that one sweep settles it.
 """
 
 import math
+from types import ModuleType
 from typing import NamedTuple
 
 import equinox as eqx
@@ -28,7 +29,7 @@ from stablespike.dynamics.simulate import BYTES_PER_EVENT, Solution
 from stablespike.dynamics.spikes import Flag, Spikes, Status, in_order, input_flags, raise_unless_ok
 from stablespike.dynamics.theta import Theta
 
-LINES = {Theta: theta, QIF: qif, LIF: lif}
+LINES: dict[type, ModuleType] = {Theta: theta, QIF: qif, LIF: lif}
 WHOLE = jnp.dtype("int32")
 SMALLEST = 4  # neurons below which the loop from event to event is used; see `cost-of-exact-gradients`
 
@@ -116,10 +117,10 @@ def _batched(unpack, dtype, shapes):
 
     def many(count, batched, *operands):
         rows = np.arange(count)[:, None] * np.asarray(batched[:7], int)
-        operands = [operand if own else operand[None] for operand, own in zip(operands, batched, strict=True)]
+        rowed = [operand if own else operand[None] for operand, own in zip(operands, batched, strict=True)]
         found = [jax.ShapeDtypeStruct((count, *shape), kind) for shape, kind in shapes]
         target = native.target(kernel.run_entry, unpack, np.dtype(dtype).type)
-        return jax.ffi.ffi_call(target, found)(*operands[:7], jnp.asarray(rows, WHOLE), operands[8][:1])
+        return jax.ffi.ffi_call(target, found)(*rowed[:7], jnp.asarray(rows, WHOLE), rowed[8][:1])
 
     @one.def_vmap
     def _(count, batched, *operands):

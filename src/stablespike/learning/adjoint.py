@@ -7,7 +7,6 @@ directions are native code; elsewhere, and in forward mode, the recorded simulat
 import functools
 import math
 from collections.abc import Callable
-from types import ModuleType
 from typing import NamedTuple
 
 import equinox as eqx
@@ -19,22 +18,19 @@ from jaxtyping import Array, Float
 from stablespike.dynamics import native, relaxation
 from stablespike.dynamics.kernels import layer as layer_kernel
 from stablespike.dynamics.kernels import layer_adjoint as layer_adjoint_kernel
-from stablespike.dynamics.kernels import lif, network_adjoint, qif, theta
 from stablespike.dynamics.kernels import network as network_kernel
+from stablespike.dynamics.kernels import network_adjoint
 from stablespike.dynamics.kernels import relaxation as relaxation_kernel
 from stablespike.dynamics.layers import LayerSolution, require_capacity, simulate_layer
-from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
 from stablespike.dynamics.neuron import AbstractNeuron, require_states
-from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.simulate import BLOCK, Solution, simulate
 from stablespike.dynamics.spikes import Spikes, Status, input_flags, raise_unless_ok
-from stablespike.dynamics.theta import Theta
 from stablespike.learning.trial_rule import TrialRule, summed_parts, trial_primitive
 
-KERNELS: dict[type, ModuleType] = {Theta: theta, QIF: qif, LIF: lif}
 WHOLE = jnp.dtype("int32")
+SPIKE_BARS_RESULT = 4  # of the network adjoint, which uses the cotangents of the spikes up
 ROUNDINGS = 1000  # a reversal is expected to start from an error of this many units of rounding
 
 
@@ -106,11 +102,11 @@ def time_reversed_simulate(
     if not _has_kernel(network.neuron, network.weights, network.input_weights) or network.delays is not None:
         return simulate(network, states, inputs, duration, max_events=max_events)
     require_states(network.neuron, states, network.size)
-    plan = _plan(network, duration, tolerance, checkpoints)
-    kept = 16 * max_events + states.dtype.itemsize * states.size * (plan[1] + 3)
-    require_memory(kept, f"A trial of {max_events} events with {plan[1]} checkpoints")
+    tolerance, checkpoints = _plan(network, duration, tolerance, checkpoints)
+    kept = 16 * max_events + states.dtype.itemsize * states.size * (checkpoints + 3)
+    require_memory(kept, f"A trial of {max_events} events with {checkpoints} checkpoints")
     at_once = relaxation.is_faster(network) if at_once is None else at_once
-    solution = _time_reversed_simulate(network, states, inputs, duration, max_events, *plan, at_once)
+    solution = _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints, at_once)
     raise_unless_ok(solution.status)
     return solution
 
@@ -119,11 +115,17 @@ def _has_kernel(neuron, *weights) -> bool:
     """Kernels read numbers as they lie in memory: all weights must have one type, float32 or float64."""
     types = {jnp.result_type(one) for one in weights}
     one_float = len(types) == 1 and types <= {jnp.dtype("float32"), jnp.dtype("float64")}
-    return one_float and type(neuron) in KERNELS and not any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron))
+    return (
+        one_float and type(neuron) in relaxation.LINES and not any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron))
+    )
 
 
 def _plan(network, duration, tolerance, checkpoints):
-    """Number of checkpoints that keeps the reversal error, which grows by e in tau/2, below the tolerance; and that."""
+    """Number of checkpoints that keeps the reversal error below the tolerance; and that.
+
+    The error grows by e in tau/2, as the current decays; at half the distance that this alone would allow, voltages
+    that contract faster, and many events in a time constant, find room.
+    """
     eps = float(jnp.finfo(network.weights.dtype).eps)
     tolerance = max(eps**0.6, 4 * ROUNDINGS * eps) if tolerance is None else tolerance
     if not tolerance > 2 * ROUNDINGS * eps:
@@ -136,7 +138,7 @@ def _plan(network, duration, tolerance, checkpoints):
             raise ValueError("Give the number of `checkpoints`: duration and time constant are only known inside jit.")
         if not 0 <= float(duration) < math.inf:
             raise ValueError(f"The duration of a trial must be finite and not negative, not {float(duration):g}.")
-        spacing = 0.5 * float(known[1]) * math.log(tolerance / (ROUNDINGS * eps))
+        spacing = 0.25 * float(known[1]) * math.log(tolerance / (ROUNDINGS * eps))
         checkpoints = max(1, math.ceil(float(duration) / spacing))
     return tolerance, checkpoints
 
@@ -198,15 +200,15 @@ def _inputs(inputs, duration, dtype):
 def _kernel_inputs(use, trials):
     """The neuron's kernel lines, and the operands with derived constants in place of parameters."""
     model = jax.tree.unflatten(use.structure, list(range(use.structure.num_leaves)))
-    lines, dtype = KERNELS[type(model)], trials.flat[1].dtype
+    lines, dtype = relaxation.LINES[type(model)], trials.flat[1].dtype
     derive = jax.vmap(lambda row: lines.derive(jax.tree.unflatten(use.structure, list(row)), dtype))
     return lines, [derive(trials.flat[0]), *trials.flat[1:], jnp.asarray(trials.rows)]
 
 
-def _call(entry, use, trials, shapes, *more):
+def _call(entry, use, trials, shapes, *more, aliases=None):
     lines, inputs = _kernel_inputs(use, trials)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
-    return native.call(entry, lines.unpack, trials.flat[1].dtype, shapes, *inputs, *more)
+    return native.call(entry, lines.unpack, trials.flat[1].dtype, shapes, *inputs, *more, aliases=aliases)
 
 
 def _layer_shapes(use, operands):
@@ -274,9 +276,17 @@ def _network_pull(use, trials, kept, bars, wants, leads):
     members, parts = trials.members(both)
     spikes = (trials.count, use.events)
     shapes = [(len(members), *trials.flat[i].shape[1:]) for i in (1, 2)]
-    shapes += [bars[1].shape, (trials.count, trials.flat[4].shape[-1]), spikes, (trials.count,)]
+    inputs = trials.flat[4].shape[-1] if 4 in wants else 0
+    shapes += [bars[1].shape, (trials.count, inputs), spikes, (trials.count,)]
     more = (*kept, *bars, jnp.asarray(members), jnp.full(1, use.tolerance, dtype))
-    results = _call(network_adjoint.pull_entry, use, trials, [(shape, dtype) for shape in shapes], *more)
+    results = _call(
+        network_adjoint.pull_entry,
+        use,
+        trials,
+        [(shape, dtype) for shape in shapes],
+        *more,
+        aliases={network_adjoint.SPIKE_BARS: SPIKE_BARS_RESULT},
+    )
     found = {i: trials.gathered(results[i - 1], leads[i]) for i in (3, 4) if i in wants}
     for i in {1, 2} & set(wants):
         bars = summed_parts(results[i - 1], parts, both)

@@ -29,6 +29,8 @@ RULES: dict[str, Callable] = {
 }
 RECORDED_BYTES = 250  # per neuron and event, about: what decides whether a rule that records is tried
 OPERATIONS = 120  # multiplications and additions per neuron and event: flow, pulse and their pull-back, with the replay
+R_OPTIONS = {"size": RECURRENT_SIZE, "rate": 1, "duration": RECURRENT_END}
+SPARE = 64  # events in the budget beyond those of float64: float32 may differ by a few
 SPARE_EVENTS = 40  # own spikes of a neuron that are allowed for in a time constant, when events are counted
 
 
@@ -42,37 +44,51 @@ def gradient_rows(
 ) -> list[Row]:
     """Time and temporary memory of value and gradient of R by each rule, for each setting of `driven_network`.
 
-    A setting is what is varied and the options. Rules that keep all states are left out (no row) where they would take
-    more than `most_memory` bytes; so is the time-reversed one where there are no native kernels, as the recorded one
-    does its work there. The rules' losses agree to 1e-6 in float64, or `ArithmeticError` is raised.
+    A setting is what is varied and the options; the same options are measured once. Rules that keep all states are left
+    out (no row) where they would take more than `most_memory` bytes; so is the time-reversed one where there are no
+    native kernels, as the recorded one does its work there. The rules' losses agree to 1e-6 in float64, or
+    `ArithmeticError` is raised.
     """
+    known: dict[tuple, list[Row]] = {}
     rows: list[Row] = []
-    native, processor = jax.default_backend() == "cpu", jax.devices("cpu")[0]
     for varied, options in settings:
-        duration, size = options.get("duration", RECURRENT_END), options.get("size", RECURRENT_SIZE)
-        problem = driven_network(dtype, **options)
-        inputs, spare = problem[2].times.size, int(SPARE_EVENTS * size * max(1, duration))
-        with jax.default_device(processor):
-            solution, work = simulate_relaxed(
-                *driven_network(jnp.float64, **options), duration, max_events=inputs + spare
-            )
-        events = inputs + int(solution.spikes.count)
-        shared = {"varied": varied, "events": events, "neurons": size, "duration": duration}
-        shared |= {"bits": 8 * jnp.dtype(dtype).itemsize, "trials": trials or 1}
-        shared |= {"spikes": events - inputs, "sweeps": int(work.sweeps), "windows": int(work.windows)}
-        losses = []
-        for rule, simulator in RULES.items():
-            kept = RECORDED_BYTES * size * (trials or 1) * (events if rule == "recorded" else 2 * events**0.5)
-            if (kept > most_memory) if rule != "time-reversed" else not native:
-                continue
-            workload = driven_gradient(simulator, problem, duration, max_events=events + 64, trials=trials)
-            found = cost(workload, repeats=repeats)
-            losses.append(float(found.result[0][0]))
-            measured = {"time_ms": 1e3 * found.median, "memory_mib": found.memory / 2**20}
-            rows.append(shared | {"rule": rule, **measured, "flags": int(found.result[0][1])})
-        if np.ptp(losses) > (1e-6 if dtype == jnp.float64 else 1e-2) * abs(losses[0]):
-            raise ArithmeticError(f"the rules disagree for {dict(options)}: {losses}.")
+        key = tuple(options.get(name, default) for name, default in R_OPTIONS.items())
+        if key not in known:
+            known[key] = _by_rule(dict(zip(R_OPTIONS, key, strict=True)), most_memory, repeats, dtype, trials)
+        rows += [{"varied": varied} | row for row in known[key]]
     return rows
+
+
+def _by_rule(options, most_memory, repeats, dtype, trials):
+    """One row for each rule that is tried."""
+    size, duration, native = options["size"], options["duration"], jax.default_backend() == "cpu"
+    with jax.default_device(jax.devices("cpu")[0]):
+        solution, work = _counted_run(driven_network(jnp.float64, **options), duration)
+    problem = driven_network(dtype, **options)
+    events = problem[2].times.size + int(solution.spikes.count)
+    shared = {"events": events, "neurons": size, "duration": duration, "spikes": int(solution.spikes.count)}
+    shared |= {"bits": 8 * jnp.dtype(dtype).itemsize, "trials": trials or 1}
+    shared |= {"sweeps": int(work.sweeps), "windows": int(work.windows)}
+    rows, losses = [], []
+    for rule, simulator in RULES.items():
+        kept = RECORDED_BYTES * size * (trials or 1) * (events if rule == "recorded" else 2 * events**0.5)
+        if (kept > most_memory) if rule != "time-reversed" else not native:
+            continue
+        workload = driven_gradient(simulator, problem, duration, max_events=events + SPARE, trials=trials)
+        found = cost(workload, repeats=repeats)
+        losses.append(float(found.result[0][0]))
+        measured = {"time_ms": 1e3 * found.median, "memory_mib": found.memory / 2**20}
+        rows.append(shared | {"rule": rule, **measured, "flags": int(found.result[0][1])})
+    if np.ptp(losses) > (1e-6 if dtype == jnp.float64 else 1e-2) * abs(losses[0]):
+        raise ArithmeticError(f"the rules disagree for {options}: {losses}.")
+    return rows
+
+
+def _counted_run(problem, duration):
+    """A run with a generous budget, whose spikes and sweeps are counted."""
+    network, states, inputs = problem
+    spare = int(SPARE_EVENTS * network.size * max(1, duration))
+    return simulate_relaxed(network, states, inputs, duration, max_events=inputs.times.size + spare)
 
 
 def phase_network(dtype, *, size: int) -> tuple[Recurrent, Spikes]:

@@ -71,8 +71,8 @@ def populations(size: int, *, several: bool) -> dict[str, tuple[AbstractNeuron, 
     return {
         "LIF, delta": (OscillatoryLIF(0.01, (1 + drive) * spread, 0.95), inhibition, 0.0),
         "QIF, delta": (Theta(0.01, (drive + 0.25) * spread), inhibition, 0.0),
-        "LIF, current": (LIF(0.01 * spread, 1.0), inhibition, 6.0),
-        "QIF, current": (QIF(0.01 * spread), inhibition, 6.0),
+        "LIF, current": (LIF(0.01 * spread, 1.0), inhibition, 8.0),
+        "QIF, current": (QIF(0.01 * spread), inhibition, 8.0),
     }
 
 
@@ -99,8 +99,8 @@ def combination_rows(size: int, *, spikes: int) -> list[Row]:
 
 
 def _volleys(generator, size, spikes):
-    """Input spikes, each to one neuron in a hundred, twice as many as would make every hit neuron spike once."""
-    count = max(10, 200 * spikes // size)
+    """Input spikes, each to one neuron in a hundred, ten times as many as if every hit neuron spiked."""
+    count = max(10, 1000 * spikes // size)
     times = np.sort(generator.uniform(0, 1e-4 * count, count))
     return Spikes(jnp.asarray(times), jnp.asarray(generator.integers(0, CHANNELS, count)))
 

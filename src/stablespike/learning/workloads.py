@@ -149,10 +149,12 @@ def driven_gradient(
             Recurrent(network.neuron, weights, input_weights), states, inputs, duration, max_events=max_events
         )
         spikes, silent = solution.spikes, solution.counts == 0
-        late = jnp.where(spikes.real, spikes.times, jnp.asarray(duration, dtype))
-        first = jnp.full(size, duration, dtype).at[spikes.sources].min(late)
-        last = jnp.zeros(size, dtype).at[spikes.sources].max(jnp.where(spikes.real, spikes.times, 0))
-        return first.mean() + jnp.where(silent, duration, last).mean(), solution.status.flags
+        owners = jnp.where(spikes.real, spikes.sources, size)
+        places = jnp.arange(owners.size, dtype=np.int32)  # of each neuron's first and last spike: no numbers per event
+        first = jnp.full(size, owners.size - 1, np.int32).at[owners].min(places, mode="drop")
+        last = jnp.zeros(size, np.int32).at[owners].max(places, mode="drop")
+        first, last = (jnp.where(silent, jnp.asarray(duration, dtype), spikes.times[one]) for one in (first, last))
+        return first.mean() + last.mean(), solution.status.flags
 
     def loss(weights, input_weights):
         if trials is None:

@@ -174,7 +174,10 @@ def trial_pullback(
     state_bars,
     time_bars,
 ):
-    """Cotangents of a trial; those of weights are added, the others set, `spike_bars` used up. The reversal error."""
+    """Cotangents of a trial; those of weights are added, the others set, `spike_bars` used up. The reversal error.
+
+    Without room in `time_bars`, those of the input times are left out.
+    """
     used, _ = checked_inputs(times, channels, duration, input_weights.shape[0])
     past = np.searchsorted(spikes, np.inf)
     state, start = np.empty(final.shape[::-1], final.dtype), np.empty(final.shape[::-1], final.dtype)
@@ -203,7 +206,8 @@ def trial_pullback(
             after = total_power(constants, state, bars)
             row, row_bars = input_weights[channels[used]], input_weight_bars[channels[used]]
             unpulse_all(constants, state, bars, row, row_bars)
-            time_bars[used] = total_power(constants, state, bars) - after
+            if used < time_bars.shape[0]:
+                time_bars[used] = total_power(constants, state, bars) - after
     check, error = back_to(constants, state, bars, checks, check, duration, now, now - now)
     worst = error if not error <= worst else worst
     error = correct(constants, state, checks[0])
