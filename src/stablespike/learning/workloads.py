@@ -149,7 +149,7 @@ def driven_gradient(
             Recurrent(network.neuron, weights, input_weights), states, inputs, duration, max_events=max_events
         )
         spikes, silent = solution.spikes, solution.counts == 0
-        owners = jnp.where(spikes.real, spikes.sources, size)
+        owners = jnp.where(spikes.real, spikes.sources, size).astype(np.int32)
         places = jnp.arange(owners.size, dtype=np.int32)  # of each neuron's first and last spike: no numbers per event
         first = jnp.full(size, owners.size - 1, np.int32).at[owners].min(places, mode="drop")
         last = jnp.zeros(size, np.int32).at[owners].max(places, mode="drop")
