@@ -30,6 +30,7 @@ from stablespike.dynamics.spikes import Spikes, Status, input_flags, raise_unles
 from stablespike.learning.trial_rule import TrialRule, summed_parts, trial_primitive
 
 WHOLE = jnp.dtype("int32")
+CHECKS_RESULT = 5  # of the forward kernels
 SPIKE_BARS_RESULT = 4  # of the network adjoint, which uses the cotangents of the spikes up
 ROUNDINGS = 1000  # a reversal is expected to start from an error of this many units of rounding
 
@@ -266,7 +267,17 @@ def _network_run(use, trials):
     if not use.at_once:
         return _call(network_kernel.run_entry, use, trials, shapes)
     budget = jnp.full(1, relaxation.enough_sweeps(use.events, use.checkpoints), WHOLE)
-    return _call(relaxation_kernel.run_entry, use, trials, [*shapes, ((trials.count, 3), WHOLE)], budget)[:-1]
+    results = _call(relaxation_kernel.run_entry, use, trials, [*shapes, ((trials.count, 3), WHOLE)], budget)[:-1]
+    leaves = trials.flat[0][trials.rows[:, 0]]
+    results[CHECKS_RESULT] = jax.vmap(functools.partial(_at_length_one, use.structure))(leaves, results[CHECKS_RESULT])
+    return results
+
+
+def _at_length_one(structure, leaves, states):
+    """States `[..., neurons, variables]` as the adjoint takes them: no time passes and a pulse of no weight comes."""
+    neuron = jax.tree.unflatten(structure, list(leaves))
+    still = jax.vmap(lambda state: neuron.jump(neuron.flow(state, 0.0), 0.0))
+    return still(states.reshape(-1, states.shape[-1])).reshape(states.shape)
 
 
 def _network_pull(use, trials, kept, bars, wants, leads):

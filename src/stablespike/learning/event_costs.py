@@ -46,7 +46,7 @@ def gradient_rows(
 
     A setting is what is varied and the options; the same options are measured once. Rules that keep all states are left
     out (no row) where they would take more than `most_memory` bytes; so is the time-reversed one where there are no
-    native kernels, as the recorded one does its work there. The rules' losses agree to 1e-6 in float64, or
+    native kernels, as the recorded one does its work there. Losses and norms of gradients agree to 1e-6 in float64, or
     `ArithmeticError` is raised.
     """
     known: dict[tuple, list[Row]] = {}
@@ -76,11 +76,12 @@ def _by_rule(options, most_memory, repeats, dtype, trials):
             continue
         workload = driven_gradient(simulator, problem, duration, max_events=events + SPARE, trials=trials)
         found = cost(workload, repeats=repeats)
-        losses.append(float(found.result[0][0]))
+        gradients = [np.asarray(one) for one in found.result[1]]
+        losses.append([float(found.result[0][0]), *(float(np.linalg.norm(one)) for one in gradients)])
         measured = {"time_ms": 1e3 * found.median, "memory_mib": found.memory / 2**20}
         rows.append(shared | {"rule": rule, **measured, "flags": int(found.result[0][1])})
-    if np.ptp(losses) > (1e-6 if dtype == jnp.float64 else 1e-2) * abs(losses[0]):
-        raise ArithmeticError(f"the rules disagree for {options}: {losses}.")
+    if np.any(np.ptp(losses, 0) > (1e-6 if dtype == jnp.float64 else 1e-2) * np.abs(losses[0])):
+        raise ArithmeticError(f"the rules disagree in loss or norms of gradients for {options}: {losses}.")
     return rows
 
 
