@@ -45,8 +45,9 @@
 # neurons at each spike.
 #
 # **Floors.** The time of the multiplications and additions of the gradient (120 per neuron and event) at the rate at
-# which this machine multiplies matrices; the memory of two spike lists of 12 bytes an event, the states and both
-# weights with their gradients; for a sparse spike one cache line fetched for each of 100 targets at 5 ns.
+# which this machine multiplies matrices; the memory of two spike lists of 12 bytes an event and of the states (weights
+# and their gradients are operands and results, not temporary); for a sparse spike one cache line fetched for each of
+# 100 targets at 5 ns.
 #
 # Columns that end in `_ms`, `_us` or `_per_s`, and what is computed from them, are **timings**: no second run gives
 # them again. All else is the same in every run.
@@ -98,9 +99,9 @@ options = {"most_memory": most_memory, "repeats": repeats, "trials": gradient_tr
 gradients = pd.concat([pd.DataFrame(gradient_rows(settings, dtype=kind, **options)) for kind in kinds])
 peak, trials = matrix_product_rate(), gradients.trials
 gradients["floor_ms"] = 1e3 * OPERATIONS * gradients.events * gradients.neurons * trials / peak
-fixed = gradients.bits / 8 * (3 * gradients.neurons * trials + 4 * gradients.neurons**2)
+fixed = gradients.bits / 8 * 3 * gradients.neurons * trials
 gradients["floor_mib"] = (2 * (gradients.bits / 8 + 4) * gradients.events * trials + fixed) / 2**20
-assert not gradients.flags.any(), "a simulation failed"
+assert not gradients["flags"].any(), "a simulation failed"
 gradients
 
 # %% [markdown]

@@ -14,7 +14,7 @@ from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.theta import Theta
 from stablespike.learning.adjoint import time_reversed
 
-SIZE, INPUTS, EVENTS, DURATION = 10, 9850, 10_400, 30.0  # of one time constant
+SIZE, INPUTS, EVENTS, DURATION = 10, 9920, 10_600, 30.0  # of one time constant
 CASES = {  # neuron; recurrent weight, spread and mean of the input weights, of a stable and of a chaotic network
     "QIF": (QIF(1.0), (5.0, 0.5, 0.5), None),
     "LIF": (LIF(1.0, 1.0), (0.3, 0.05, 0.05), None),

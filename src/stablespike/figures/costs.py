@@ -118,8 +118,8 @@ def plot_rules(table: pd.DataFrame, axes: Axes, against: str, column: str, *, fl
         axes.plot(rows[against], rows[column], "o-", color=RULE_COLOURS[str(rule)], label=rule)
     lowest = table.drop_duplicates(against)
     axes.plot(lowest[against], lowest[floor], ":", color=INK, label="floor")
-    if column == "time_ms":
-        axes.legend()
+    if (against, column) == ("events", "memory_mib"):
+        axes.legend(loc="center right")
     return axes
 
 
