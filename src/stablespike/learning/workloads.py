@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int, PyTree
 
 from stablespike.dynamics.early_stop import everyone_spiked, simulate_layers_until
 from stablespike.dynamics.lif import LIF
@@ -224,7 +224,7 @@ class Cost(eqx.Module):
     compile_time: float
     times: list[float]
     memory: int
-    result: tuple[Array, ...]
+    result: PyTree
 
     @property
     def median(self) -> float:
