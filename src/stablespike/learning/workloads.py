@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from stablespike.dynamics.early_stop import everyone_spiked, simulate_layers_until
 from stablespike.dynamics.lif import LIF
