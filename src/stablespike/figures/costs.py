@@ -108,7 +108,7 @@ def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: 
         axes.set(xlabel=below, ylabel=beside, xscale="log", yscale="log")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
-    letter_panels([*panels], left=-34)
+    letter_panels([*panels], left=-34.0)
     return figure
 
 
