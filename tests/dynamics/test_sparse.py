@@ -14,10 +14,19 @@ from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.simulate import simulate
 from stablespike.dynamics.sparse import SparseNetwork, memory_needed, no_inputs, simulate_sparse
-from stablespike.dynamics.sparse_control import all_neurons_loop, balanced_lif, balanced_weights, spikes_per_second
+from stablespike.dynamics.sparse_control import (
+    TAU,
+    all_neurons_loop,
+    balanced_lif,
+    balanced_qif,
+    balanced_weights,
+    spikes_per_second,
+)
 from stablespike.dynamics.sparse_weights import SparseWeights, fixed_in_degree, from_matrix, from_sources
 from stablespike.dynamics.spikes import Flag, SimulationError, Spikes
 from stablespike.dynamics.theta import Theta
+from stablespike.learning.adjoint import time_reversed
+from stablespike.stability.sparse_spectrum import sparse_network_spectrum
 
 SIZE, CHANNELS, INPUTS, DURATION, BUDGET = 30, 5, 120, 12.0, 600
 MODELS = {  # neuron from parameters, size of recurrent and of input weights
@@ -80,6 +89,34 @@ def test_order_of_spikes_of_a_stable_network():
     other = simulate(dense, states, no_inputs(float), end * (1 + 1e-9), max_events=count + 1)
     np.testing.assert_array_equal(one.spikes.sources, other.spikes.sources[:count])
     np.testing.assert_allclose(one.spikes.times, other.spikes.times[:count], rtol=0, atol=1e-11 * end)
+
+
+def test_order_of_spikes_of_a_chaotic_network_up_to_its_horizon():
+    """QIF: rounding grows at the rate of the largest exponent until it exceeds the smallest gap between two spikes."""
+    size, count, in_degree = 200, 4000, 50
+    rng = np.random.default_rng(2)
+    network, states = balanced_qif(balanced_weights(rng, size, in_degree), in_degree, rng)
+    settings = {"spikes": 20 * count, "transient": 2 * count, "interval": size}
+    spectrum = sparse_network_spectrum(network, states, **settings, count=1, key=jax.random.key(0))
+    exponent, error = float(spectrum.exponents[0]), float(spectrum.standard_errors[0])
+    one = simulate_sparse(network, states, max_spikes=count)
+    times, sources = np.asarray(one.spikes.times), np.asarray(one.spikes.sources)
+    weights = jnp.asarray(network.weights.matrix().toarray())
+    dense = Recurrent(network.neuron, weights, jnp.zeros((size, 1)))
+    end = float(times[-1]) * (1 + 1e-9)
+    other = time_reversed(simulate, at_once=False)(dense, states, no_inputs(float), end, max_events=2 * count)
+    rounding = 100 * np.finfo(float).eps * TAU * np.exp((exponent + 3 * error) * times[1:])
+    horizon = int(np.argmax(rounding > np.minimum.accumulate(np.diff(times))))
+    different = np.nonzero(sources != np.asarray(other.spikes.sources)[:count])[0]
+    print(
+        f"QIF, N = {size}: largest exponent {exponent:.1f} +- {error:.1f}/s; horizon {times[horizon]:.2f} s, {horizon} "
+        f"spikes; first difference in order at spike {different[0] if different.size else 'none'} of {count}"
+    )
+    assert exponent > 5
+    assert horizon > 300
+    assert not np.any(different < horizon)
+    off = np.abs(times - np.asarray(other.spikes.times)[:count])[1:horizon]
+    assert np.all(off <= 10 * rounding[: horizon - 1])
 
 
 def test_the_control_of_the_benchmark_does_the_same_work():

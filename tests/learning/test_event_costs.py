@@ -7,7 +7,7 @@ import pytest
 
 from stablespike.learning.event_costs import RULES, many_spikes_rows
 from stablespike.learning.sparse_costs import combination_rows, size_rows, slope
-from stablespike.learning.workloads import driven_gradient, driven_network
+from stablespike.learning.workloads import RECURRENT_END, cost, driven_gradient, driven_network
 
 
 def test_recorded_checkpointed_and_reversed_gradients_are_equal():
@@ -21,6 +21,20 @@ def test_recorded_checkpointed_and_reversed_gradients_are_equal():
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_allclose(one, two, rtol=0, atol=1e-10 * np.abs(one).max())
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_memory_beyond_the_list_of_spikes_is_constant(bits):
+    """Benchmark R with its duration kept and more, smaller inputs: 12 or 20 bytes an event, and a constant."""
+    dtype, beyond = {32: jnp.float32, 64: jnp.float64}[bits], []
+    for rate, events in ((1, 1024), (6, 4096), (25, 15552)):
+        problem = driven_network(dtype, rate=rate)
+        gradient = driven_gradient(RULES["time-reversed"], problem, RECURRENT_END, max_events=events)
+        found = cost(gradient, repeats=0)
+        assert int(found.result[0][1]) == 0
+        beyond.append(found.memory - (bits // 4 + 4) * events)
+    assert max(beyond) <= 1.1 * min(beyond)
+    assert min(beyond) < 8 * bits * problem[0].size * 10  # some states and matrices, no more
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -189,10 +189,7 @@ def _handler(entry, unpack, dtype, name, sources):
     return cfunc(types.int64(types.int64), cache=True)(handler)
 
 
-def call(entry, unpack, dtype, results, *operands, aliases=None):
-    """Run a kernel on the operands; `results` are the shapes and types of what it fills.
-
-    `aliases`: operands, by number, whose memory a result of the same shape takes over, if nobody else needs it.
-    """
+def call(entry, unpack, dtype, results, *operands):
+    """Run a kernel on the operands; `results` are the shapes and types of what it fills."""
     name = target(entry, unpack, np.dtype(dtype).type)
-    return jax.ffi.ffi_call(name, results, input_output_aliases=aliases)(*operands)
+    return jax.ffi.ffi_call(name, results)(*operands)

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from stablespike.dynamics import native
 from stablespike.dynamics.kernels import lif, qif, theta
 from stablespike.dynamics.kernels import relaxation as kernel
+from stablespike.dynamics.kernels.order import spike_ordinals
 from stablespike.dynamics.layers import require_capacity, simulate_layer
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.memory import require_memory
@@ -97,14 +98,14 @@ def _relax(network, states, inputs, duration, max_events, max_sweeps):
         jnp.zeros(7, WHOLE),
         jnp.full((), max_sweeps, WHOLE),
     )
-    shapes = [((max_events,), dtype), *[((max_events,), WHOLE)] * 2, ((size,), WHOLE), (states.shape, dtype)]
+    shapes = [((max_events,), dtype), ((max_events,), WHOLE), ((size,), WHOLE), (states.shape, dtype)]
     shapes += [((0, size, variables), dtype), ((), WHOLE), ((), dtype), ((3,), WHOLE)]
     results = _batched(lines.unpack, dtype, shapes)(*operands)
-    times, sources, ordinals, counts, final, _, flags, ends, work = results
+    times, sources, counts, final, _, flags, ends, work = results
     flags = flags.astype(int) | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
     status = Status(flags, ends, max_events)
     spikes = Spikes(times, sources.astype(int))
-    solution = Solution(spikes, ordinals.astype(int), counts.astype(int), final, status)
+    solution = Solution(spikes, spike_ordinals(spikes, counts), counts.astype(int), final, status)
     return solution, Relaxation(*work.astype(int))
 
 

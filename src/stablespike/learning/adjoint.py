@@ -21,6 +21,7 @@ from stablespike.dynamics.kernels import layer_adjoint as layer_adjoint_kernel
 from stablespike.dynamics.kernels import network as network_kernel
 from stablespike.dynamics.kernels import network_adjoint
 from stablespike.dynamics.kernels import relaxation as relaxation_kernel
+from stablespike.dynamics.kernels.order import spike_ordinals
 from stablespike.dynamics.layers import LayerSolution, require_capacity, simulate_layer
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
@@ -30,8 +31,6 @@ from stablespike.dynamics.spikes import Spikes, Status, input_flags, raise_unles
 from stablespike.learning.trial_rule import TrialRule, summed_parts, trial_primitive
 
 WHOLE = jnp.dtype("int32")
-CHECKS_RESULT = 5  # of the forward kernels
-SPIKE_BARS_RESULT = 4  # of the network adjoint, which uses the cotangents of the spikes up
 ROUNDINGS = 1000  # a reversal is expected to start from an error of this many units of rounding
 
 
@@ -103,7 +102,7 @@ def time_reversed_simulate(
     if not _has_kernel(network.neuron, network.weights, network.input_weights) or network.delays is not None:
         return simulate(network, states, inputs, duration, max_events=max_events)
     require_states(network.neuron, states, network.size)
-    tolerance, checkpoints = _plan(network, duration, tolerance, checkpoints)
+    tolerance, checkpoints = reversal_plan(network, duration, tolerance, checkpoints)
     kept = 16 * max_events + states.dtype.itemsize * states.size * (checkpoints + 3)
     require_memory(kept, f"A trial of {max_events} events with {checkpoints} checkpoints")
     at_once = relaxation.is_faster(network) if at_once is None else at_once
@@ -121,7 +120,7 @@ def _has_kernel(neuron, *weights) -> bool:
     )
 
 
-def _plan(network, duration, tolerance, checkpoints):
+def reversal_plan(network, duration, tolerance, checkpoints):
     """Number of checkpoints that keeps the reversal error below the tolerance; and that.
 
     The error grows by e in tau/2, as the current decays; at half the distance that this alone would allow, voltages
@@ -178,10 +177,11 @@ def _time_reversed_simulate(network, states, inputs, duration, max_events, toler
     weights = (network.weights.T, network.input_weights.T)
     use = _NetworkUse(jax.tree.structure(network.neuron), _whole_blocks(max_events), tolerance, checkpoints, at_once)
     operands = (parameters, *weights, states.astype(dtype), *_inputs(inputs, duration, dtype))
-    times, sources, ordinals, counts, final, _, flags, ends = _network(use, *operands)
+    times, sources, counts, final, _, flags, ends = _network(use, *operands)
     flags = flags.astype(int) | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
     spikes = Spikes(times, sources.astype(int))
-    return Solution(spikes, ordinals.astype(int), counts.astype(int), final, Status(flags, ends, max_events))
+    ordinals = spike_ordinals(spikes, counts)
+    return Solution(spikes, ordinals, counts.astype(int), final, Status(flags, ends, max_events))
 
 
 def _whole_blocks(max_events: int) -> int:
@@ -206,10 +206,10 @@ def _kernel_inputs(use, trials):
     return lines, [derive(trials.flat[0]), *trials.flat[1:], jnp.asarray(trials.rows)]
 
 
-def _call(entry, use, trials, shapes, *more, aliases=None):
+def _call(entry, use, trials, shapes, *more):
     lines, inputs = _kernel_inputs(use, trials)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
-    return native.call(entry, lines.unpack, trials.flat[1].dtype, shapes, *inputs, *more, aliases=aliases)
+    return native.call(entry, lines.unpack, trials.flat[1].dtype, shapes, *inputs, *more)
 
 
 def _layer_shapes(use, operands):
@@ -248,15 +248,15 @@ def _layer_pull(use, trials, kept, bars, wants, leads):
 def _network_shapes(use, operands):
     dtype, (neurons, variables) = operands[1].dtype, operands[3].shape[-2:]
     events = (use.events,)
-    shapes = [events, events, events, (neurons,), (neurons, variables), (use.checkpoints, neurons, variables), (), ()]
-    dtypes = [dtype, WHOLE, WHOLE, WHOLE, dtype, dtype, WHOLE, dtype]
+    shapes = [events, events, (neurons,), (neurons, variables), (use.checkpoints, neurons, variables), (), ()]
+    dtypes = [dtype, WHOLE, WHOLE, dtype, dtype, WHOLE, dtype]
     return [jax.ShapeDtypeStruct(shape, one) for shape, one in zip(shapes, dtypes, strict=True)]
 
 
 def _network_reference(use, parameters, weights, input_weights, states, times, sources, duration):
     network = Recurrent(jax.tree.unflatten(use.structure, list(parameters)), weights.T, input_weights.T)
     one = simulate(network, states, Spikes(times, sources), duration, max_events=use.events)
-    whole = [one.spikes.sources, one.ordinals, one.counts]
+    whole = [one.spikes.sources, one.counts]
     checks = jnp.zeros((use.checkpoints, *one.state.shape), one.state.dtype)
     whole = [array.astype(WHOLE) for array in whole]
     return one.spikes.times, *whole, one.state, checks, one.status.flags.astype(WHOLE), one.status.time
@@ -267,17 +267,7 @@ def _network_run(use, trials):
     if not use.at_once:
         return _call(network_kernel.run_entry, use, trials, shapes)
     budget = jnp.full(1, relaxation.enough_sweeps(use.events, use.checkpoints), WHOLE)
-    results = _call(relaxation_kernel.run_entry, use, trials, [*shapes, ((trials.count, 3), WHOLE)], budget)[:-1]
-    leaves = trials.flat[0][trials.rows[:, 0]]
-    results[CHECKS_RESULT] = jax.vmap(functools.partial(_at_length_one, use.structure))(leaves, results[CHECKS_RESULT])
-    return results
-
-
-def _at_length_one(structure, leaves, states):
-    """States `[..., neurons, variables]` as the adjoint takes them: no time passes and a pulse of no weight comes."""
-    neuron = jax.tree.unflatten(structure, list(leaves))
-    still = jax.vmap(lambda state: neuron.jump(neuron.flow(state, 0.0), 0.0))
-    return still(states.reshape(-1, states.shape[-1])).reshape(states.shape)
+    return _call(relaxation_kernel.run_entry, use, trials, [*shapes, ((trials.count, 3), WHOLE)], budget)[:-1]
 
 
 def _network_pull(use, trials, kept, bars, wants, leads):
@@ -285,19 +275,11 @@ def _network_pull(use, trials, kept, bars, wants, leads):
     nobody = (1,) * len(trials.lead)
     both = np.broadcast_shapes(leads.get(1, nobody), leads.get(2, nobody))
     members, parts = trials.members(both)
-    spikes = (trials.count, use.events)
     shapes = [(len(members), *trials.flat[i].shape[1:]) for i in (1, 2)]
     inputs = trials.flat[4].shape[-1] if 4 in wants else 0
-    shapes += [bars[1].shape, (trials.count, inputs), spikes, (trials.count,)]
+    shapes += [bars[1].shape, (trials.count, inputs), (trials.count,)]
     more = (*kept, *bars, jnp.asarray(members), jnp.full(1, use.tolerance, dtype))
-    results = _call(
-        network_adjoint.pull_entry,
-        use,
-        trials,
-        [(shape, dtype) for shape in shapes],
-        *more,
-        aliases={network_adjoint.SPIKE_BARS: SPIKE_BARS_RESULT},
-    )
+    results = _call(network_adjoint.pull_entry, use, trials, [(shape, dtype) for shape in shapes], *more)
     found = {i: trials.gathered(results[i - 1], leads[i]) for i in (3, 4) if i in wants}
     for i in {1, 2} & set(wants):
         bars = summed_parts(results[i - 1], parts, both)
@@ -324,8 +306,8 @@ _network = trial_primitive(
         name="recurrent_spiking_network",
         ranks=(1, 2, 2, 2, 1, 1, 0),  # parameters, weights [pre, post], input weights, states, times, sources, duration
         linear=(1, 2, 3, 4),
-        carriers=(0, 4),
-        kept=(0, 1, 4, 5, 6),
+        carriers=(0, 3),
+        kept=(0, 1, 3, 4, 5),
         shapes=_network_shapes,
         reference=_network_reference,
         run=_network_run,

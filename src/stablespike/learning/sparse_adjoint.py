@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from stablespike.dynamics import native
-from stablespike.dynamics.kernels import lif, oscillatory_lif, qif, sparse_adjoint, theta
+from stablespike.dynamics.kernels import lif, oscillatory_lif, qif, sparse_adjoint, sparse_leaky_adjoint, theta
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.neuron import one_neuron
@@ -30,6 +30,7 @@ from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.theta import Theta
 
 LINES: dict[type, ModuleType] = {OscillatoryLIF: oscillatory_lif, LIF: lif, Theta: theta, QIF: qif}
+LEAKY = (OscillatoryLIF, LIF)  # neurons whose adjoint keeps nothing for a pulse
 
 
 def differentiable_sparse(
@@ -44,7 +45,8 @@ def differentiable_sparse(
 
     Derivatives with respect to the values of both weights (a shared one gets the sum), `states` and input times flow
     into spike times and final state; those of neuron parameters and the duration raise. The backward pass repeats the
-    run along the list of its spikes and keeps the state that each pulse meets: `adjoint_memory` bytes.
+    run along the list of its spikes and keeps the state that each pulse meets, for leaky neurons (`OscillatoryLIF`,
+    `LIF`), on which a pulse acts by adding, only that of each spiking neuron: `adjoint_memory` bytes.
     """
     require_feasible(network, states, max_spikes)
     require_memory(adjoint_memory(network, max_spikes), f"The gradient of a run of {max_spikes} spikes")
@@ -61,10 +63,13 @@ def differentiable_sparse(
 
 
 def adjoint_memory(network: SparseNetwork, spikes: int) -> int:
-    """Bytes that the backward pass keeps, for spikes of the mean number of targets: a state for each pulse."""
+    """Bytes that the backward pass keeps: a state for each spike, and one for each pulse if neurons are not leaky.
+
+    A spike counts with the mean number of targets.
+    """
     variables = jax.eval_shape(lambda: one_neuron(network.neuron, 0).initial_state()).shape[0]
-    pulses = network.weights.connections / network.size + 1
-    return int(8 * spikes * pulses * variables) + 16 * network.weights.values.size
+    pulses = 0 if isinstance(network.neuron, LEAKY) else network.weights.connections / network.size
+    return int(8 * variables * (spikes * (1 + pulses) + 2 * network.size)) + 16 * network.weights.values.size
 
 
 def _put(network, varied):
@@ -106,16 +111,19 @@ def _backwards(run, bars, perturbed, varied, network, channels, duration, max_sp
 
 @eqx.filter_jit
 def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
-    operands, _ = kernel_operands(network, states, inputs, duration)
-    lines, dtype = LINES[type(network.neuron)], states.dtype
+    (constants, *operands), unpack = kernel_operands(network, states, inputs, duration)
+    entry, dtype = sparse_leaky_adjoint.pull_entry, states.dtype
+    if not isinstance(network.neuron, LEAKY):
+        lines, entry = LINES[type(network.neuron)], sparse_adjoint.pull_entry
+        constants, unpack = line_constants(network, lines, dtype), lines.unpack
     (solution, work), status = run, run[0].status
     spikes = (solution.spikes.times, solution.spikes.sources.astype(WHOLE), work.preceding, work.inputs[None])
     more = (*spikes, status.time[None], status.flags.astype(WHOLE)[None], spike_bars, final_bars)
-    shaped = [operands[3], operands[6], states, inputs.times]
+    shaped = [operands[2], operands[5], states, inputs.times]
     results = [jax.ShapeDtypeStruct(one.shape, dtype) for one in shaped]
-    target = native.target(sparse_adjoint.pull_entry, lines.unpack, np.dtype(dtype).type)
+    target = native.target(entry, unpack, np.dtype(dtype).type)
     call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
-    return call(line_constants(network, lines, dtype), *operands[1:], *more)
+    return call(constants, *operands, *more)
 
 
 def line_constants(network, lines, dtype):

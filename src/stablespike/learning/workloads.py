@@ -21,6 +21,7 @@ from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Layered, Recurrent
 from stablespike.dynamics.neuron import initial_states
 from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.simulate import BLOCK
 from stablespike.dynamics.spikes import Spikes, in_order
 from stablespike.dynamics.theta import Theta
 from stablespike.learning.classification import ClassifierTask, PhaseClassifier, classification_loss
@@ -141,20 +142,15 @@ def driven_gradient(
 
     With `trials`, the mean over a batch of that many trials, all alike.
     """
-    (network, states, inputs), dtype = problem, problem[1].dtype
-    size = network.size
+    (network, states, inputs), dtype, size = problem, problem[1].dtype, problem[0].size
 
     def trial_loss(weights, input_weights, states):
         solution = simulator(
             Recurrent(network.neuron, weights, input_weights), states, inputs, duration, max_events=max_events
         )
-        spikes, silent = solution.spikes, solution.counts == 0
-        owners = jnp.where(spikes.real, spikes.sources, size).astype(np.int32)
-        places = jnp.arange(owners.size, dtype=np.int32)  # of each neuron's first and last spike: no numbers per event
-        first = jnp.full(size, owners.size - 1, np.int32).at[owners].min(places, mode="drop")
-        last = jnp.zeros(size, np.int32).at[owners].max(places, mode="drop")
-        first, last = (jnp.where(silent, jnp.asarray(duration, dtype), spikes.times[one]) for one in (first, last))
-        return first.mean() + last.mean(), solution.status.flags
+        picked = solution.spikes.times[_first_and_last(solution.spikes, size)]
+        picked = jnp.where(solution.counts == 0, jnp.asarray(duration, dtype), picked)
+        return jnp.sum(picked.mean(1)), solution.status.flags
 
     def loss(weights, input_weights):
         if trials is None:
@@ -164,6 +160,21 @@ def driven_gradient(
         return losses.mean(), jnp.bitwise_or.reduce(flags)
 
     return jax.value_and_grad(loss, (0, 1), has_aux=True), (network.weights, network.input_weights)
+
+
+def _first_and_last(spikes, size):
+    """Places `[2, size]` in the list of each neuron's first and last spike, block by block: no numbers per event."""
+    times, owners = jax.lax.stop_gradient(spikes.times), spikes.sources.astype(np.int32)
+    block = min(BLOCK, times.size)
+
+    def look(k, found):
+        start = jnp.minimum(k * block, times.size - block)
+        here, mine = (jax.lax.dynamic_slice_in_dim(one, start, block) for one in (times, owners))
+        mine, places = jnp.where(jnp.isfinite(here), mine, size), start + jnp.arange(block)
+        return found[0].at[mine].min(places, mode="drop"), found[1].at[mine].max(places, mode="drop")
+
+    nothing = jnp.full(size, times.size - 1), jnp.zeros(size, int)
+    return jnp.stack(jax.lax.fori_loop(0, -(-times.size // block), look, nothing))
 
 
 @jax.custom_jvp

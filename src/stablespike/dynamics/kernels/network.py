@@ -54,12 +54,12 @@ def pulse_all(constants, state, row, now, next_spikes):
 
 @njit(**PLAIN)
 @no_type_check
-def spike_event(constants, weights, state, now, next_spikes, spikes, sources, ordinals, counts, cursor):
+def spike_event(constants, weights, state, now, next_spikes, spikes, sources, counts, cursor):
     """All spikes at time `now`, reset and recorded by index, then their pulses; the new cursor, all finite."""
     first, fine = cursor, True
     for j in range(state.shape[1]):
         if next_spikes[j] <= now and cursor < spikes.shape[0]:
-            spikes[cursor], sources[cursor], ordinals[cursor] = now, j, counts[j]
+            spikes[cursor], sources[cursor] = now, j
             counts[j] += 1
             cursor += 1
             store(constants, state, j, reset(constants, load(constants, state, j)))
@@ -81,7 +81,6 @@ def run_trial(
     duration,
     spikes,
     sources,
-    ordinals,
     counts,
     final,
     checks,
@@ -92,8 +91,8 @@ def run_trial(
     copy(state, initial.T)
     normalise(constants, state)
     spikes.fill(np.inf)
-    for array in (sources, ordinals, counts):
-        array.fill(0)
+    sources.fill(0)
+    counts.fill(0)
     for j in range(state.shape[1]):
         next_spikes[j] = wait(constants, load(constants, state, j))
     now, cursor, used, check, fine = duration - duration, 0, 0, 0, all_finite(state)
@@ -114,9 +113,7 @@ def run_trial(
         flow_all(constants, state, until - now)
         now = until
         if upcoming <= until:
-            cursor, fine = spike_event(
-                constants, weights, state, now, next_spikes, spikes, sources, ordinals, counts, cursor
-            )
+            cursor, fine = spike_event(constants, weights, state, now, next_spikes, spikes, sources, counts, cursor)
         elif used < inputs:
             fine = pulse_all(constants, state, input_weights[channels[used]], now, next_spikes)
             used += 1
@@ -130,7 +127,7 @@ def run_trial(
 @njit(**PLAIN)
 @no_type_check
 def run_one(b, frame, unpack, dtype):
-    """Trial `b` of a call. Results: spikes (times, sources, ordinals), counts, final states, checks, flags, ends."""
+    """Trial `b` of a call. Results: spikes (times, sources), counts, final states, checks, flags, ends."""
     row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
     flags, end = run_trial(
         unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
@@ -143,12 +140,11 @@ def run_one(b, frame, unpack, dtype):
         matrix(frame, RESULTS, 0, dtype)[b],
         matrix(frame, RESULTS, 1, np.int32)[b],
         matrix(frame, RESULTS, 2, np.int32)[b],
-        matrix(frame, RESULTS, 3, np.int32)[b],
-        cube(frame, RESULTS, 4, dtype)[b],
-        block(frame, RESULTS, 5, dtype)[b],
+        cube(frame, RESULTS, 3, dtype)[b],
+        block(frame, RESULTS, 4, dtype)[b],
     )
-    vector(frame, RESULTS, 6, np.int32)[b] = flags
-    vector(frame, RESULTS, 7, dtype)[b] = end
+    vector(frame, RESULTS, 5, np.int32)[b] = flags
+    vector(frame, RESULTS, 6, dtype)[b] = end
 
 
 @njit(parallel=PRANGE_ONLY, **PLAIN)

@@ -107,19 +107,20 @@ def unspike(constants, weights, initial, state, bars, first, past, sources, spik
     Each spike time depends on its neuron as if it were the first of them, so the last part waits for all pulses to be
     undone.
     """
+    time_bars = np.empty(past - first, state.dtype)
     for k in range(past - 1, first - 1, -1):
         j = sources[k]
         after = total_power(constants, state, bars)
         unpulse_all(constants, state, bars, weights[j], weight_bars[j])
         store(constants, state, j, unreset(constants, load(constants, state, j)))
         store(constants, bars, j, reset_pullback(constants, load(constants, bars, j)))
-        spike_bars[k] += total_power(constants, state, bars) - after
+        time_bars[k - first] = spike_bars[k] + (total_power(constants, state, bars) - after)
     for k in range(first, past):
         j = sources[k]
         if at_start:
             store(constants, state, j, load(constants, initial, j))
         gradient = wait_gradient(constants, load(constants, state, j))
-        store(constants, bars, j, add_scaled(constants, load(constants, bars, j), gradient, spike_bars[k]))
+        store(constants, bars, j, add_scaled(constants, load(constants, bars, j), gradient, time_bars[k - first]))
 
 
 @njit(**PLAIN)
@@ -155,6 +156,31 @@ def back_to(constants, state, bars, checks, check, duration, now, until):
 
 @njit(**PLAIN)
 @no_type_check
+def ends(constants, initial, final, final_bars):
+    """Final and initial state, and cotangents of the final one without their part along its length."""
+    state, start = np.empty(final.shape[::-1], final.dtype), np.empty(final.shape[::-1], final.dtype)
+    copy(state, final.T)
+    copy(start, initial.T)
+    normalise(constants, start)
+    bars = np.empty_like(state)
+    copy(bars, final_bars.T)
+    for j in range(bars.shape[1]):
+        store(constants, bars, j, tangent(constants, load(constants, state, j), load(constants, bars, j)))
+    return state, start, bars
+
+
+@njit(**PLAIN)
+@no_type_check
+def leave(constants, initial, bars, state_bars):
+    """Cotangents of the initial state from those of the state of length one: its length is the caller's choice."""
+    for j in range(bars.shape[1]):
+        factor = scale_of(constants, load(constants, initial.T, j))
+        store(constants, bars, j, scale(constants, load(constants, bars, j), factor))
+    copy(state_bars.T, bars)
+
+
+@njit(**PLAIN)
+@no_type_check
 def trial_pullback(
     constants,
     weights,
@@ -174,20 +200,13 @@ def trial_pullback(
     state_bars,
     time_bars,
 ):
-    """Cotangents of a trial; those of weights are added, the others set, `spike_bars` used up. The reversal error.
+    """Cotangents of a trial; those of weights are added, the others set. The reversal error.
 
     Without room in `time_bars`, those of the input times are left out.
     """
     used, _ = checked_inputs(times, channels, duration, input_weights.shape[0])
     past = np.searchsorted(spikes, np.inf)
-    state, start = np.empty(final.shape[::-1], final.dtype), np.empty(final.shape[::-1], final.dtype)
-    copy(state, final.T)
-    copy(start, initial.T)
-    normalise(constants, start)
-    bars = np.empty_like(state)
-    copy(bars, final_bars.T)
-    for j in range(bars.shape[1]):
-        store(constants, bars, j, tangent(constants, load(constants, state, j), load(constants, bars, j)))
+    state, start, bars = ends(constants, initial, final, final_bars)
     now, check, worst = duration, checks.shape[0], duration - duration
     while past > 0 or used > 0:
         spiking = used == 0 or (past > 0 and spikes[past - 1] > times[used - 1])
@@ -212,22 +231,16 @@ def trial_pullback(
     worst = error if not error <= worst else worst
     error = correct(constants, state, checks[0])
     worst = error if not error <= worst else worst
-    for j in range(state.shape[1]):  # the length of the initial state has no meaning, but the caller chose it
-        factor = scale_of(constants, load(constants, initial.T, j))
-        store(constants, bars, j, scale(constants, load(constants, bars, j), factor))
-    copy(state_bars.T, bars)
+    leave(constants, initial, bars, state_bars)
     return worst
 
 
 @njit(**PLAIN)
 @no_type_check
 def pull_one(b, group, frame, unpack, dtype):
-    """Trial `b` of a call. Results: cotangents of both weights, states, input and spike times; reversal errors."""
+    """Trial `b` of a call. Results: cotangents of both weights, states and input times; reversal errors."""
     row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    given, spike_bars = matrix(frame, ARGUMENTS, SPIKE_BARS, dtype)[b], matrix(frame, RESULTS, 4, dtype)[b]
-    for k in range(given.shape[0]):
-        spike_bars[k] = given[k]
-    vector(frame, RESULTS, 5, dtype)[b] = trial_pullback(
+    vector(frame, RESULTS, 4, dtype)[b] = trial_pullback(
         unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
         cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
         cube(frame, ARGUMENTS, INPUT_WEIGHTS, dtype)[row[INPUT_WEIGHTS]],
@@ -239,7 +252,7 @@ def pull_one(b, group, frame, unpack, dtype):
         matrix(frame, ARGUMENTS, SPIKE_SOURCES, np.int32)[b],
         cube(frame, ARGUMENTS, FINAL, dtype)[b],
         block(frame, ARGUMENTS, CHECKS, dtype)[b],
-        spike_bars,
+        matrix(frame, ARGUMENTS, SPIKE_BARS, dtype)[b],
         cube(frame, ARGUMENTS, FINAL_BARS, dtype)[b],
         cube(frame, RESULTS, 0, dtype)[group],
         cube(frame, RESULTS, 1, dtype)[group],
@@ -254,7 +267,7 @@ def pull_group(group, frame, unpack, dtype):
     """The trials `members[group]` (-1 = none) one after the other, into sums of their own."""
     cube(frame, RESULTS, 0, dtype)[group].fill(0)
     cube(frame, RESULTS, 1, dtype)[group].fill(0)
-    flags, errors = vector(frame, ARGUMENTS, FLAGS, np.int32), vector(frame, RESULTS, 5, dtype)
+    flags, errors = vector(frame, ARGUMENTS, FLAGS, np.int32), vector(frame, RESULTS, 4, dtype)
     for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
         if b < 0:
             continue
@@ -278,5 +291,5 @@ def pull(count, frame, unpack, dtype):
 def pull_entry(frame, unpack, dtype):
     """Arguments: the network's, then `SPIKES` to `TOLERANCE`."""
     pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], frame, unpack, dtype)
-    worst = vector(frame, RESULTS, 5, dtype).max()
+    worst = vector(frame, RESULTS, 4, dtype).max()
     return 0 if worst <= vector(frame, ARGUMENTS, TOLERANCE, dtype)[0] else failure(frame, REVERSAL_FAILED)

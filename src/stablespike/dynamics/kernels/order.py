@@ -1,4 +1,4 @@
-"""Order of spike times in which most entries say that there was no spike: only the others are sorted."""
+"""Order of spike times in which most entries say that there was no spike, and the ordinal of each spike."""
 
 from typing import no_type_check
 
@@ -13,6 +13,7 @@ from stablespike.dynamics import native
 from stablespike.dynamics.kernels.layer import PRANGE_ONLY
 from stablespike.dynamics.kernels.lines import PLAIN
 from stablespike.dynamics.native import ARGUMENTS, RESULTS, rows
+from stablespike.dynamics.spikes import Spikes
 
 
 def spike_order(times: Float[Array, "*trials events"]) -> Int[Array, "*trials events"]:
@@ -29,6 +30,25 @@ def _native_order(times):
     target = native.target(order_entry, nothing, np.dtype(times.dtype).type)
     shape = jax.ShapeDtypeStruct(times.shape, np.int32)
     return jax.ffi.ffi_call(target, shape, vmap_method="broadcast_all")(times)
+
+
+def spike_ordinals(spikes: Spikes, counts: Int[Array, " neurons"]) -> Int[Array, " events"]:
+    """How many spikes of the same neuron came before each, 0 where there is none; `counts` are those of the list."""
+    operands = jax.lax.stop_gradient(spikes.times), spikes.sources.astype(np.int32), counts.astype(np.int32)
+    return jax.lax.platform_dependent(*operands, cpu=_native_ordinals, default=_xla_ordinals).astype(int)
+
+
+def _xla_ordinals(times, sources, counts):
+    keys = jnp.where(jnp.isfinite(times), sources, counts.size)
+    order, starts = jnp.argsort(keys, stable=True), jnp.cumsum(counts, dtype=np.int32) - counts
+    found = jnp.arange(keys.size, dtype=np.int32) - starts.at[keys[order]].get(mode="clip")
+    return jnp.where(jnp.isfinite(times), jnp.zeros_like(found).at[order].set(found), 0)
+
+
+def _native_ordinals(times, sources, counts):
+    target = native.target(ordinals_entry, nothing, np.dtype(times.dtype).type)
+    shape = jax.ShapeDtypeStruct(times.shape, np.int32)
+    return jax.ffi.ffi_call(target, shape, vmap_method="broadcast_all")(times, sources, counts)
 
 
 @njit(**PLAIN)
@@ -79,4 +99,26 @@ def nothing(array):
 def order_entry(frame, unpack, dtype):
     """Argument: times `[..., events]`. Result: their order."""
     order_rows(rows(frame, ARGUMENTS, 0, dtype).shape[0], frame, dtype)
+    return 0
+
+
+@njit(**PLAIN)
+@no_type_check
+def ordinals_all(times, sources, counts, ordinals):
+    """All rows."""
+    for b in range(times.shape[0]):
+        before = np.zeros(counts.shape[1], np.int32)
+        for k in range(times.shape[1]):
+            ordinals[b, k] = 0
+            if times[b, k] < np.inf:
+                ordinals[b, k] = before[sources[b, k]]
+                before[sources[b, k]] += 1
+
+
+@register_jitable
+@no_type_check
+def ordinals_entry(frame, unpack, dtype):
+    """Arguments: times and sources `[..., events]`, counts `[..., neurons]`. Result: ordinals of the spikes."""
+    sources, counts = rows(frame, ARGUMENTS, 1, np.int32), rows(frame, ARGUMENTS, 2, np.int32)
+    ordinals_all(rows(frame, ARGUMENTS, 0, dtype), sources, counts, rows(frame, RESULTS, 0, np.int32))
     return 0

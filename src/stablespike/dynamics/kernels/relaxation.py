@@ -138,12 +138,12 @@ def pulse_row(constants, state, row):
 
 @njit(**PLAIN)
 @no_type_check
-def spikes_at(constants, weights, state, now, due, spikes, sources, ordinals, counts, cursor):
+def spikes_at(constants, weights, state, now, due, spikes, sources, counts, cursor):
     """All spikes at the time `now`, reset and recorded by index, then their pulses; the new cursor."""
     first = cursor
     for j in range(state.shape[1]):
         if due[j] <= now and cursor < spikes.shape[0]:
-            spikes[cursor], sources[cursor], ordinals[cursor] = now, j, counts[j]
+            spikes[cursor], sources[cursor] = now, j
             counts[j] += 1
             cursor += 1
             store(constants, state, j, reset(constants, load(constants, state, j)))
@@ -155,8 +155,8 @@ def spikes_at(constants, weights, state, now, due, spikes, sources, ordinals, co
 @njit(**PLAIN)
 @no_type_check
 def run_trial(constants, net, initial, times, channels, duration, most, train, counts, final, checks, work):
-    """One trial: its flags and the time reached. `net`: both weights; `train`: times, sources, ordinals of spikes."""
-    (weights, input_weights), (spikes, sources, ordinals) = net, train
+    """One trial: its flags and the time reached. `net`: both weights; `train`: times and sources of spikes."""
+    (weights, input_weights), (spikes, sources) = net, train
     inputs, flags = checked_inputs(times, channels, duration, input_weights.shape[0])
     state, ahead = np.empty(initial.shape[::-1], initial.dtype), np.empty(initial.shape[::-1], initial.dtype)
     copy(state, initial.T)
@@ -180,12 +180,13 @@ def run_trial(constants, net, initial, times, channels, duration, most, train, c
         elif first <= until:
             sweep(constants, state, state, first - now)
             now = first
-            cursor = spikes_at(constants, weights, state, now, due, spikes, sources, ordinals, counts, cursor)
+            cursor = spikes_at(constants, weights, state, now, due, spikes, sources, counts, cursor)
         else:
             state, ahead, now = ahead, state, until
             work[WINDOWS] += 1
             if checking:
                 copy(checks[check].T, state)
+                normalise(constants, checks[check].T)
                 check += 1
             elif until < arrival:
                 span *= LONGER
@@ -208,10 +209,9 @@ def run_one(b, frame, unpack, dtype):
     """Trial `b` of a call. Results: those of the loop, then the work done."""
     row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
     spikes, sources = matrix(frame, RESULTS, 0, dtype)[b], matrix(frame, RESULTS, 1, np.int32)[b]
-    ordinals, counts = matrix(frame, RESULTS, 2, np.int32)[b], matrix(frame, RESULTS, 3, np.int32)[b]
-    work = matrix(frame, RESULTS, 8, np.int32)[b]
+    counts, work = matrix(frame, RESULTS, 2, np.int32)[b], matrix(frame, RESULTS, 7, np.int32)[b]
     spikes.fill(np.inf)
-    for array in (sources, ordinals, counts, work):
+    for array in (sources, counts, work):
         array.fill(0)
     net = (
         cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
@@ -225,14 +225,14 @@ def run_one(b, frame, unpack, dtype):
         matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
         vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
         vector(frame, ARGUMENTS, BUDGETS, np.int32)[0],
-        (spikes, sources, ordinals),
+        (spikes, sources),
         counts,
-        cube(frame, RESULTS, 4, dtype)[b],
-        block(frame, RESULTS, 5, dtype)[b],
+        cube(frame, RESULTS, 3, dtype)[b],
+        block(frame, RESULTS, 4, dtype)[b],
         work,
     )
-    vector(frame, RESULTS, 6, np.int32)[b] = flags
-    vector(frame, RESULTS, 7, dtype)[b] = end
+    vector(frame, RESULTS, 5, np.int32)[b] = flags
+    vector(frame, RESULTS, 6, dtype)[b] = end
 
 
 @njit(parallel=PRANGE_ONLY, **PLAIN)

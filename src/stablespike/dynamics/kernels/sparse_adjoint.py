@@ -232,12 +232,12 @@ def pull_start(constants, unpack, initial, latest, bars):
 
 @njit(**PLAIN)
 @no_type_check
-def pull(constants, unpack, net, inlets, initial, arrivals, train, used, end, until_spike, spike_bars, found):
+def pull(unpack, constants, net, inlets, initial, arrivals, train, used, end, limits, spike_bars, found):
     """Cotangents of weights (added), input times (set) and, in `bars`, of initial instead of final states.
 
     `arrivals`: times and channels of inputs; `train`: times and sources of spikes, inputs `preceding` each; `found`:
-    bars of states, weights, input weights and input times. `until_spike`: the trial ended with its last spike, so that
-    the final states depend on the time of it.
+    bars of states, weights, input weights and input times. Where the trial ended with its last spike, for want of a
+    duration, the final states depend on the time of it.
     """
     (times, channels), (spikes, sources, preceding) = arrivals, train
     bars, weight_bars, in_weight_bars, time_bars = found
@@ -246,7 +246,7 @@ def pull(constants, unpack, net, inlets, initial, arrivals, train, used, end, un
         constants, unpack, net, inlets, initial, spikes, sources, times, channels, events
     )
     passed, after, cursor = pull_end(constants, unpack, states, latest, end, bars), end, records.shape[0]
-    passed = passed if until_spike else 0.0
+    passed = passed if limits[DURATION] == np.inf else 0.0
     for place in range(events.shape[0] - 1, -1, -1):
         e = events[place]
         now = times[-1 - e] if e < 0 else spikes[e]
@@ -270,38 +270,46 @@ def pull(constants, unpack, net, inlets, initial, arrivals, train, used, end, un
 
 @register_jitable
 @no_type_check
-def pull_entry(call, unpack, dtype):
-    """Arguments: the network's, then `SPIKES` to `FINAL_BARS`; results: `WEIGHT_BARS` to `TIME_BARS`."""
-    weight_bars, in_weight_bars = (
+def pull_operands(call, dtype):
+    """Whether the run failed, its limits, and what `pull` takes; results set to zero, or to the final states' bars."""
+    results = (
+        matrix(call, RESULTS, STATE_BARS, dtype),
         vector(call, RESULTS, WEIGHT_BARS, dtype),
         vector(call, RESULTS, IN_WEIGHT_BARS, dtype),
+        vector(call, RESULTS, TIME_BARS, dtype),
     )
-    bars, given = matrix(call, RESULTS, STATE_BARS, dtype), matrix(call, ARGUMENTS, FINAL_BARS, dtype)
-    time_bars, spikes = vector(call, RESULTS, TIME_BARS, dtype), vector(call, ARGUMENTS, SPIKES, dtype)
-    weight_bars.fill(0)
-    in_weight_bars.fill(0)
-    time_bars.fill(0)
+    bars, given = results[0], matrix(call, ARGUMENTS, FINAL_BARS, dtype)
+    results[1].fill(0)
+    results[2].fill(0)
+    results[3].fill(0)
+    failed = vector(call, ARGUMENTS, FLAGS, np.int32)[0] != 0  # a run that failed has said so, and has no gradient
     for j in range(bars.shape[0]):
         for v in range(bars.shape[1]):
-            bars[j, v] = given[j, v]
-    if vector(call, ARGUMENTS, FLAGS, np.int32)[0] != 0:  # a run that failed has said so, and has no gradient
-        bars.fill(0)
-        return 0
+            bars[j, v] = dtype(0) if failed else given[j, v]
+    spikes = vector(call, ARGUMENTS, SPIKES, dtype)
     count = np.searchsorted(spikes, np.inf)
-    sources = vector(call, ARGUMENTS, SOURCES, np.int32)
-    train = spikes[:count], sources, vector(call, ARGUMENTS, PRECEDING, np.int32)[:count]
-    pull(
+    preceding = vector(call, ARGUMENTS, PRECEDING, np.int32)[:count]
+    operands = (
         matrix(call, ARGUMENTS, CONSTANTS, dtype),
-        unpack,
         net_of(call, STARTS, dtype),
         net_of(call, IN_STARTS, dtype),
         matrix(call, ARGUMENTS, STATES, dtype),
         (vector(call, ARGUMENTS, TIMES, dtype), vector(call, ARGUMENTS, CHANNELS, np.int32)),
-        train,
+        (spikes[:count], vector(call, ARGUMENTS, SOURCES, np.int32), preceding),
         vector(call, ARGUMENTS, USED, np.int64)[0],
         vector(call, ARGUMENTS, FINAL_TIME, dtype)[0],
-        vector(call, ARGUMENTS, LIMITS, dtype)[DURATION] == np.inf,
+        vector(call, ARGUMENTS, LIMITS, dtype),
         vector(call, ARGUMENTS, SPIKE_BARS, dtype),
-        (bars, weight_bars, in_weight_bars, time_bars),
+        results,
     )
+    return failed, operands
+
+
+@register_jitable
+@no_type_check
+def pull_entry(call, unpack, dtype):
+    """Arguments: the network's, then `SPIKES` to `FINAL_BARS`; results: `WEIGHT_BARS` to `TIME_BARS`."""
+    failed, operands = pull_operands(call, dtype)
+    if not failed:
+        pull(unpack, *operands)
     return 0

@@ -13,12 +13,17 @@ from stablespike.dynamics.kernels.sparse_lines import (
     columns,
     due,
     enter,
+    enter_bar,
     fire,
+    fire_bar,
     frame,
     hit,
+    hit_bar,
     leave,
+    leave_bar,
     plugs_of,
     rebase,
+    rebase_bar,
     table,
 )
 from stablespike.dynamics.neuron import ROUNDING_UNITS
@@ -113,3 +118,53 @@ def lif_rebase(constants, step, now, rows, j):
     """A x^2, B x."""
     rows[j, 0] *= step[1] * step[1]
     rows[j, 1] *= step[1]
+
+
+@plug(hit_bar)
+@no_type_check
+def lif_hit_bar(constants, step, bars, j, weight):
+    """w_bar = A_bar/x^2 + B_bar/x; time_bar = w (2 A_bar/x^2 + B_bar/x)/tau."""
+    by_square, by_one = bars[j, 0] * step[0] * step[0], bars[j, 1] * step[0]
+    return by_square + by_one, weight * (2 * by_square + by_one) / constants.tau
+
+
+@plug(fire_bar)
+@no_type_check
+def lif_fire_bar(constants, step, row, bars, j, time_bar):
+    """B = A x after; before, B x - A x^2 = threshold, which rises at the rate (A x^2 - threshold)/tau."""
+    current = row[0] * step[1] * step[1]
+    past = step[1] * row[1] - current > constants.beyond
+    bars[j, 0] += bars[j, 1] * step[1]
+    time_bar -= bars[j, 1] * row[0] * step[1] / constants.tau
+    bars[j, 1] = 0.0
+    if past:
+        return time_bar
+    wait = time_bar * step[1] * constants.tau / (current - constants.threshold)
+    bars[j, 0] += wait * step[1]
+    bars[j, 1] = -wait
+    return 0.0
+
+
+@plug(enter_bar)
+@no_type_check
+def lif_enter_bar(constants, bar, state_bar):
+    """V_bar = B_bar, I_bar = A_bar + B_bar."""
+    state_bar[0], state_bar[1] = bar[1], bar[0] + bar[1]
+
+
+@plug(leave_bar)
+@no_type_check
+def lif_leave_bar(constants, step, row, state_bar, bars, j):
+    """B_bar = x V_bar, A_bar = x^2 (I_bar - V_bar); d(V, I)/dt = (I - V, -2 I)/tau."""
+    bars[j, 1] = step[1] * state_bar[0]
+    bars[j, 0] = step[1] * step[1] * (state_bar[1] - state_bar[0])
+    current = row[0] * step[1] * step[1]
+    return ((2 * current - step[1] * row[1]) * state_bar[0] - 2 * current * state_bar[1]) / constants.tau
+
+
+@plug(rebase_bar)
+@no_type_check
+def lif_rebase_bar(constants, step, bars, j):
+    """A_bar x^2, B_bar x."""
+    bars[j, 0] *= step[1] * step[1]
+    bars[j, 1] *= step[1]

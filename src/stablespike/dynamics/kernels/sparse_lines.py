@@ -61,6 +61,34 @@ def rebase(constants, step, now, rows, j):
     raise NotImplementedError
 
 
+def hit_bar(constants, step, bars, j, weight):
+    """Cotangents of the weight and the time of a pulse that adds to row j; that of the row stays."""
+    raise NotImplementedError
+
+
+def fire_bar(constants, step, row, bars, j, time_bar):
+    """Pull row j back through its spike, given the cotangent of the spike's time; what of that is left.
+
+    All of it is left if the row was not at its threshold: the spike came with the event before.
+    """
+    raise NotImplementedError
+
+
+def enter_bar(constants, bar, state_bar):
+    """Fill the cotangent of the state at the reference time from that of the row."""
+    raise NotImplementedError
+
+
+def leave_bar(constants, step, row, state_bar, bars, j):
+    """Fill the cotangent of row j from that of the state it leads to; that of the time."""
+    raise NotImplementedError
+
+
+def rebase_bar(constants, step, bars, j):
+    """Cotangent of row j before the reference time moved on."""
+    raise NotImplementedError
+
+
 def plugs_of(constants_type):
     """Decorator factory: `@plug(hit)` registers a function as the line `hit` for constants of that named tuple."""
 

@@ -13,14 +13,21 @@ from stablespike.dynamics.kernels.sparse_lines import (
     columns,
     due,
     enter,
+    enter_bar,
     fire,
+    fire_bar,
     frame,
     hit,
+    hit_bar,
     leave,
+    leave_bar,
     plugs_of,
     rebase,
+    rebase_bar,
     table,
 )
+
+BEYOND_ROUNDING = 1e-9  # of what G is at the threshold: a spike further from it was brought on by a pulse
 
 
 class LeakyPulseConstants(NamedTuple):
@@ -104,3 +111,44 @@ def oscillatory_lif_fire(constants, step, now, rows, j):
 def oscillatory_lif_rebase(constants, step, now, rows, j):
     """G exp(-now/tau)."""
     rows[j, 0] /= step[0]
+
+
+@plug(hit_bar)
+@no_type_check
+def oscillatory_lif_hit_bar(constants, step, bars, j, weight):
+    """w_bar = -G_bar exp(now/tau)/I0; time_bar = w_bar w/tau."""
+    by_weight = -bars[j, 0] * step[1]
+    return by_weight, by_weight * weight / constants.tau
+
+
+@plug(fire_bar)
+@no_type_check
+def oscillatory_lif_fire_bar(constants, step, row, bars, j, time_bar):
+    """G = exp(now/tau) after, tau log(G/gate) = now before the spike; elsewhere by a pulse: at its time."""
+    time_bar += bars[j, 0] * step[0] / constants.tau
+    at_threshold = constants.gate * step[0]
+    elsewhere = abs(row[0] - at_threshold) > BEYOND_ROUNDING * at_threshold
+    bars[j, 0] = 0.0 if elsewhere else time_bar * constants.tau / at_threshold
+    return time_bar if elsewhere else 0.0
+
+
+@plug(enter_bar)
+@no_type_check
+def oscillatory_lif_enter_bar(constants, bar, state_bar):
+    """V_bar = -G_bar/I0."""
+    state_bar[0] = -bar[0] / constants.drive
+
+
+@plug(leave_bar)
+@no_type_check
+def oscillatory_lif_leave_bar(constants, step, row, state_bar, bars, j):
+    """G_bar = -V_bar I0 exp(-now/tau); dV/dt = (I0 - V)/tau."""
+    bars[j, 0] = -state_bar[0] / step[1]
+    return state_bar[0] * row[0] / step[1] / constants.tau
+
+
+@plug(rebase_bar)
+@no_type_check
+def oscillatory_lif_rebase_bar(constants, step, bars, j):
+    """G_bar exp(-now/tau)."""
+    bars[j, 0] /= step[0]
