@@ -1,0 +1,181 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Training networks to recognise spoken digits, with and without flossing
+#
+# **Question.** If the leading Lyapunov exponents of a recurrent spiking network are brought to zero before it is
+# trained, or again in the middle of training, does it recognise more digits of speakers whom it never heard?
+#
+# Flossing could as well do nothing, or harm: a word is short, and gradients need not come from far. This notebook
+# trains; `flossing-spoken-digits` compares, and looks at what flossing changes.
+
+# %% [markdown]
+# ## The networks
+#
+# One or several recurrent layers of leaky integrate-and-fire neurons in steps of $\Delta t$, with a leaky membrane
+# without threshold per class above them, whose mean over the trial is the score of the class; the loss is the
+# cross-entropy. The spike's derivative is replaced by $1/(1+\beta|V-1|)^2$; the derivative does not feel the reset
+# (*public* convention), in training as in flossing. The exponents of $n$ neurons then sum up to
+# $-n\,(\Delta t/\tau+\Delta t/\tau_\mathrm{syn})$ whatever the weights: flossing can but redistribute them.
+#
+# **Flossing** descends $\langle\lambda_i^2\rangle$ over the leading $k$ exponents of each layer, measured on single
+# trials of the training set, in all weights below the readout. The courses: `plain`, without it; `before` training;
+# `between`, before training and again in the middle of it; `during`, before, and as a term of the loss in every step.
+
+# %% [markdown]
+# ## Parameters
+#
+# `dataset` is a name as in `spoken-digits-training`. With a `validation_part` above 0 so many of the *training*
+# speakers are held out and judged by, instead of the test set: this is how parameters were chosen. The defaults are a
+# small run of a minute or two.
+
+# %% tags=["parameters"]
+dataset = "synthetic-small"
+duration = 0.8  # s, of a trial
+channels = 70  # of the input
+shift = 2  # channels by which a training trial is moved at most
+stretch = 0.1  # by which a training trial is made longer or shorter at most, as a part of it
+validation_part = 0.0  # of the training speakers; 0: the test set
+seeds = [1]
+depths = [1]  # hidden layers
+courses = ["plain", "before"]
+hidden = 100  # neurons of a layer
+membrane_time_constant = 0.02  # s; that of the synapses is half of it
+readout_time_constant = 0.2  # s
+steps_per_second = 125  # of the grid
+sharpness = 3.0  # beta, per unit of the threshold
+distance = 0.25  # of the threshold from rest, in standard deviations of the membrane, at the start
+hidden_rate = 10.0  # Hz, expected of a layer below another
+recurrence = 1.0  # standard deviation of recurrent weights, times the root of their number
+count = 10  # exponents that are flossed in each layer
+flossing_transient = 10  # steps that are not counted
+flossing_trials = 2  # in a step of flossing
+flossing_epochs = 2  # of each time it is done
+flossing_rate = 3.0e-3  # of Adam
+flossing_strength = 0.1  # during training
+epochs = 40
+batch_size = 25  # trials
+learning_rate = 5.0e-3  # of Adam
+results_folder = "../results/draft/flossing-spoken-digits-training"
+data_folder = "../data"
+cache_folder = "../.cache/spikes/draft"
+
+# %%
+import functools
+import itertools
+import json
+import pathlib
+
+import equinox as eqx
+import jax
+import numpy as np
+import optax
+import pandas as pd
+from tqdm import tqdm
+
+from stablespike.learning import spike_classification as classifiers
+from stablespike.learning.recurrent_classifiers import recurrent_classifier
+from stablespike.stability.flossed_classifiers import ClassifierFlossing, setting, train_in_rounds
+from stablespike.stability.flossing import Flossing
+from stablespike.stability.surrogate_tangent import PUBLIC
+from stablespike.tasks.augmentation import ChannelShift, InTurn, TimeStretch
+from stablespike.tasks.inventory import shared_speakers, statistics
+from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
+from stablespike.tasks.recordings import as_events
+from stablespike.tasks.speaker_splits import hold_out_speakers
+
+jax.config.update("jax_enable_x64", True)
+raw = pathlib.Path(results_folder) / "raw"
+
+# %% [markdown]
+# ## Data
+#
+# Training trials are moved across channels and stretched in time, anew in every epoch; for flossing they are left as
+# they are. Trials to judge by come from other speakers, and no epoch is selected by them.
+
+# %%
+places = Places(data_folder, cache_folder, functools.partial(tqdm, desc="recordings"))
+split = fitted(NAMED_SETS[dataset](places), duration, channels)
+if validation_part:
+    split = hold_out_speakers(split.train, np.random.default_rng(0), part=validation_part)
+assert not shared_speakers(split), "a speaker is on both sides"
+trials = [(as_events(part), jax.numpy.asarray(part.labels)) for part in split]
+pd.DataFrame({"training": statistics(split.train), "judged": statistics(split.test)}).T
+
+# %% [markdown]
+# ## Training
+#
+# Every step that failed or whose gradient is not finite would stop the training with an error; every epoch, of flossing
+# too, leaves a checkpoint.
+
+# %%
+neurons = classifiers.Neurons(membrane_time_constant, readout_time_constant, 1 / steps_per_second, sharpness)
+inputs = classifiers.Inputs(channels, len(split.train.classes), statistics(split.train)["rate"])
+task = classifiers.grid_classification(neurons, duration)
+flossing = ClassifierFlossing(Flossing(count, transient=flossing_transient), task, flossing_trials)
+half = epochs // 2
+rounds = {"plain": [(0, epochs)], "before": [(flossing_epochs, epochs)], "during": [(flossing_epochs, epochs)]}
+rounds |= {"between": [(flossing_epochs, half), (flossing_epochs, epochs - half)]}
+given = {
+    course: setting(
+        task, flossing, optimiser=optax.adam(learning_rate), flossing_optimiser=optax.adam(flossing_rate),
+        augment=InTurn((ChannelShift(shift, channels), TimeStretch(1 - stretch, 1 + stretch))),
+        strength=flossing_strength if course == "during" else 0.0,
+    )
+    for course in courses
+}  # fmt: skip
+
+# %%
+trained = {}
+for depth, course, seed in itertools.product(depths, courses, seeds):
+    name = f"{depth}-{course}-{seed}"
+    network = recurrent_classifier(
+        jax.random.key(seed), neurons, inputs, (hidden,) * depth, distance=distance, recurrence=recurrence,
+        hidden_rate=hidden_rate, reset=PUBLIC,
+    )  # fmt: skip
+    trained[depth, course, seed] = train_in_rounds(
+        given[course], network, *trials, jax.random.key(1000 + seed), rounds=rounds[course], batch_size=batch_size,
+        checkpoint=raw / "checkpoint" / name, identity=name, progress=functools.partial(tqdm, desc=name),
+    )  # fmt: skip
+    for stage in ("start", "end"):
+        eqx.tree_serialise_leaves(raw / f"{name}-{stage}.eqx", getattr(trained[depth, course, seed], stage))
+
+# %% [markdown]
+# ## What is kept
+#
+# The networks at the start of training (after the first flossing, where there is one) and at its end, and the
+# histories; that every network learned something is asserted here.
+
+# %%
+keys = ["depth", "course", "seed"]
+frames = [pd.DataFrame(one.history).assign(**dict(zip(keys, key, strict=True))) for key, one in trained.items()]
+history = pd.concat(frames, ignore_index=True)
+history.to_csv(raw / "history.csv", index=False)
+setup = {"dataset": dataset, "duration": duration, "channels": channels, "validation_part": validation_part}
+setup |= {"seeds": seeds, "depths": depths, "courses": courses, "hidden": hidden, "epochs": epochs, "count": count}
+setup |= {"neurons": neurons._asdict(), "flossing_epochs": flossing_epochs, "flossing_trials": flossing_trials}
+(raw / "setup.json").write_text(json.dumps(setup))
+losses = history.set_index([*keys, "epoch"]).test_loss.unstack()
+assert (losses[epochs] < losses[0]).all(), f"a network knows no more after training:\n{losses[[0, epochs]]}"
+history[history.epoch == epochs].groupby(["depth", "course"]).test_accuracy.agg(["mean", "min", "max"])
+
+# %%
+last = history[history.epoch == epochs].groupby(["depth", "course"]).test_accuracy.mean()
+numbers = {"epochs": epochs, "seeds": len(seeds), "hidden": hidden, "batch_size": batch_size}
+numbers |= {f"accuracy.{depth}.{course}": float(value) for (depth, course), value in last.items()}
+(raw.parent / "numbers.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
+
+# %% [markdown]
+# ## Files written
+#
+# `numbers.json`; in `raw/`: `setup.json`, `history.csv` and two `*.eqx` per network.
