@@ -104,7 +104,7 @@ def test_gradients_of_an_answer_by_a_change_of_the_input(trials):
             state = step(state, signal)
         return cross_entropy(readout @ one.layers[-2].cell.output(state[-1].cell), trials[1][0])
 
-    np.testing.assert_allclose(of_inputs[0], np.linalg.norm(jax.grad(loss)(signals), axis=1), rtol=1e-4)
+    np.testing.assert_allclose(of_inputs[0], np.linalg.norm(jax.jit(jax.grad(loss))(signals), axis=1), rtol=1e-4)
 
 
 def test_activity_and_tables(trials):

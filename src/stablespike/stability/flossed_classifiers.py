@@ -121,9 +121,10 @@ def train_in_rounds(
     """
     if not rounds:
         raise ValueError("training needs at least one round of (epochs of flossing, epochs of training).")
-    state, history, start = given.descent[0](network, key), [], network
+    state, start = given.descent[0](network, key), network
+    history: list[dict[str, Any]] = []
     for place, (flossed, epochs) in enumerate(rounds):
-        options = {"identity": f"{identity}, round {place}", "progress": progress}
+        options: dict[str, Any] = {"identity": f"{identity}, round {place}", "progress": progress}
         if flossed:
             flossing = given.flossing_descent[0](state.parameters, jax.random.fold_in(key, place))
             ended, _ = fit(
@@ -229,8 +230,8 @@ def dynamics_tables(
     probed = jax.tree.map(lambda leaf: leaf[:probed_trials], trials)
     exponents, errors = spectra_of_layers(task, network, first, key, count=count, transient=transient)
     layers, places = np.indices(exponents.shape) + 1
-    columns = {"layer": layers, "index": places, "exponent": exponents, "error": errors}
-    spectra = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+    values = {"exponent": exponents.ravel(), "error": errors.ravel()}
+    spectra = pd.DataFrame({"layer": layers.ravel(), "index": places.ravel(), **values})
     typical = [_geometric_mean(one) for one in gradient_norms_of_answer(task, network, probed, probed_steps)]
     distances = np.arange(probed_steps, 0, -1)
     norms = pd.DataFrame({"distance": distances, "norm": typical[0], "input_norm": typical[1]})
