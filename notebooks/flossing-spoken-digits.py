@@ -36,6 +36,7 @@
 # ## Parameters
 
 # %% tags=["parameters"]
+last_epochs = 10  # at the end: accuracy is their mean, as it jumps by some trials from epoch to epoch
 spectrum_trials = 5  # of the test set, one after the other
 spectrum_transient = 100  # steps
 spectrum_count = 40  # exponents of a layer
@@ -112,13 +113,15 @@ spectra, norms, activity = (pd.concat(table, ignore_index=True) for table in tab
 # %% [markdown]
 # ## Results
 #
-# A row per network and stage: the accuracy on the test set, the mean over layers of the first and of the $k$-th
-# exponent, the norm of the gradient at the farthest step relative to that at the nearest, spikes, silent neurons.
+# A row per network and stage: the accuracy on the test set (at the end the mean over the last epochs), the mean over
+# layers of the first and of the $k$-th exponent, the norm of the gradient at the farthest step relative to that at the
+# nearest, spikes, silent neurons.
 
 # %%
 keys = ["depth", "course", "seed", "stage"]
-ends = {0: "start", setup["epochs"]: "end"}
-accuracies = history[history.epoch.isin(ends)].assign(stage=history.epoch.map(ends))[[*keys, "test_accuracy"]]
+ends = {0: "start"} | dict.fromkeys(range(setup["epochs"] - last_epochs + 1, setup["epochs"] + 1), "end")
+staged = history[history.epoch.isin(ends)].assign(stage=history.epoch.map(ends))
+accuracies = staged.groupby(keys).test_accuracy.mean().reset_index()
 far = norms.set_index([*keys, "distance"]).norm.unstack()
 leading = spectra[spectra["index"].isin([1, setup["count"]])].groupby([*keys, "index"]).exponent.mean().unstack()
 columns = {"first": leading[1], "last": leading[setup["count"]], "reach": far[probed_steps] / far[1]}
@@ -165,6 +168,7 @@ Image(save_figure(flossed_speech_figure(history, spectra, norms, results, chance
 
 # %%
 numbers = {name: setup[name] for name in ("epochs", "hidden", "count", "flossing_epochs", "flossing_trials")}
+numbers |= {"last_epochs": last_epochs}
 numbers |= {
     "seeds": len(setup["seeds"]),
     "depths": len(setup["depths"]),
