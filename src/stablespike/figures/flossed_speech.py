@@ -23,7 +23,7 @@ def flossed_speech_figure(
     `spikes` of a neuron in a trial.
     """
     depths = sorted(history["depth"].unique())
-    figure = new_figure(FULL_WIDTH, 0.4 + 1.9 * len(depths))
+    figure = new_figure(FULL_WIDTH, 0.4 + 1.6 * len(depths))
     panels = figure.subplots(len(depths), 4, squeeze=False)
     for row, depth in zip(panels, depths, strict=True):
         plot_accuracy(history[history["depth"] == depth], row[0], chance)
