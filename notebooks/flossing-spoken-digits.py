@@ -196,5 +196,8 @@ final = results[results.stage == "end"].pivot_table("test_accuracy", ["depth", "
 gains = final.sub(final["plain"], axis=0).drop(columns="plain")
 numbers |= {"gain": {course: gains[course].agg(["mean", "min", "max"]).to_dict() for course in gains}}
 numbers["pairs"] = len(gains)
+flossed = results[results.course == "before"].set_index(["depth", "seed", "stage"])[measured].unstack()
+busiest = flossed.loc[flossed["spikes"]["start"].idxmax()]
+numbers["busiest"] = {name: busiest[name].to_dict() for name in ("spikes", "first", "test_accuracy")}
 save_table(results, results_folder)
 save_numbers(numbers, results_folder)
