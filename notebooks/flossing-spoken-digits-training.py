@@ -43,15 +43,13 @@
 dataset = "synthetic-small"
 duration = 0.8  # s, of a trial
 channels = 70  # of the input
-shift = 2  # channels by which a training trial is moved at most
-stretch = 0.1  # by which a training trial is made longer or shorter at most, as a part of it
+augmentation = [2, 0.1]  # channels by which, and part by which, a training trial is moved and stretched at most
 validation_part = 0.0  # of the training speakers; 0: the test set
 seeds = [1]
 depths = [1]  # hidden layers
 courses = ["plain", "before"]
 hidden = 100  # neurons of a layer
-membrane_time_constant = 0.02  # s; that of the synapses is half of it
-readout_time_constant = 0.2  # s
+time_constants = [0.02, 0.2]  # s, of the membrane and of the readout; that of synapses is half of it
 steps_per_second = 125  # of the grid
 sharpness = 3.0  # beta, per unit of the threshold
 distance = 0.25  # of the threshold from rest, in standard deviations of the membrane, at the start
@@ -59,13 +57,11 @@ hidden_rate = 10.0  # Hz, expected of a layer below another
 recurrence = 1.0  # standard deviation of recurrent weights, times the root of their number
 count = 10  # exponents that are flossed in each layer
 flossing_transient = 10  # steps that are not counted
-flossing_trials = 2  # in a step of flossing
 flossing_epochs = 2  # of each time it is done
-flossing_rate = 3.0e-3  # of Adam
 flossing_strength = 0.1  # during training
 epochs = 40
-batch_size = 25  # trials
-learning_rate = 5.0e-3  # of Adam
+batch_sizes = [25, 2]  # trials in a step of training and of flossing
+learning_rates = [5.0e-3, 3.0e-3]  # of Adam, for training and for flossing
 results_folder = "../results/draft/flossing-spoken-digits-training"
 data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
@@ -127,21 +123,21 @@ pd.DataFrame({"training": statistics(split.train), "judged": statistics(split.te
 # too, leaves a checkpoint.
 
 # %%
-neurons = classifiers.Neurons(membrane_time_constant, readout_time_constant, 1 / steps_per_second, sharpness)
+neurons = classifiers.Neurons(*time_constants, 1 / steps_per_second, sharpness)
 inputs = classifiers.Inputs(channels, len(split.train.classes), statistics(split.train)["rate"])
 task = classifiers.grid_classification(neurons, duration)
-flossing = ClassifierFlossing(Flossing(count, transient=flossing_transient), task, flossing_trials)
+flossing = ClassifierFlossing(Flossing(count, transient=flossing_transient), task, batch_sizes[1])
 half = epochs // 2
 rounds = {"plain": [(0, epochs)], "before": [(flossing_epochs, epochs)], "during": [(flossing_epochs, epochs)]}
 rounds |= {"between": [(flossing_epochs, half), (flossing_epochs, epochs - half)]}
+optimisers = dict(zip(("optimiser", "flossing_optimiser"), map(optax.adam, learning_rates), strict=True))
+augment = InTurn((ChannelShift(augmentation[0], channels), TimeStretch(1 - augmentation[1], 1 + augmentation[1])))
 given = {
     course: setting(
-        task, flossing, optimiser=optax.adam(learning_rate), flossing_optimiser=optax.adam(flossing_rate),
-        augment=InTurn((ChannelShift(shift, channels), TimeStretch(1 - stretch, 1 + stretch))),
-        strength=flossing_strength if course == "during" else 0.0,
+        task, flossing, augment=augment, strength=flossing_strength if course == "during" else 0.0, **optimisers
     )
     for course in courses
-}  # fmt: skip
+}
 
 # %%
 trained = {}
@@ -152,7 +148,7 @@ for depth, course, seed in itertools.product(depths, courses, seeds):
         hidden_rate=hidden_rate, reset=PUBLIC,
     )  # fmt: skip
     trained[depth, course, seed] = train_in_rounds(
-        given[course], network, *trials, jax.random.key(1000 + seed), rounds=rounds[course], batch_size=batch_size,
+        given[course], network, *trials, jax.random.key(1000 + seed), rounds=rounds[course], batch_size=batch_sizes[0],
         checkpoint=raw / "checkpoint" / name, identity=name, progress=functools.partial(tqdm, desc=name),
     )  # fmt: skip
     for stage in ("start", "end"):
@@ -171,7 +167,7 @@ history = pd.concat(frames, ignore_index=True)
 history.to_csv(raw / "history.csv", index=False)
 setup = {"dataset": dataset, "duration": duration, "channels": channels, "validation_part": validation_part}
 setup |= {"seeds": seeds, "depths": depths, "courses": courses, "hidden": hidden, "epochs": epochs, "count": count}
-setup |= {"neurons": neurons._asdict(), "flossing_epochs": flossing_epochs, "flossing_trials": flossing_trials}
+setup |= {"neurons": neurons._asdict(), "flossing_epochs": flossing_epochs, "flossing_trials": batch_sizes[1]}
 (raw / "setup.json").write_text(json.dumps(setup))
 losses = history.set_index([*keys, "epoch"]).test_loss.unstack()
 assert (losses[epochs] < losses[0]).all(), f"a network knows no more after training:\n{losses[[0, epochs]]}"
@@ -179,7 +175,7 @@ history[history.epoch == epochs].groupby(["depth", "course"]).test_accuracy.agg(
 
 # %%
 last = history[history.epoch == epochs].groupby(["depth", "course"]).test_accuracy.mean()
-numbers = {"epochs": epochs, "seeds": len(seeds), "hidden": hidden, "batch_size": batch_size}
+numbers = {"epochs": epochs, "seeds": len(seeds), "hidden": hidden, "batch_size": batch_sizes[0]}
 numbers |= {f"accuracy.{depth}.{course}": float(value) for (depth, course), value in last.items()}
 (raw.parent / "numbers.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
 
