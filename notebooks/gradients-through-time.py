@@ -128,7 +128,7 @@ Image(save_figure(figure, results_folder), width=900)
 # ## Reading
 #
 # Three networks that fire alike, with the same weights and the same input, have three different gradients. Those of the
-# exact simulations keep their norm: fitted rates are within a tenth per $\tau$ of zero, for LIF as for QIF neurons,
+# exact simulations nearly keep their norm: fitted rates are within 0.15 per $\tau$ of zero, for LIF as for QIF neurons,
 # though the latter spike a few times less often. That of the surrogate fades by orders of magnitude on the coarse grid
 # and explodes on the fine one (*a*). The difference between the grids is far larger than the scatter between networks.
 #
