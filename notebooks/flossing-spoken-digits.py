@@ -160,8 +160,8 @@ Image(save_figure(flossed_speech_figure(history, spectra, norms, results, chance
 # At the scale `paper` (one and two layers, three seeds, two epochs of flossing) the answer is "no".
 #
 # **One layer.** Flossing brought the first exponent of fresh networks from -0.32 per step to between -0.19 and 0, and
-# left a hundred to a thousand times as much of the gradient after 40 steps (*b*, *c*, dashed). Afterwards they
-# recognised 23 % (22 to 26) of the digits, plain ones 25 % (25 to 26), those flossed again half-way 27 % (22 to 30):
+# left 80 to 2000 times as much of the gradient after 40 steps (*b*, *c*, dashed). Afterwards they recognised
+# 23 % (22 to 26) of the digits, plain ones 25 % (25 to 26), those flossed again half-way 27 % (22 to 30):
 # differences within the scatter. A likely reason is that training does by itself what flossing does: at its end the
 # exponents of plain networks are between -0.20 and -0.13 and their gradients reach as far (*b*, *c*, solid). The loss
 # looks at every step of a trial, so that gradients from near are enough to begin with.
