@@ -19,18 +19,21 @@ def flossed_training_figure(
 ) -> Figure:
     """Compose accuracy against the delay, accuracy during training, and gradient norms against the delay, in steps.
 
-    `results`: `kind`, `flossed`, `seed`, `delay`, `accuracy`; `course`: `flossed`, `seed`, `step`, `accuracy`; `norms`:
-    `flossed`, `seed`, `distance`, `norm`. `published` accuracies by `flossed` and delay are drawn as open circles.
+    `results`: `cell`, `kind`, `flossed`, `seed`, `delay`, `accuracy`, with a panel for each cell; `course`: `flossed`,
+    `seed`, `step`, `accuracy`; `norms`: `flossed`, `seed`, `distance`, `norm`. `published` accuracies by `flossed` and
+    delay are drawn as open circles beside the first cell.
     """
+    cells = list(results.groupby("cell", sort=False))
     figure = new_figure(FULL_WIDTH, 2.4)
-    left, middle, right = figure.subplots(1, 3)
-    plot_accuracy(results, left, published)
+    *lefts, middle, right = panels = list(figure.subplots(1, len(cells) + 2))
+    for place, ((cell, rows), left) in enumerate(zip(cells, lefts, strict=True)):
+        plot_accuracy(rows, left, {} if place else published).set_title(f"{cell} neurons", loc="right")
     for flossed, colour in COLOURS.items():
         draw_range(course[course["flossed"] == flossed], middle, "step", "accuracy", colour, LABELS[flossed])
         draw_range(norms[norms["flossed"] == flossed], right, "distance", "norm", colour, LABELS[flossed])
     middle.set(xlabel="training step", ylabel="accuracy", ylim=(0.45, 1.02))
     right.set(yscale="log", xlabel="steps before the answer", ylabel="norm of the gradient")
-    letter_panels([left, middle, right])
+    letter_panels(panels)
     return figure
 
 
@@ -48,6 +51,6 @@ def plot_accuracy(table: pd.DataFrame, axes: Axes, published: Mapping[bool, Mapp
             list(points), list(points.values()), "o", markerfacecolor="none", markersize=size, color=COLOURS[flossed]
         )
     axes.axhline(0.5, color=GREY, linewidth=0.6, zorder=0)
-    axes.set(xlabel="delay (bits)", ylabel="accuracy", ylim=(0.45, 1.2))
+    axes.set(xlabel="delay (bits)", ylabel="accuracy", ylim=(0.45, 1.35), yticks=[0.5, 0.75, 1.0])
     axes.legend(fontsize=6, loc="upper left")
     return axes
