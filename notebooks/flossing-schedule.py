@@ -120,21 +120,19 @@ known = {
 # %%
 cell = BinaryCell(jnp.zeros(neurons), SurrogateSpike(SuperSpike(sharpness)))
 cut = optax.clip_by_global_norm(largest_norm)
+random = eqx.Partial(training.random_bit_answers, cell=cell, channels=1, gain=gain, input_gain=1.0, values=distances_of)
 keys, length = jnp.stack([jax.random.key(seed) for seed in seeds]), delay + further_bits
 pool, test = (
     bit_streams(*delayed_xor(np.random.default_rng(place), trials, length, delay))
     for place, trials in enumerate([train_trials, test_trials])
 )
-kept = pathlib.Path(results_folder) / "raw" / "checkpoint"
+tables, kept = [], pathlib.Path(results_folder) / "raw" / "checkpoint"
+cost_of = training.vectors_pushed
 
 # %%
-tables, cost_of = [], training.vectors_pushed
 for place, plan in enumerate(tqdm(plans)):
     schedule, count, during, depth, kind = known[plan]
-    build = eqx.Partial(
-        training.random_bit_answers, cell=cell, sizes=(neurons,) * depth, channels=1, gain=gain, input_gain=1.0,
-        values=distances_of,
-    )  # fmt: skip
+    build = eqx.Partial(random, sizes=(neurons,) * depth)
     train = eqx.Partial(
         training.train_to_answer, keys=keys, pool=pool, test=test, steps=training_steps, chunk=chunk,
         trials=batch_size, optimiser=optax.chain(cut, optax.adam(learning_rate)), schedule=schedule, strength=during,
@@ -145,8 +143,8 @@ for place, plan in enumerate(tqdm(plans)):
     found, course, _ = kept_tables(kept, f"plan-{place}", make)
     tangents, done = count * (depth if kind is training.flossing_by_layer else 1), int(found.flossing_steps[0])
     cost = cost_of(tangents, done, training_steps, batch_size, length, during=during > 0)
-    learned = course[course.accuracy >= criterion].groupby("seed").step.min().reindex(seeds)
-    tables.append(found.assign(plan=plan, cost=cost, learned=learned.to_numpy()))
+    learned = found.seed.map(course[course.accuracy >= criterion].groupby("seed").step.min())
+    tables.append(found.assign(plan=plan, cost=cost, learned=learned))
 results = pd.concat(tables, ignore_index=True)
 
 # %% [markdown]

@@ -32,19 +32,20 @@ def flossed_training_figure(
         draw_range(course[course["flossed"] == flossed], middle, "step", "accuracy", colour, LABELS[flossed])
         draw_range(norms[norms["flossed"] == flossed], right, "distance", "norm", colour, LABELS[flossed])
     middle.set(xlabel="training step", ylabel="accuracy", ylim=(0.45, 1.02))
-    right.set(yscale="log", xlabel="steps before the answer", ylabel="norm of the gradient")
+    right.set(yscale="log", xlabel="steps back", ylabel="norm of the gradient")
     letter_panels(panels)
     return figure
 
 
 def plot_accuracy(table: pd.DataFrame, axes: Axes, published: Mapping[bool, Mapping[int, float]]) -> Axes:
     """Draw accuracy against delay: a colour for plain and flossed, a line for each kind; medians, and all seeds."""
-    for (kind, rows), line in zip(table.groupby("kind", sort=False), LINES, strict=False):
+    for place, ((kind, rows), line) in enumerate(zip(table.groupby("kind", sort=False), LINES, strict=False)):
         for flossed, found in rows.groupby("flossed"):
-            colour = COLOURS[bool(flossed)]
-            axes.plot(found["delay"], found["accuracy"], "o", color=colour, markersize=2, alpha=0.5)
+            colour, label = COLOURS[bool(flossed)], f"{kind}, {LABELS[bool(flossed)]}"
+            aside = 0.5 * place + (0.15 if flossed else -0.15)  # dots of different networks are told apart
+            axes.plot(found["delay"] + aside, found["accuracy"], "o", color=colour, markersize=1.5, alpha=0.5)
             median = found.groupby("delay")["accuracy"].median()
-            axes.plot(median.index, median, color=colour, linestyle=line, label=f"{kind}, {LABELS[bool(flossed)]}")
+            axes.plot(median.index + aside, median, color=colour, linestyle=line, marker="_", markersize=6, label=label)
     for flossed, points in published.items():
         size = 3.5 if flossed else 6  # both are seen where they are equal
         axes.plot(
