@@ -87,7 +87,8 @@ from stablespike.tasks.temporal import delayed_xor
 # %% [markdown]
 # ## Settings
 #
-# In float32, all seeds at once.
+# In float32, all seeds at once. All trials are drawn first: a delay that does not fit into them is refused before
+# anything is trained.
 
 # %%
 spikes = {name: SurrogateSpike(SuperSpike(beta)) for name, beta in sharpness.items()}
@@ -102,8 +103,15 @@ settings = [
     {"cell": cell, "layers": depth, "delay": delay, "flossed": flossed}
     for cell in delays
     for depth, wanted in enumerate(delays[cell], 1)
-    for delay, flossed in itertools.product(wanted, [False, True])
+    for delay, flossed in itertools.product(wanted, [True, False])
 ]
+trials_of = {
+    (cell, delay): [
+        bit_streams(*delayed_xor(np.random.default_rng(place), trials, trial_bits[cell], delay), bit_steps[cell])
+        for place, trials in enumerate([train_trials, test_trials])
+    ]
+    for cell, delay in {(setting["cell"], setting["delay"]) for setting in settings}
+}
 kept = pathlib.Path(results_folder) / "raw" / "checkpoint"
 
 # %% [markdown]
@@ -115,10 +123,7 @@ kept = pathlib.Path(results_folder) / "raw" / "checkpoint"
 tables = [], [], []
 for setting in tqdm(settings):
     cell, depth, delay, flossed = setting.values()
-    pool, test = (
-        bit_streams(*delayed_xor(np.random.default_rng(place), trials, trial_bits[cell], delay), bit_steps[cell])
-        for place, trials in enumerate([train_trials, test_trials])
-    )
+    pool, test = trials_of[cell, delay]
     build = eqx.Partial(
         training.random_bit_answers, cell=built[cell], sizes=(neurons[cell],) * depth, channels=1, gain=gain,
         input_gain=input_gain[cell], values=distances_of,
