@@ -24,10 +24,11 @@
 # Task, binary neurons and flossing are those of `flossing-delayed-xor`, at one delay, where plain training fails. The
 # plans differ in when the loss $\frac1k\sum_{i\le k}\lambda_i^2$ is descended: *before* training; *between* its steps,
 # in blocks of half the steps before training, after its first chunk and after its third; *during* it, as a regulariser
-# that is added to the task's loss in every step; or *adaptively*. For the last no rule is published; ours: before every
-# chunk of training steps, while the exponents say that a tangent vector grows or shrinks over the delay by more than a
-# tolerance, $d\,\max_{i\le k}|\lambda_i| > c$, another block of flossing steps is due, up to a total. Of two layers,
-# all exponents are taken together (*jointly*) or the leading $k$ of each layer.
+# that is added to the task's loss in every step, *weakly* with a hundredth of the strength; or *adaptively*. For the
+# last no rule is published; ours: before every chunk of training steps, while the exponents say that a tangent vector
+# grows or shrinks over the delay by more than a tolerance, $d\,\max_{i\le k}|\lambda_i| > c$, another block of flossing
+# steps is due, up to a total. Of two layers, all exponents are taken together (*jointly*) or the leading $k$ of each
+# layer.
 #
 # **Cost** is counted in vectors that are taken one step of the network forward and back: a training step takes the
 # states of its trials along, a flossing step one state and $k$ tangent vectors. Keeping these orthonormal, $k^2n$
@@ -103,7 +104,8 @@ known = {
     "twice, before": (Before(flossing_steps * 2), 20, 0.0, *one),
     "between": (between, 20, 0.0, *one),
     "during": (Never(), 20, strength, *one),
-    "before and during": (Before(flossing_steps), 20, strength, *one),
+    "weakly during": (Never(), 20, strength / 100, *one),
+    "before, weakly during": (Before(flossing_steps), 20, strength / 100, *one),
     "adaptive": (adaptive, 20, 0.0, *one),
     "two layers, never": (Never(), 20, 0.0, *joint),
     "two layers, jointly": (Before(flossing_steps), 20, 0.0, *joint),
@@ -149,7 +151,7 @@ for place, plan in enumerate(tqdm(plans)):
 # ## The claim, asserted
 #
 # At least one of the plans leaves more than half of its networks better than every network that was never flossed; the
-# best plan is the one with the largest median, the cheapest of those within one per cent of it.
+# best plan for one layer is the one with the largest median, or the cheapest of those within one per cent of it.
 
 # %%
 results, reference = pd.concat(tables, ignore_index=True), plans[0]
@@ -157,8 +159,8 @@ grouped = results.groupby("plan", sort=False)
 table = grouped[["accuracy", "cost", "flossing_steps", "learned"]].median()
 table["lowest"], table["highest"] = grouped.accuracy.min(), grouped.accuracy.max()
 table["relative_cost"] = table.cost / table.cost[reference]
-near = table[(table.accuracy > table.accuracy.max() - 0.01) & ~table.index.str.startswith("two")]
-best = near.cost.idxmin()
+single = table[~table.index.str.startswith("two")]
+best = single[single.accuracy > single.accuracy.max() - 0.01].cost.idxmin()
 assert table.accuracy[best] > table.highest[reference], f"no plan is better than none:\n{table}"
 table
 
@@ -175,11 +177,20 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# READING
+# Flossing before training makes the difference between chance and an answer that is mostly right, for a small part of
+# the cost of training. The adaptive rule gets there as well, but not as far: it goes on between chunks of training up
+# to its limit of steps, and each block takes back some of what was learned.
+#
+# *At scale `paper`* (5 networks for each plan, a longer delay) it matters how many exponents are flossed: with 5,
+# networks get less far than with 20, and with 60 they stay at chance. It matters less how long: a quarter of the steps
+# is too little, twice as many gain nothing over the block given. Blocks between training steps are no better than the
+# same block before it. As a regulariser of strength 1, in every step, flossing keeps networks from learning at all,
+# also after a block before; that strength was not tuned, and a weaker one may do better. LAYERS
 #
 # **Not shown.** Other delays, tasks and networks; other strengths, tolerances and learning rates of flossing than those
-# given; blocks between training steps at other times. The plans were compared on the test trials on which the best one
-# was chosen, by few seeds: differences between neighbours in the ranking are not to be trusted.
+# given; blocks between training steps at other times; longer training, where several accuracies were still rising. The
+# plans were compared on the test trials on which the best one was chosen, by few seeds: differences between neighbours
+# in the ranking are not to be trusted.
 
 # %% [markdown]
 # ## Files written
