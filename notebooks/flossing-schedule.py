@@ -185,9 +185,10 @@ Image(save_figure(figure, results_folder), width=900)
 # networks get less far than with 20, and with 60, in as many steps, they stay at chance. It matters less how long: a
 # quarter of the steps is too little for some networks, twice as many gain nothing over the block given. Blocks between
 # training steps are no better than one before it. As a regulariser alone, strong or weak, flossing does not get
-# networks off chance; after a block before, the weak one has the largest median of all plans for one layer, but at 1.8
-# times the cost and with networks that overlap with those of the block alone. Two layers learn the delay in less than
-# half the steps of one, whether they are flossed jointly or each by itself, and not at all if never.
+# networks off chance; after a block before, the weak one has the largest median of all plans for one layer, but at 2.5
+# times the cost of training alone, where the block takes 1.2, and with networks that overlap with its own. Two layers
+# learn the delay in less than half the steps of one, whether they are flossed jointly or each by itself, and not at all
+# if never.
 #
 # **Not shown.** Other delays, tasks and networks; other strengths, tolerances and learning rates of flossing than those
 # given; blocks between training steps at other times; longer training, where several accuracies were still rising. The
