@@ -10,7 +10,8 @@ from stablespike.figures.flossed_training import flossed_training_figure
 
 def test_every_setting_is_drawn():
     keys = [
-        {"flossed": flossed, "seed": seed, "kind": "one layer"} for flossed, seed in itertools.product((0, 1), (1, 2))
+        {"flossed": flossed, "seed": seed, "kind": "one layer", "cell": "binary"}
+        for flossed, seed in itertools.product((0, 1), (1, 2))
     ]
     results = pd.DataFrame([key | {"delay": d, "accuracy": 0.6 + 0.1 * key["flossed"]} for key in keys for d in (4, 8)])
     course = pd.concat([pd.DataFrame({"step": [1, 2], "accuracy": [0.5, 0.6]}).assign(**key) for key in keys])

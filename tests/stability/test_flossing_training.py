@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from stablespike.dynamics.grid_cells import BinaryCell
-from stablespike.learning.bit_answers import answer_loss, bit_streams
+from stablespike.learning.bit_answers import answer_loss, bit_streams, distances_of
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
 from stablespike.stability.flossing import Before, Flossing, Never
 from stablespike.stability.flossing_training import (
@@ -17,7 +17,9 @@ from stablespike.stability.flossing_training import (
     random_bit_answers,
     tables_of,
     train_to_answer,
+    vectors_pushed,
 )
+from stablespike.stability.lyapunov import SingularJacobian
 
 CELL, KEY = BinaryCell(0.0, SurrogateSpike(SuperSpike(1.0))), jax.random.key(0)
 BITS = np.random.default_rng(0).integers(0, 2, (12, 9, 1))
@@ -25,8 +27,20 @@ SCORED = np.arange(9) >= 1
 STREAMS = bit_streams(BITS, np.roll(BITS[:, :, 0], 1, 1), SCORED)
 
 
-def model(sizes=(6,)):
-    return random_bit_answers(KEY, CELL, sizes, 1, gain=1.0, input_gain=1.0)
+def model(sizes=(6,), cell=CELL, **options):
+    return random_bit_answers(KEY, cell, sizes, 1, gain=1.0, input_gain=1.0, **options)
+
+
+TWO, BRIEFLY, PLAIN = Flossing(2, transient=2), Before(2), Never()
+
+
+def train(start, *, flossing=TWO, schedule=BRIEFLY, **options):
+    """Two seeds of one model, the same twice, trained for a moment."""
+    models = jax.tree.map(lambda leaf: np.stack([leaf, leaf]) if eqx.is_array(leaf) else leaf, start)
+    return train_to_answer(
+        models, jax.random.split(KEY, 2), STREAMS, STREAMS, optimiser=optax.adam(1e-2), trials=4, steps=4, chunk=4,
+        schedule=schedule, flossing=joint_flossing(flossing), flossing_optimiser=optax.adam(1e-2), **options,
+    )  # fmt: skip
 
 
 def test_signals_are_held_and_answered_in_the_last_step():
@@ -85,3 +99,41 @@ def test_training_with_flossing():
     norms = gradient_norms_of_last_answer(plain.models, STREAMS)
     assert norms.shape == (2, 12, 9)
     assert np.all(norms[:, :, -1] > 0)
+
+
+def test_distances_are_read_where_asked_for():
+    spikes, distances = model(), model(values=distances_of)
+    signals = STREAMS.signals[0]
+    voltage, layer = np.zeros(6), spikes.network.layers[0]
+    inward, loop, readout = map(np.asarray, (layer.inputs.weights, layer.recurrent.weights, spikes.readout))
+    for signal, both in zip(
+        np.asarray(signals), zip(spikes(signals)[0], distances(signals)[0], strict=True), strict=True
+    ):
+        voltage = loop @ (voltage >= 0) + inward @ signal
+        np.testing.assert_allclose(both, (readout @ (voltage >= 0), readout @ voltage), rtol=1e-12)
+
+
+def test_flossing_during_training_and_its_cost():
+    during, plain = (train(model(), schedule=Never(), strength=strength) for strength in (1.0, 0.0))
+    assert during.flossed == 0
+    assert during.course.shape == plain.course.shape
+    weights = [found.models.network.layers[0].recurrent.weights for found in (during, plain)]
+    assert np.abs(weights[0] - weights[1]).max() > 1e-4
+    assert vectors_pushed(2, 30, 20, 4, 9) == 9 * (20 * 4 + 30 * 3)
+    assert vectors_pushed(2, 0, 20, 4, 9, during=True) == 9 * (20 * 4 + 20 * 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: train(model(), flossing=Flossing(7)), ValueError, "7 exponents were asked for, but the state has 6"),
+        (lambda: train(model(), flossing=Flossing(2, transient=9)), ValueError, "of 9 steps leaves no interval"),
+        (lambda: train(model(), flossing=Flossing(6)), SingularJacobian, "first 5 of 6 exponents can be flossed"),
+        (lambda: train(model(cell=BinaryCell(9.0, CELL.spike))), ValueError, "Layer 1 of network 1 is silent"),
+        (lambda: train(model((6, 5), BinaryCell(-9.0, CELL.spike))), ValueError, "is saturated"),
+        (lambda: train(model(), strength=1.0, schedule=Never(), flossing=Flossing(7)), ValueError, "lower count"),
+    ],
+)
+def test_what_cannot_be_flossed_is_said_before_training(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()

@@ -19,35 +19,39 @@ def flossed_training_figure(
 ) -> Figure:
     """Compose accuracy against the delay, accuracy during training, and gradient norms against the delay, in steps.
 
-    `results`: `kind`, `flossed`, `seed`, `delay`, `accuracy`; `course`: `flossed`, `seed`, `step`, `accuracy`; `norms`:
-    `flossed`, `seed`, `distance`, `norm`. `published` accuracies by `flossed` and delay are drawn as open circles.
+    `results`: `cell`, `kind`, `flossed`, `seed`, `delay`, `accuracy`, with a panel for each cell; `course`: `flossed`,
+    `seed`, `step`, `accuracy`; `norms`: `flossed`, `seed`, `distance`, `norm`. `published` accuracies by `flossed` and
+    delay are drawn as open circles beside the first cell.
     """
+    cells = list(results.groupby("cell", sort=False))
     figure = new_figure(FULL_WIDTH, 2.4)
-    left, middle, right = figure.subplots(1, 3)
-    plot_accuracy(results, left, published)
+    *lefts, middle, right = panels = list(figure.subplots(1, len(cells) + 2))
+    for place, ((cell, rows), left) in enumerate(zip(cells, lefts, strict=True)):
+        plot_accuracy(rows, left, {} if place else published).set_title(f"{cell} neurons", loc="right")
     for flossed, colour in COLOURS.items():
         draw_range(course[course["flossed"] == flossed], middle, "step", "accuracy", colour, LABELS[flossed])
         draw_range(norms[norms["flossed"] == flossed], right, "distance", "norm", colour, LABELS[flossed])
     middle.set(xlabel="training step", ylabel="accuracy", ylim=(0.45, 1.02))
-    right.set(yscale="log", xlabel="steps before the answer", ylabel="norm of the gradient")
-    letter_panels([left, middle, right])
+    right.set(yscale="log", xlabel="steps back", ylabel="norm of the gradient")
+    letter_panels(panels)
     return figure
 
 
 def plot_accuracy(table: pd.DataFrame, axes: Axes, published: Mapping[bool, Mapping[int, float]]) -> Axes:
     """Draw accuracy against delay: a colour for plain and flossed, a line for each kind; medians, and all seeds."""
-    for (kind, rows), line in zip(table.groupby("kind", sort=False), LINES, strict=False):
+    for place, ((kind, rows), line) in enumerate(zip(table.groupby("kind", sort=False), LINES, strict=False)):
         for flossed, found in rows.groupby("flossed"):
-            colour = COLOURS[bool(flossed)]
-            axes.plot(found["delay"], found["accuracy"], "o", color=colour, markersize=2, alpha=0.5)
+            colour, label = COLOURS[bool(flossed)], f"{kind}, {LABELS[bool(flossed)]}"
+            aside = 0.5 * place + (0.15 if flossed else -0.15)  # dots of different networks are told apart
+            axes.plot(found["delay"] + aside, found["accuracy"], "o", color=colour, markersize=1.5, alpha=0.5)
             median = found.groupby("delay")["accuracy"].median()
-            axes.plot(median.index, median, color=colour, linestyle=line, label=f"{kind}, {LABELS[bool(flossed)]}")
+            axes.plot(median.index + aside, median, color=colour, linestyle=line, marker="_", markersize=6, label=label)
     for flossed, points in published.items():
         size = 3.5 if flossed else 6  # both are seen where they are equal
         axes.plot(
             list(points), list(points.values()), "o", markerfacecolor="none", markersize=size, color=COLOURS[flossed]
         )
     axes.axhline(0.5, color=GREY, linewidth=0.6, zorder=0)
-    axes.set(xlabel="delay (bits)", ylabel="accuracy", ylim=(0.45, 1.2))
+    axes.set(xlabel="delay (bits)", ylabel="accuracy", ylim=(0.45, 1.35), yticks=[0.5, 0.75, 1.0])
     axes.legend(fontsize=6, loc="upper left")
     return axes

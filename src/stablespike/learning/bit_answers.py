@@ -1,6 +1,7 @@
 """Networks on a grid that answer a stream of bits, step by step, and the loss that trains them."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from stablespike.dynamics.grid_cells import SpikingCell
 from stablespike.dynamics.grid_network import GridNetwork, run_on_grid
 
 
@@ -20,17 +22,35 @@ class BitStreams(NamedTuple):
     scored: Bool[Array, "trials steps"]
 
 
+def spikes_of(cell: SpikingCell, state: Any) -> Float[Array, " neurons"]:
+    """What is read out: the spikes."""
+    return cell.output(state)
+
+
+def distances_of(cell: SpikingCell, state: Any) -> Float[Array, " neurons"]:
+    """What is read out: the distances to threshold, as Engelken (2023) reads the potentials of his networks."""
+    return cell.distance(state)
+
+
 class BitAnswers(eqx.Module):
-    """A network whose last layer is read out in every step: log-odds of a 1 are `readout` . outputs + `bias`."""
+    """A network whose last layer is read out in every step: log-odds of a 1 are `readout` . values + `bias`.
+
+    `values(cell, state)` are those of the last layer that are read: `spikes_of` or `distances_of`.
+    """
 
     network: GridNetwork
     readout: Float[Array, " neurons"]
     bias: Float[Array, ""]
+    values: Callable = eqx.field(static=True, default=spikes_of)
+
+    def odds(self, state: Any) -> Float[Array, ""]:
+        """Log-odds of a 1 in this state of the last layer's cells."""
+        return self.readout @ self.values(self.network.layers[-1].cell, state) + self.bias
 
     def __call__(self, signals: Float[Array, "steps channels"]) -> tuple[Float[Array, " steps"], Int[Array, ""]]:
         """Log-odds in every step, and the flags of the run."""
         run = run_on_grid(self.network, signals)
-        return run.readout @ self.readout + self.bias, run.status.flags
+        return jax.vmap(self.odds)(run.cells[-1]), run.status.flags
 
 
 def bit_streams(signals, answers, scored, repeat: int = 1) -> BitStreams:

@@ -13,22 +13,37 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from stablespike.dynamics.grid_cells import Cell
 from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer
-from stablespike.learning.bit_answers import BitAnswers, BitStreams, answer_loss, drawn
+from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
+from stablespike.learning.bit_answers import BitAnswers, BitStreams, answer_loss, drawn, spikes_of
 from stablespike.learning.training import descend, gradient_training
-from stablespike.stability.flossing import AbstractSchedule, Flossing, floss_if_due, flossing_loss
+from stablespike.stability.flossing import (
+    AbstractSchedule,
+    Flossing,
+    Never,
+    floss_if_due,
+    flossing_loss,
+    with_flossing,
+)
 from stablespike.stability.gradient_statistics import gradients_through_time, norms_through_time
+from stablespike.stability.lyapunov import SingularJacobian
 from stablespike.stability.surrogate_tangent import GridStep, layer_steps
 
 Loss = Callable[..., Any]
 
 
 def random_bit_answers(
-    key: Key[Array, ""], cell: Cell, sizes: tuple[int, ...], channels: int, *, gain: float, input_gain: float
+    key: Key[Array, ""],
+    cell: Cell,
+    sizes: tuple[int, ...],
+    channels: int,
+    *,
+    gain: float,
+    input_gain: float,
+    values: Callable = spikes_of,
 ) -> BitAnswers:
     """Recurrent layers with normal weights of deviation gain/sqrt(fan-in), `input_gain` for those from below.
 
-    The mean of each neuron's recurrent weights is removed; the readout has variance 1/neurons.
+    The mean of each neuron's recurrent weights is removed; the readout, of these `values`, has variance 1/neurons.
     """
 
     def normal(key, post, pre, gain):
@@ -41,7 +56,7 @@ def random_bit_answers(
         inputs = normal(keys[2 * place + 1], size, below, input_gain)
         layers.append(Layer(cell, Dense(inputs), Dense(loop - loop.mean(1, keepdims=True))))
     readout = jax.random.normal(keys[-1], (sizes[-1],)) / np.sqrt(sizes[-1])
-    return BitAnswers(GridNetwork(tuple(layers)), readout, jnp.zeros((), readout.dtype))
+    return BitAnswers(GridNetwork(tuple(layers)), readout, jnp.zeros((), readout.dtype), values)
 
 
 def joint_flossing(flossing: Flossing) -> Loss:
@@ -102,26 +117,35 @@ def train_to_answer(
     schedule: AbstractSchedule,
     flossing: Loss,
     flossing_optimiser: optax.GradientTransformation,
+    strength: float = 0.0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> FlossedTraining:
     """Train `models` of several seeds, all at once, by `steps` batches of `trials`, with flossing as the schedule asks.
 
     The schedule is asked before every `chunk` of steps, with the number of steps so far as its epoch; exponents are
     measured on a trial of the pool, and where one seed needs flossing all get it. The flossing optimiser starts anew
-    with each block; that of the task keeps its state. Raises `TrainingError` where a step could not be applied.
+    with each block; that of the task keeps its state. With a `strength` above 0 the loss of every task step is
+    task + strength * flossing, besides. Raises, before any step, `ValueError` for settings that do not fit and for
+    networks that are silent or saturated, `SingularJacobian` for exponents that are not defined, and `TrainingError`
+    where a step could not be applied.
     """
-    _, task_step = gradient_training(drawn(answer_loss, trials), optimiser)
+    task = drawn(answer_loss, trials)
+    _, task_step = gradient_training(with_flossing(task, flossing, strength) if strength else task, optimiser)
     task_init, _ = gradient_training(answer_loss, optimiser)
     floss_init, floss_step = gradient_training(flossing, flossing_optimiser)
     over_seeds = eqx.filter_vmap(task_step, in_axes=(eqx.if_array(0), None))
     floss_over_seeds = eqx.filter_vmap(floss_step, in_axes=(eqx.if_array(0), None))
     measure = eqx.filter_jit(eqx.filter_vmap(flossing, in_axes=(eqx.if_array(0), None, 0)))
     exponents: list[Any] = [None]
+    require_activity(models, pool)
+    if strength or not isinstance(schedule, Never):
+        require_defined(measure(models, pool, keys)[1][1])
 
     def block(state, count):
         started = eqx.filter_vmap(floss_init)(state.parameters, state.key)
         ended, infos = descend(floss_over_seeds, started, pool, steps=count, chunk=count)
         exponents[0] = infos.extra[-1]
+        require_activity(ended.parameters, pool)
         return eqx.tree_at(lambda s: (s.parameters, s.key), state, (ended.parameters, ended.key))
 
     def measured(state):
@@ -132,13 +156,59 @@ def train_to_answer(
     for start in progress(range(0, steps, chunk)):
         state, done = floss_if_due(schedule, start, state, block=block, exponents=measured, done=done)
         state, infos = descend(over_seeds, state, pool, steps=chunk, chunk=chunk)
-        course.append(infos.extra.mean(0))
+        course.append((infos.extra[0] if strength else infos.extra).mean(0))
     _, (flags, accuracy) = eqx.filter_jit(eqx.filter_vmap(answer_loss, in_axes=(eqx.if_array(0), None)))(
         state.parameters, test
     )
     if bool(jnp.any(flags != 0)):
         raise ValueError(f"a simulation of the test failed: flags {flags.tolist()}.")
     return FlossedTraining(state.parameters, accuracy, jnp.stack(course), exponents[0], done)
+
+
+def require_defined(exponents: Float[Array, "*networks count"]) -> None:
+    """Raise `SingularJacobian` if one of the exponents to be flossed is not defined by the run (not finite)."""
+    defined = np.isfinite(np.asarray(exponents))
+    if not defined.all():
+        first = int(defined.reshape(-1, defined.shape[-1]).all(0).sum())
+        raise SingularJacobian(
+            f"Only the first {first} of {defined.shape[-1]} exponents can be flossed: beyond them the Jacobian is "
+            "singular. Lower count."
+        )
+
+
+def require_activity(models: BitAnswers, pool: BitStreams) -> None:
+    """Raise `ValueError` where a layer of spiking cells is silent, or spikes in every neuron and step.
+
+    Looked at is one trial of the pool, for each of the `models` of several seeds. Exponents of such a layer are those
+    of the surrogate at rest, not of any activity.
+    """
+    for layer, part in enumerate(np.asarray(_activity(models, pool)).T):
+        for place in np.flatnonzero((part == 0) | (part == 1)):
+            how, change = ("silent", "raise") if part[place] == 0 else ("saturated", "lower")
+            raise ValueError(
+                f"Layer {layer + 1} of network {place + 1} is {how}: there are no events to average over; {change} its "
+                "input or its weights."
+            )
+
+
+@eqx.filter_jit
+def _activity(models, pool):
+    """Part of neurons and steps with a spike, `[seeds, layers]`."""
+
+    def one(model, signals):
+        outputs = run_on_grid(model.network, signals).outputs
+        return jnp.stack([jnp.mean(output) for output in outputs])
+
+    return eqx.filter_vmap(one, in_axes=(eqx.if_array(0), None))(models, pool.signals[0])
+
+
+def vectors_pushed(count: int, flossed: int, steps: int, trials: int, length: int, *, during: bool = False) -> int:
+    """What a training costs: states and tangent vectors that are taken one step of the network forward, and back.
+
+    length (trials steps + (count + 1)(flossed + steps if flossing goes on `during` training)): a training step takes
+    the states of `trials` trials of this `length` along, a flossing step one state and `count` tangent vectors.
+    """
+    return length * (trials * steps + (count + 1) * (flossed + (steps if during else 0)))
 
 
 @eqx.filter_jit
@@ -149,8 +219,7 @@ def gradient_norms_of_last_answer(models: BitAnswers, streams: BitStreams) -> Fl
         step = GridStep(model.network)
 
         def loss(states):
-            output = model.network.layers[-1].cell.output(jax.tree.map(lambda leaf: leaf[-1], states[-1].cell))
-            odds = model.readout @ output + model.bias
+            odds = model.odds(jax.tree.map(lambda leaf: leaf[-1], states[-1].cell))
             return optax.sigmoid_binary_cross_entropy(odds, answers[-1].astype(odds.dtype))
 
         gradients = gradients_through_time(step, step.rest(), signals, loss)[1]
@@ -171,9 +240,9 @@ def tables_of(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Results, course and gradients of a training, by seed.
 
-    `accuracy` on the test and `norm` of the gradient at the first state; `accuracy` at each `step`; `norm` at each
-    `distance` in steps to the last answer, the geometric mean over the first `trials` of the streams, where nothing is
-    smaller than float32 can tell (1e-38).
+    `accuracy` on the test, `norm` of the gradient at the first state and `flossing_steps` done; `accuracy` at each
+    `step`; `norm` at each `distance` in steps to the last answer, the geometric mean over the first `trials` of the
+    streams, where nothing is smaller than float32 can tell (1e-38).
     """
     norms = gradient_norms_of_last_answer(found.models, jax.tree.map(lambda leaf: leaf[:trials], streams))
     typical = np.exp(np.log(np.maximum(np.asarray(norms), np.finfo(np.float32).tiny)).mean(1))
@@ -181,7 +250,20 @@ def tables_of(
     distances = np.arange(typical.shape[1], 0, -1)
     accuracy, course = np.asarray(found.accuracy, float), np.asarray(found.course, float)
     results = pd.DataFrame({"seed": seeds, "accuracy": accuracy, "norm": typical[:, 0]})
+    results["flossing_steps"] = found.flossed
     each = list(enumerate(seeds))
     during = [pd.DataFrame({"step": steps, "accuracy": course[:, place], "seed": seed}) for place, seed in each]
     back = [pd.DataFrame({"distance": distances, "norm": typical[place], "seed": seed}) for place, seed in each]
     return results, pd.concat(during), pd.concat(back)
+
+
+def trained_tables(
+    train: Callable[[BitAnswers], FlossedTraining],
+    build: Callable[[Key[Array, ""]], BitAnswers],
+    keys: Key[Array, " seeds"],
+    seeds: list[int],
+    chunk: int,
+    streams: BitStreams,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """`tables_of` the networks that `build` makes from the keys of the seeds and `train` trains."""
+    return tables_of(train(eqx.filter_vmap(build)(keys)), seeds, chunk, streams)
