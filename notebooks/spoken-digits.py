@@ -73,12 +73,12 @@ jax.config.update("jax_enable_x64", True)
 raw = pathlib.Path(training_folder) / "raw"
 setup = json.loads((raw / "setup.json").read_text())
 history = pd.read_csv(raw / "history.csv")
-neurons, hidden, key = networks.Neurons(**setup["neurons"]), setup["hidden"], jax.random.key(0)
+neurons = {name: networks.Neurons(**one) for name, one in setup["neurons"].items()}
+names, hidden, key = list(setup["settings"]), setup["hidden"], jax.random.key(0)
+lengths = {name: one["duration"] for name, one in setup["settings"].items()}
 places = Places(data_folder, cache_folder, functools.partial(tqdm, desc="recordings"))
-names, lengths = setup["datasets"], dict(zip(setup["datasets"], setup["durations"], strict=True))
 sets = {
-    name: fitted(NAMED_SETS[name](places), lengths[name], count)
-    for name, count in zip(names, setup["channels"], strict=True)
+    name: fitted(NAMED_SETS[name](places), one["duration"], one["channels"]) for name, one in setup["settings"].items()
 }
 baselines = {name: (logistic_accuracy(one, lengths[name]), 1 / len(one.test.classes)) for name, one in sets.items()}
 overlap = {name: shared_speakers(one) for name, one in sets.items()}
@@ -90,12 +90,12 @@ pd.DataFrame(baselines, index=["linear", "chance"]).T
 # %%
 like = {name: networks.Inputs(one.test.channel_count, len(one.test.classes), 1.0) for name, one in sets.items()}
 some = {name: as_events(select(one.test, np.arange(min(trials, len(one.test))))) for name, one in sets.items()}
-grids = {name: networks.grid_classification(neurons, lengths[name]) for name in names}
-events = {name: networks.event_classification(neurons, lengths[name], setup["capacity"]) for name in names}
+grids = {name: networks.grid_classification(neurons[name], lengths[name]) for name in names}
+events = {name: networks.event_classification(neurons[name], lengths[name], setup["capacity"]) for name in names}
 rows = []
 for name, seed in tqdm(list(itertools.product(names, setup["seeds"])), desc="networks"):
-    exact = networks.event_classifier(key, neurons, like[name], hidden, 1.0)
-    surrogate = networks.grid_classifier(key, neurons, like[name], hidden, 1.0, 1.0)
+    exact = networks.event_classifier(key, neurons[name], like[name], hidden, 1.0)
+    surrogate = networks.grid_classifier(key, neurons[name], like[name], hidden, 1.0, 1.0)
     exact, surrogate = (
         eqx.tree_deserialise_leaves(raw / f"{name}-{kind}-{seed}.eqx", network)
         for kind, network in (("exact", exact), ("surrogate", surrogate))
@@ -110,8 +110,9 @@ complexity.groupby(["dataset", "kind"]).mean(numeric_only=True).drop(columns="se
 # ## Accuracy on unseen speakers
 
 # %%
-final = history[history.epoch == setup["epochs"]]
-table = final[["dataset", "kind", "seed", "test_accuracy"]].merge(complexity, on=["dataset", "kind", "seed"])
+final = history.sort_values("epoch").groupby(["dataset", "kind", "seed"], as_index=False).last()
+columns = ["dataset", "kind", "seed", "epoch", "test_accuracy"]
+table = final[columns].merge(complexity, on=columns[:3])
 summary = table.groupby(["dataset", "kind"]).test_accuracy.agg(["mean", "std", "min", "max"])
 summary
 
@@ -152,6 +153,7 @@ accuracies = summary.fillna(0.0).add_prefix("accuracy_")
 found = {
     name: {
         "name": name, "linear": baselines[name][0], "chance": baselines[name][1], "channels": like[name].channels,
+        "epochs": final[final.dataset == name].groupby("kind").epoch.max().to_dict(),
         "train_trials": len(one.train), "test_trials": len(one.test), "steps": grids[name].steps,
         **{
             kind: means.loc[name, kind].to_dict() | accuracies.loc[name, kind].to_dict()
@@ -160,7 +162,7 @@ found = {
     }
     for name, one in sets.items()
 }  # fmt: skip
-numbers = {"seeds": len(setup["seeds"]), "epochs": setup["epochs"], "hidden": hidden, "sets": found}
+numbers = {"seeds": len(setup["seeds"]), "hidden": hidden, "sets": found, "count": len(names)}
 numbers |= {"first": found[names[0]], "last": found[names[-1]], "several": len(names) > 1}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)
