@@ -162,8 +162,8 @@ found = {
     }
     for name, one in sets.items()
 }  # fmt: skip
-numbers = {"seeds": len(setup["seeds"]), "hidden": hidden, "sets": found, "count": len(names)}
-numbers |= {"first": found[names[0]], "last": found[names[-1]], "several": len(names) > 1}
+numbers = {"seeds": len(setup["seeds"]), "hidden": hidden}
+numbers |= {"first": found[names[0]], "others": [found[name] for name in names[1:]]}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)
 

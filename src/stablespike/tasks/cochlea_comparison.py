@@ -46,10 +46,10 @@ def compared_counts(
         raise ValueError(f"{cochlea.membrane.channels} channels can't be compared with {theirs.channel_count}.")
     sounds = {sound.source: sound for sound in heidelberg_digits(archive)}
     found: tuple[list, list] = ([], [])
-    for k in progress(np.linspace(0, len(theirs) - 1, count).astype(int)):
+    for k in progress(np.linspace(0, len(theirs) - 1, count).astype(int).tolist()):
         if sources[k] not in sounds:
             raise DatasetError(f"{archive} does not hold {sources[k]}, of which {published} has the spikes.")
-        train = hear(cochlea, sounds[sources[k]].read().samples, jax.random.fold_in(jax.random.key(seed), int(k)))
+        train = hear(cochlea, sounds[sources[k]].read().samples, jax.random.fold_in(jax.random.key(seed), k))
         found[0].append(_in_bands(train.channels, cochlea.membrane.channels))
         found[1].append(_in_bands(theirs.trial(k)[1], theirs.channel_count))
     return SpikeCounts(*map(np.array, found))
