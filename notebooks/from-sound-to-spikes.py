@@ -38,7 +38,9 @@
 #
 # `synthetic` is a word of the bundled synthesiser, `reference` the recording with published statistics (700 channels),
 # both from channel 0 at the base, the highest tone, to the apex. Any other name is that of a recording in
-# `hd_audio_subset.zip` of the data folder, such as `lang-english_speaker-00_trial-0_digit-7`.
+# `hd_audio_subset.zip` of the data folder, such as `lang-english_speaker-00_trial-0_digit-7`. With `compared` so many
+# of the recordings whose published spikes are in the data folder are heard too; `batches` asks for speed, which no
+# second run gives again: numbers of recordings that are heard at once on the device, a GPU if there is one.
 
 # %% tags=["parameters"]
 recording = "synthetic"
@@ -46,21 +48,27 @@ label = 7  # of the synthetic word: 0-9 English, 10-19 German
 voice = 0  # of the synthetic word, in alphabetical order
 channels = 100
 seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+compared = 0  # recordings, of 700 channels
+batches = []  # recordings at once
+timed = 8  # recordings that are heard one by one where batches are asked for
 results_folder = "../results/draft/from-sound-to-spikes"
 data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
 
 # %%
+import functools
 import pathlib
 
 import jax
 import numpy as np
 import pandas as pd
 from IPython.display import Image
+from tqdm import tqdm
 
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.figures.sound_to_spikes import sound_to_spikes_figure
-from stablespike.tasks.cochlea import Cochlea, prepare
+from stablespike.tasks.cochlea import LONGEST_DIGIT, Cochlea, hear, hear_together, prepare
+from stablespike.tasks.cochlea_comparison import compared_counts, conversion_speed
 from stablespike.tasks.cochlea_membrane import MODEL_RATE, SAMPLING_RATE, BasilarMembrane, cached_membrane_filter
 from stablespike.tasks.cochlea_statistics import band_statistics, click_delays, follow, reference_statistics
 from stablespike.tasks.sounds import DIGITS, heidelberg_digit, read_sound
@@ -89,7 +97,9 @@ print(f"{name}: {duration:.3f} s; {sound.changes or 'as recorded'}")
 # ## Statistics in ten bands of channels
 #
 # Root mean square of the membrane's velocity, mean firing probability of a fibre per sample, and spikes with their
-# standard deviation over seeds; for the reference recording beside those of the published conversion.
+# standard deviation over seeds; for the reference recording beside those of the published conversion. This journey is
+# through a filter of the recording's own length, as published. Sets are converted with one filter for all, of a fixed
+# length, to which sounds are padded; what that changes is computed for the reference, too.
 
 # %%
 ours = band_statistics(journey)
@@ -106,6 +116,65 @@ bands = {
 }  # fmt: skip
 table = pd.concat(bands, names=["source"]).reset_index("source")
 table
+
+# %%
+fixed = Cochlea(cached_membrane_filter(cache_folder, channels, LONGEST_DIGIT))
+padded = band_statistics(follow(fixed, sound.samples, [])) if theirs else None
+pairs = {"own length": ours, "fixed length": padded} if theirs else {}
+deviations = {
+    f"{part}, {name}": np.abs(getattr(one, part) / getattr(theirs, part) - 1)
+    for name, one in pairs.items()
+    for part in ("velocity", "probability")
+}
+pd.DataFrame(deviations, index=range(1, 11)).rename_axis("relative deviation, band")
+
+# %% [markdown]
+# ## Many recordings
+#
+# One recording does not speak for a set: spikes of the same recordings here and as published, per recording and band.
+
+# %%
+mini = data / "hd_spikes_mini" / "shd_train.h5.zip"
+counts = (
+    compared_counts(fixed, data / "hd_audio_subset.zip", mini, compared, progress=functools.partial(tqdm, desc="heard"))
+    if compared
+    else None
+)
+many = {}
+if counts:
+    here, published = counts.here.sum(1), counts.published.sum(1)
+    many |= {"here_mean": here.mean(), "here_sd": here.std(), "published_mean": published.mean()}
+    many |= {"published_sd": published.std(), "difference_mean": (here / published - 1).mean()}
+    many |= {"difference_sd": (here / published - 1).std(), "recordings": compared}
+    ratios = counts.here.sum(0) / counts.published.sum(0)
+    many |= {"least_ratio": ratios.min(), "largest_ratio": ratios.max()}
+pd.Series(many, dtype=float).round(4)
+
+# %% [markdown]
+# ## Speed
+#
+# One by one on the CPU, by native code in one thread; then many at once in one JAX program on the default device. The
+# membrane filter is there already.
+
+# %%
+words = (
+    [Utterance(label, voices()[voice], rate) for rate in range(120, 120 + max([timed, *batches]))] if batches else []
+)
+sounds, key = [one.read().samples for one in spoken(words)] if words else [], jax.random.key(0)
+speeds = {
+    size: conversion_speed(
+        lambda some: hear_together(fixed, some, jax.random.split(key, len(some))), sounds[:size], repeats=1
+    )
+    for size in batches
+}
+if batches:
+    speeds["one by one"] = conversion_speed(lambda some: [hear(fixed, one, key) for one in some], sounds[:timed])
+rates = pd.DataFrame({name: {**one._asdict(), "recordings_per_second": 1 / one.wall} for name, one in speeds.items()})
+print(
+    jax.devices()[0].device_kind,
+    f"{channels} channels, mean length {np.mean([s.size for s in sounds] or [0]) / SAMPLING_RATE:.2f} s",
+)
+rates.T
 
 # %% [markdown]
 # ## The wave
@@ -125,25 +194,28 @@ print(f"rank correlation of delay and resonance frequency: {order:.3f}")
 # ## What is asserted
 #
 # A wave, whichever way it goes: delays are in the order of places. And, for the reference, the published conversion:
-# velocity and probability per band within $10^{-4}$, spikes within two standard deviations over seeds.
+# velocity and probability per band within $10^{-4}$ through the filter of its own length, spikes within two standard
+# deviations over seeds.
 
 # %%
 assert abs(order) > 0.95, "a click does not travel along the membrane"
 if theirs is not None:
-    np.testing.assert_allclose(ours.velocity, theirs.velocity, rtol=1e-4)
-    np.testing.assert_allclose(ours.probability, theirs.probability, rtol=1e-4)
+    assert max(found.max() for name, found in deviations.items() if name.endswith("own length")) < 1e-4
     gap = np.abs(ours.spikes.mean(0) - theirs.spikes.mean(0))
     assert (gap < 2 * ours.spikes.std(0, ddof=1)).all(), "a band has another number of spikes"
 
 # %%
-counts = [train.times.size for train in journey.trains]
+sizes = [train.times.size for train in journey.trains]
 spikes = pd.DataFrame({"time": journey.trains[0].times, "channel": journey.trains[0].channels})
 shown = {
-    name: part[:, :: max(part.shape[1] // 2000, 1)] for name, part in journey._asdict().items() if name != "trains"
+    name: part[:: max(channels // 100, 1), :: max(part.shape[1] // 600, 1)]
+    for name, part in journey._asdict().items()
+    if name != "trains"
 }
 figure = sound_to_spikes_figure(
-    prepare(sound.samples)[::8], shown["velocity"], shown["probability"], spikes, delays, bands, duration=duration
-)
+    prepare(sound.samples)[::8], shown["velocity"], shown["probability"], spikes, delays, bands,
+    duration=duration, channels=channels,
+)  # fmt: skip
 Image(save_figure(figure, results_folder), width=900)
 
 # %% [markdown]
@@ -157,17 +229,25 @@ Image(save_figure(figure, results_folder), width=900)
 # $e^{+i\omega t}$; the published conversion joins the two, so that time runs backwards along the membrane. Ours keeps
 # it, for what matters here are the same spikes. Bands at the base hardly spike beyond the rate of silence.
 #
+# At the scale `paper` (reference recording, 700 channels) velocity and probability agree with the published ones in
+# every band to 2e-8 and 1e-7 through a filter of the recording's own length, which is the rounding of single precision;
+# through the filter of fixed length, by which sets are converted, the probability to 2e-6, but the velocity of the base
+# band, which hardly moves, to 1.1e-4 only. The recording leaves 7155 ± 62 spikes over ten seeds (published: 7208, 7096,
+# 7072). 200 recordings leave 5272 ± 1999 spikes, as published 5263 ± 1992; one by one they differ by +0.2 ± 1.8 %, band
+# by band by -0.1 to +0.8 %. One by one a recording of 0.61 s takes 0.3 s of one processor (beside other jobs; by the
+# clock about three times as long); in one JAX program on the CPU nine times as much.
+#
 # **Not shown:** what a wave in the right direction would change; whether an ear would hear the same; the model has no
-# outer hair cells, no adaptation behind the fibres and no second ear. Nor does one recording speak for a data set: see
-# `datasets`.
+# outer hair cells, no adaptation behind the fibres and no second ear. Speed on a GPU: the rule is there
+# (`config/gpu.yaml`), nobody has run it yet.
 
 # %%
 numbers = {"recording": name, "duration": duration, "channels": channels, "seeds": len(seeds)}
-numbers |= {"spikes_mean": float(np.mean(counts)), "spikes_sd": float(np.std(counts, ddof=1)), "delay_order": order}
+numbers |= {"spikes_mean": float(np.mean(sizes)), "spikes_sd": float(np.std(sizes, ddof=1)), "delay_order": order}
 numbers |= {"latest": delays.delay.max(), "earliest": delays.delay.min(), "rate_of_model": MODEL_RATE}
+numbers |= {"many": many, "speeds": {str(name): one.to_dict() for name, one in rates.items()}}
 if theirs is not None:
-    pairs = zip(ours[:2], theirs[:2], strict=True)
-    numbers |= {"largest_deviation": max(float(np.max(np.abs(a / b - 1))) for a, b in pairs)}
+    numbers |= {"deviations": {name: float(found.max()) for name, found in deviations.items()}}
     numbers |= {"published_spikes_mean": float(theirs.spikes.sum(1).mean()), "published_seeds": len(theirs.spikes)}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)

@@ -22,9 +22,9 @@ def test_a_sound_is_drawn_at_all_stages():
     wave = np.sin(np.arange(40)).reshape(4, 10)
     delays = pd.DataFrame({"frequency": [1e4, 1e3], "delay": [0.001, 0.004]})
     bands = {name: pd.DataFrame({"band": [1, 2], "spikes": [3, 4], "spikes_sd": [1, 1]}) for name in ("here", "there")}
-    figure = sound_to_spikes_figure(wave[0], wave, wave**2, SPIKES, delays, bands, duration=0.3)
+    figure = sound_to_spikes_figure(wave[0], wave, wave**2, SPIKES, delays, bands, duration=0.3, channels=8)
     assert len(figure.axes) == 6
-    assert figure.axes[3].get_ylim() == (4, 0)  # base at the top
+    assert figure.axes[3].get_ylim() == (8, 0)  # base at the top
     assert len(figure.axes[5].get_legend().get_texts()) == 2
 
 

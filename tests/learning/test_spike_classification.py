@@ -9,20 +9,24 @@ import pytest
 
 from stablespike.dynamics.grid_network import run_on_grid
 from stablespike.dynamics.spikes import Spikes, in_order
+from stablespike.learning.comparison import Train
 from stablespike.learning.spike_classification import (
     GridClassification,
     Inputs,
     Neurons,
+    SumOfLooks,
     accuracy_on,
     event_classification,
     event_classifier,
     grid_classification,
     grid_classifier,
+    sampled_voltages,
+    spike_training,
     train_on_spikes,
 )
 from stablespike.learning.training import TrainingError
 
-NEURONS, INPUTS = Neurons(0.02, 0.1, 0.004), Inputs(6, 2, 100.0)
+NEURONS, INPUTS = Neurons(0.02, 0.1, 0.004, looks=2), Inputs(6, 2, 100.0)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +52,47 @@ def both():
 @pytest.mark.parametrize("kind", ["exact", "surrogate"])
 def test_what_is_easy_is_learned(kind, both, trials):
     loss, network = both[kind]
-    trained, history = train_on_spikes(
-        loss, network, optax.adam(0.02), trials, trials, jax.random.key(1), epochs=8, batch_size=8,
-        augment=lambda key, spikes: Spikes(spikes.times * jax.random.uniform(key, (), minval=0.9), spikes.sources),
-    )  # fmt: skip
+    training = spike_training(
+        loss,
+        optax.adam(0.02),
+        lambda key, spikes: Spikes(spikes.times * jax.random.uniform(key, (), minval=0.9), spikes.sources),
+    )
+    trained, history = train_on_spikes(training, network, trials, trials, jax.random.key(1), epochs=8, batch_size=8)
     assert history[-1]["test_accuracy"] > 0.9
     assert history[-1]["loss"] < history[1]["loss"]
     assert accuracy_on(loss, trained, trials)["test_accuracy"] == pytest.approx(history[-1]["test_accuracy"])
+
+
+def test_the_readout_looks_at_leaky_voltages():
+    times = jnp.array([[0.01, 0.06, 0.1], [0.05, 0.0, 0.0]])
+    train = Train(times, jnp.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]), (), jnp.zeros((), int))
+    at = jnp.array([0.05, 0.1, 0.15])
+    found = sampled_voltages(train, 0.02, 0.15, 3)
+    np.testing.assert_allclose(found.T, train.voltages(0.02, at), rtol=1e-12, atol=1e-15)
+
+
+def test_a_score_is_the_sum_of_its_looks():
+    outputs = jnp.arange(40.0).reshape(10, 4)  # [steps, looks classes]
+    assert SumOfLooks(2)(outputs).tolist() == [16 + 38, 17 + 39]
+    assert SumOfLooks(1)(outputs).tolist() == [36, 37, 38, 39]
+
+
+def test_both_readouts_agree_on_a_fine_grid():
+    """The same input weights without spikes of recurrence: scores converge as the step goes to 0."""
+    fine, key = Neurons(0.02, 0.05, 2e-5, looks=2), jax.random.key(3)
+    spikes = in_order(jnp.array([0.004, 0.011, 0.013, 0.02, 0.031]), jnp.array([0, 1, 2, 3, 1], jnp.int32))
+    batch = jax.tree.map(lambda part: part[None], (spikes, jnp.array(1)))
+    weights = event_classifier(key, fine, INPUTS, 5, 0.3)
+    grid = grid_classifier(key, fine, INPUTS, 5, 0.3, 0.0)
+    grid = eqx.tree_at(
+        lambda one: (one.layers[0].inputs.weights, one.layers[1].inputs.weights),
+        grid,
+        (weights.inputs[0].astype(jnp.float32), weights.readout.astype(jnp.float32)),
+    )
+    _, (_, scores) = event_classification(fine, 0.04, 20)(weights, batch)
+    _, (_, others) = grid_classification(fine, 0.04)(grid, batch)
+    assert float(abs(scores).max()) > 0.01
+    np.testing.assert_allclose(others, scores, rtol=0.02, atol=2e-3)
 
 
 def test_the_exact_gradient_is_that_of_finite_differences(both, trials):
@@ -71,7 +109,7 @@ def test_the_exact_gradient_is_that_of_finite_differences(both, trials):
 
 def test_the_native_route_has_the_values_of_the_plain_one(both, trials):
     loss, network = both["surrogate"]
-    plain = GridClassification(loss.duration, loss.steps, route=run_on_grid)
+    plain = GridClassification(loss.duration, loss.steps, loss.score, route=run_on_grid)
     assert loss(network, trials)[0] == pytest.approx(float(plain(network, trials)[0]), rel=1e-5)
 
 
@@ -91,5 +129,5 @@ def test_a_simulation_that_ran_out_of_its_budget_stops_everything(both, trials):
     silent = (Spikes(jnp.full_like(silent[0].times, jnp.inf), silent[0].sources), silent[1])
     with pytest.raises(TrainingError, match="was not applied"):
         train_on_spikes(
-            loss, weights, optax.adam(0.1), trials, silent, jax.random.key(0), epochs=1, batch_size=8
-        )  # fmt: skip
+            spike_training(loss, optax.adam(0.1)), weights, trials, silent, jax.random.key(0), epochs=1, batch_size=8
+        )

@@ -100,7 +100,8 @@ def test_damaged_archives_are_named(tmp_path):
     path = tmp_path / "some.zip"
     with pytest.raises(DatasetError, match=r"N-MNIST is missing: put its zip archive at"):
         nmnist(path)
-    for content, sentence in ((bytes(7), "no whole number of events"), (b"\x22" * 5, "lies beside the 34 x 34 pixels")):
+    wrong = ((bytes(7), "no whole number"), (b"", "or of none"), (b"\x22" * 5, "lies beside the 34 x 34 pixels"))
+    for content, sentence in wrong:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("Test/7/00001.bin", content)
         with pytest.raises(DatasetError, match=sentence):
@@ -108,6 +109,12 @@ def test_damaged_archives_are_named(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("Test/dog/00001.bin", bytes(5))
     with pytest.raises(DatasetError, match="is not N-MNIST"):
+        nmnist(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Test/7/00001.bin", bytes(500))
+    content = path.read_bytes()
+    path.write_bytes(content[:46] + b"\xff" * 4 + content[50:])  # behind the name: a broken stream
+    with pytest.raises(DatasetError, match=r"Test/7/00001\.bin in .* is damaged"):
         nmnist(path)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(DatasetError, match="is no whole zip archive"):

@@ -202,6 +202,12 @@ def test_wrong_labels_in_a_file_are_named(recordings, tmp_path):
         file["labels"][0] = 5
     with pytest.raises(DatasetError, match="contradicts itself: Label 5 of a recording is none of the 2 classes"):
         read_recordings(path)
+    with h5py.File(path, "a") as file:
+        labels = file["labels"][:] + 0.5
+        del file["labels"]
+        file["labels"] = labels
+    with pytest.raises(DatasetError, match="labels must be one whole number a trial, not float64"):
+        read_recordings(path)
 
 
 @needs_data

@@ -15,7 +15,7 @@ from stablespike.tasks.cochlea_recordings import hear_all
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import LabelledSound, Sound, heidelberg_digits, labelled_folder, read_sound
 from stablespike.tasks.speech import Utterance, family, speak, spoken, voices
-from stablespike.tasks.spoken_digits import SyntheticDigits, synthetic_digits
+from stablespike.tasks.spoken_digits import SyntheticDigits, heidelberg_digits_as_spikes, synthetic_digits
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("espeakng_loader")
@@ -49,6 +49,29 @@ def test_empty_silent_and_broken_files_are_named(tmp_path):
     (tmp_path / "broken.flac").write_bytes(b"fLaC and nothing else")
     with pytest.raises(DatasetError, match=r"broken\.flac can't be read as sound"):
         read_sound(tmp_path / "broken.flac")
+    with pytest.raises(DatasetError, match=r"The sound file .*none\.wav is missing"):
+        read_sound(tmp_path / "none.wav")
+
+
+def test_sounds_that_only_seem_whole_are_named(tmp_path):
+    file, rising = tmp_path / "some.wav", np.linspace(-0.5, 0.5, 1000)
+    holed = np.where(np.arange(1000) == 5, np.nan, rising)
+    cases = [
+        ("channels cancel", np.stack([rising, -rising], 1)),
+        ("silent", np.full(1000, 0.25)),
+        ("not finite", holed),
+    ]
+    for sentence, samples in cases:
+        soundfile.write(file, samples, 48_000, subtype="FLOAT")
+        with pytest.raises(DatasetError, match=sentence):
+            read_sound(file)
+    soundfile.write(file, rising, 48_000)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1000])
+    with pytest.raises(DatasetError, match=f"cut off after 1000 of {len(whole)} bytes"):
+        read_sound(file)
+    file.write_bytes(whole[:4] + b"\xff" * 4 + whole[8:])  # as written to a pipe, whose length nobody knew
+    assert read_sound(file).samples.size == 1000
 
 
 def test_heidelberg_digits_are_read_from_their_archive(tmp_path):
@@ -61,11 +84,35 @@ def test_heidelberg_digits_are_read_from_their_archive(tmp_path):
     assert german.read().samples.size == 2400
     with pytest.raises(DatasetError, match=r"digit-3\.flac in .*digits\.zip can't be read as sound"):
         english.read()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("audio/lang-english_speaker-04_trial-0_digit-12.flac", packed(tone(48_000)))
+    with pytest.raises(DatasetError, match=r"digit-12\.flac in .* is not named like a Heidelberg Digit"):
+        heidelberg_digits(path)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DatasetError, match="is no whole zip archive"):
         heidelberg_digits(path)
     with pytest.raises(DatasetError, match="put the archive of FLAC files at"):
         heidelberg_digits(tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damage_inside_an_archive_is_named(compression, tmp_path):
+    path, member = tmp_path / "digits.zip", "lang-german_speaker-04_trial-2_digit-7.flac"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr(member, packed(tone(48_000)))
+    content = path.read_bytes()
+    begin = content.index(member.encode()) + len(member)
+    path.write_bytes(content[:begin] + b"\xff" * 20 + content[begin + 20 :])
+    with pytest.raises(DatasetError, match=r"digit-7\.flac in .*digits\.zip is damaged"):
+        heidelberg_digits(path)[0].read()
+
+
+def test_recordings_of_one_side_only_are_no_split(tmp_path):
+    path = tmp_path / "digits.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("lang-german_speaker-04_trial-2_digit-7.flac", packed(tone(48_000)))
+    with pytest.raises(DatasetError, match=r"only recordings of the test speakers \(4, 5\)"):
+        heidelberg_digits_as_spikes(tmp_path, path, channels=3)
 
 
 def test_a_folder_of_sounds_is_labelled_by_its_folders(tmp_path):

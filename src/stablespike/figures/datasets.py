@@ -25,11 +25,11 @@ def datasets_figure(examples: Mapping[str, pd.DataFrame | None], channels: Mappi
 
 
 def plot_example(spikes: pd.DataFrame | None, axes: Axes, channels: int) -> Axes:
-    """Draw one trial, a dot per spike."""
+    """Draw one trial, a dot per spike; as a picture, since there are thousands."""
     if spikes is None:
         axes.text(0.5, 0.5, "absent", transform=axes.transAxes, ha="center", va="center", color=GREY)
         axes.set(xticks=[], yticks=[])
         return axes
-    axes.scatter(spikes["time"], spikes["channel"], s=0.8, color=INK, linewidths=0)
+    axes.scatter(spikes["time"], spikes["channel"], s=0.8, color=INK, linewidths=0, rasterized=True)
     axes.set(xlim=(0, None), ylim=(-0.5, channels - 0.5), xlabel="time (s)")
     return axes

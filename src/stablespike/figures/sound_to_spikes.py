@@ -19,10 +19,11 @@ def sound_to_spikes_figure(
     bands: Mapping[str, pd.DataFrame],
     *,
     duration: float,
+    channels: int,
 ) -> Figure:
     """Compose the sound, the membrane's travelling wave, hair cells, spikes, delays of a click, and spikes per band.
 
-    `sound` `[times]`, `velocity` and `probability` `[channels, times]` over `duration` in s; `spikes`: `time`,
+    `sound` `[times]`, `velocity` and `probability` `[some channels, times]` over `duration` in s; `spikes`: `time`,
     `channel`; `delays`: `frequency` in Hz, `delay` in s; `bands`: for each source (ours first) `band`, `spikes`,
     `spikes_sd`.
     """
@@ -31,10 +32,11 @@ def sound_to_spikes_figure(
     left = [figure.add_subplot(rows[row, 0]) for row in range(4)]
     left[0].plot(np.linspace(0, duration, len(sound)), sound, color=INK, linewidth=0.4)
     left[0].set(ylabel="sound", yticks=[])
-    plot_over_time(velocity, left[1], duration, "membrane", symmetric=True)
-    plot_over_time(probability, left[2], duration, "hair cells", symmetric=False)
-    left[3].scatter(spikes["time"], spikes["channel"], s=0.6, color=INK, linewidths=0)
-    left[3].set(ylim=(len(velocity), 0), ylabel="spikes", xlabel="time (s)")
+    extent = (0.0, duration, float(channels), 0.0)
+    plot_over_time(velocity, left[1], extent, "membrane", symmetric=True)
+    plot_over_time(probability, left[2], extent, "hair cells", symmetric=False)
+    left[3].scatter(spikes["time"], spikes["channel"], s=0.6, color=INK, linewidths=0, rasterized=True)
+    left[3].set(ylim=(channels, 0), ylabel="spikes", xlabel="time (s)")
     for axes in left:
         axes.set_xlim(0, duration)
         axes.tick_params(labelbottom=axes is left[3])
@@ -45,12 +47,17 @@ def sound_to_spikes_figure(
     return figure
 
 
-def plot_over_time(values: np.ndarray, axes: Axes, duration: float, label: str, *, symmetric: bool) -> Axes:
-    """Draw numbers `[channels, times]` as a picture, base at the top; the darkest hundredth is one colour."""
+def plot_over_time(
+    values: np.ndarray, axes: Axes, extent: tuple[float, float, float, float], label: str, *, symmetric: bool
+) -> Axes:
+    """Draw numbers `[channels, times]` as a picture over `extent` (left, right, bottom, top), base at the top.
+
+    The darkest hundredth is one colour.
+    """
     high = float(np.quantile(np.abs(values), 0.99))
     low = -high if symmetric else float(values.min())
     axes.imshow(
-        values, aspect="auto", extent=(0, duration, len(values), 0), vmin=low, vmax=high,
+        values, aspect="auto", extent=extent, vmin=low, vmax=high,
         cmap="RdBu_r" if symmetric else "Greys", interpolation="nearest", rasterized=True,
     )  # fmt: skip
     axes.set(ylabel=label)

@@ -1,6 +1,10 @@
 """Networks that classify recorded spikes, event by event or on a time grid, trained by the package's loop.
 
 Both get padded `Spikes` `[trials, events]` with labels; what tells them apart is the simulation and its gradient.
+
+Readout: a leaky membrane without threshold for every class and each of a few times, at which it is looked at; the score
+of a class is the sum over these times. So the order of what happened in a trial counts, as in a linear classifier of
+binned spikes.
 """
 
 import math
@@ -10,6 +14,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -20,35 +25,66 @@ from stablespike.dynamics.grid_neuron import counts_on_grid
 from stablespike.dynamics.grid_resets import Detached, ResetToZero
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.spikes import Spikes
-from stablespike.learning.comparison import Exact, TwinWeights
+from stablespike.learning.comparison import Exact, Train, TwinWeights
 from stablespike.learning.grid_initialisation import Drive, fluctuation_driven, normal_by_fan_in
-from stablespike.learning.grid_readouts import mean_over_time
 from stablespike.learning.grid_route import run_on_grid_natively
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
-from stablespike.learning.training import fit, gradient_training
+from stablespike.learning.training import TrainingInfo, TrainingState, fit, gradient_training
 
 Labelled = tuple[Spikes, Int[Array, " _"]]  # trials of their own number for training and test
 Scores = tuple[Float[Array, ""], tuple[Int[Array, ""], Float[Array, "trials classes"]]]
 
 
+def sampled_voltages(train: Train, time_constant: float, duration: float, looks: int) -> Float[Array, "looks neurons"]:
+    """Voltages of a leaky membrane behind each neuron at `looks` times, evenly up to `duration`.
+
+    A voltage is the sum of x - x^2 over the spikes before, x = exp(-(t - t_spike)/tau), the response for a synapse of
+    tau/2, which begins at 0: continuous in all spike times. x and x^2 are summed between two looks, then decay.
+    """
+    times, sizes, step = train.times, train.sizes, duration / looks
+    place = jnp.clip((times / step).astype(int), 0, looks - 1)
+    x = jnp.exp((times - step * (place + 1).astype(times.dtype)) / time_constant)
+    neurons = jnp.broadcast_to(jnp.arange(x.shape[0])[:, None], x.shape)
+    new = jnp.zeros((2, looks, x.shape[0]), x.dtype)
+    new = new.at[0, place, neurons].add(sizes * x).at[1, place, neurons].add(sizes * x**2)
+    ends = step * jnp.arange(looks, dtype=times.dtype)
+    since = ends[:, None] - ends
+    decay = jnp.where(since >= 0, jnp.exp(-since / time_constant), 0)
+    return decay @ new[0] - decay**2 @ new[1]
+
+
 class EventClassification(eqx.Module):
-    """Cross-entropy of leaky readouts of an event-based network, averaged over the trial.
+    """Cross-entropy of leaky readouts of an event-based network, looked at at `looks` times evenly up to the end.
 
     The readout's membranes follow the last layer's spikes with `time_constant` tau (synapses: tau/2), without
-    threshold; their mean voltages are functions of spike times, so that the loss has an exact gradient.
+    threshold; their voltages are functions of spike times, so that the loss has an exact gradient. The readout's
+    weights are `[looks classes, neurons]`, all classes of the first time first.
     """
 
     method: Exact
     time_constant: float
+    looks: int = 1
 
     def __call__(self, weights: TwinWeights, batch: Labelled, key: Key[Array, ""] | None = None) -> Scores:
         """Mean loss over the trials; the flags and the scores of the classes."""
         del key
         trains = jax.vmap(lambda one: self.method(weights, one))(batch[0])
-        means = jax.vmap(lambda train: train.mean_voltage(self.time_constant, self.method.duration))(trains)
-        scores = means @ weights.readout.T
+        options = self.time_constant, self.method.duration, self.looks
+        voltages = jax.vmap(lambda train: sampled_voltages(train, *options))(trains)
+        scores = jnp.einsum("tkn,kcn->tc", voltages, weights.readout.reshape(self.looks, -1, voltages.shape[-1]))
         loss = optax.softmax_cross_entropy_with_integer_labels(scores, batch[1]).mean()
         return loss, (jnp.bitwise_or.reduce(trains.flags), scores)
+
+
+class SumOfLooks(eqx.Module):
+    """Score of each class from outputs `[steps, looks classes]`: the sum of its first at the first time, and so on."""
+
+    looks: int
+
+    def __call__(self, outputs: Float[Array, "steps outputs"]) -> Float[Array, " classes"]:
+        """The scores of one trial; times are the ends of steps, as evenly as these allow."""
+        steps = np.rint(outputs.shape[0] * np.arange(1, self.looks + 1) / self.looks).astype(int) - 1
+        return outputs.reshape(outputs.shape[0], self.looks, -1)[steps, np.arange(self.looks)].sum(0)
 
 
 class GridClassification(eqx.Module):
@@ -59,7 +95,7 @@ class GridClassification(eqx.Module):
 
     duration: float
     steps: int
-    score: Callable[[Float[Array, "steps classes"]], Float[Array, " classes"]] = mean_over_time
+    score: Callable[[Float[Array, "steps outputs"]], Float[Array, " classes"]] = SumOfLooks(1)
     route: Callable[[GridNetwork, Float[Array, "steps channels"]], GridRun] = run_on_grid_natively
 
     def signals(self, spikes: Spikes, channels: int) -> Float[Array, "trials steps channels"]:
@@ -89,12 +125,16 @@ class Inputs(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """Time constants of the LIF neurons and of the readout, step of the grid, all in s; the surrogate's sharpness."""
+    """Time constants of the LIF neurons and of the readout, step of the grid, all in s; the surrogate's sharpness.
+
+    `looks`: how often in a trial the readout is looked at.
+    """
 
     membrane_time_constant: float
     readout_time_constant: float
     dt: float
     sharpness: float = 10.0
+    looks: int = 1
 
     def cell(self, dt: float) -> GridLIF:
         """The neurons on a grid, the reset left out of the derivative."""
@@ -108,7 +148,7 @@ FINE = 0.05  # of the membrane time constant: steps on which an event-based neur
 def event_classifier(
     key: Key[Array, ""], neurons: Neurons, inputs: Inputs, hidden: int, distance: float
 ) -> TwinWeights:
-    """A feed-forward network of one hidden layer; weights of the readout are normal, of variance 1/hidden.
+    """A feed-forward network of one hidden layer; weights of the readout are normal, of variance 1/(looks hidden).
 
     Input weights are normal, of mean 0, so that membranes without spikes would fluctuate with standard deviation
     1/`distance` of the threshold (`fluctuation_driven`).
@@ -116,13 +156,17 @@ def event_classifier(
     first, second = jax.random.split(key)
     cell = neurons.cell(FINE * neurons.membrane_time_constant)
     (weights,) = fluctuation_driven(first, cell, hidden, (Drive(inputs.channels, inputs.rate),), distance=distance)
-    return TwinWeights((weights,), (None,), normal_by_fan_in(second, inputs.classes, hidden))
+    return TwinWeights((weights,), (None,), _readout(second, neurons, inputs, hidden))
+
+
+def _readout(key, neurons, inputs, hidden):
+    return normal_by_fan_in(key, neurons.looks * inputs.classes, hidden, neurons.looks**-0.5)
 
 
 def event_classification(neurons: Neurons, duration: float, capacity: int) -> EventClassification:
     """The loss of such a network, with room for `capacity` spikes per neuron and trial."""
     method = Exact(LIF(neurons.membrane_time_constant), duration, capacity)
-    return EventClassification(method, neurons.readout_time_constant)
+    return EventClassification(method, neurons.readout_time_constant, neurons.looks)
 
 
 def grid_classifier(
@@ -136,7 +180,7 @@ def grid_classifier(
     first, second, third = jax.random.split(key, 3)
     cell, tau = neurons.cell(neurons.dt), neurons.readout_time_constant
     (weights,) = fluctuation_driven(first, cell, hidden, (Drive(inputs.channels, inputs.rate),), distance=distance)
-    loop, out = normal_by_fan_in(second, hidden, hidden, recurrence), normal_by_fan_in(third, inputs.classes, hidden)
+    loop, out = normal_by_fan_in(second, hidden, hidden, recurrence), _readout(third, neurons, inputs, hidden)
     weights, loop, out = (one.astype(jnp.float32) for one in (weights, loop, out))
     above = Layer(LeakyReadout(tau, neurons.dt, tau / 2), Dense(out))
     return GridNetwork((Layer(cell, Dense(weights), Dense(loop)), above))
@@ -145,7 +189,7 @@ def grid_classifier(
 def grid_classification(neurons: Neurons, duration: float) -> GridClassification:
     """The loss of such a network; the last step may reach a little beyond `duration`."""
     steps = math.ceil(duration / neurons.dt - 1e-9)
-    return GridClassification(steps * neurons.dt, steps)
+    return GridClassification(steps * neurons.dt, steps, SumOfLooks(neurons.looks))
 
 
 class Augmented(eqx.Module):
@@ -172,23 +216,35 @@ def accuracy_on(loss: Callable[..., Scores], parameters: PyTree, trials: Labelle
 _evaluated = eqx.filter_jit(lambda loss, parameters, trials: loss(parameters, trials))
 
 
-def train_on_spikes(
-    loss: Callable[..., Scores],
-    parameters: PyTree,
-    optimiser: optax.GradientTransformation,
-    train: Labelled,
-    test: Labelled,
-    key: Key[Array, ""],
-    *,
-    augment: Callable[[Key[Array, ""], Spikes], Spikes] | None = None,
-    **options: Any,
-) -> tuple[PyTree, list[dict[str, Any]]]:
-    """Train by the loss's own gradient, on augmented trials if asked; the trained parameters and the history.
+class SpikeTraining(NamedTuple):
+    """How a `loss` is minimised; one object for several networks, such as seeds, so that it is compiled once."""
 
-    `loss(parameters, (spikes, labels), key)` is `GridClassification`, or `Classification` of `comparison`. The test
-    trials are only looked at after every epoch. `options` go to `fit`: epochs, batch size, checkpoint, progress.
+    loss: Callable[..., Scores]
+    init: Callable[..., TrainingState]
+    step: Callable[..., tuple[TrainingState, TrainingInfo]]
+
+
+def spike_training(
+    loss: Callable[..., Scores],
+    optimiser: optax.GradientTransformation,
+    augment: Callable[[Key[Array, ""], Spikes], Spikes] | None = None,
+) -> SpikeTraining:
+    """Training by the loss's own gradient, on trials that `augment(key, spikes)` changes, if it is given.
+
+    `loss(parameters, (spikes, labels), key)` is `EventClassification` or `GridClassification`.
     """
-    init, step = gradient_training(loss if augment is None else Augmented(loss, augment), optimiser)
+    return SpikeTraining(loss, *gradient_training(loss if augment is None else Augmented(loss, augment), optimiser))
+
+
+def train_on_spikes(
+    training: SpikeTraining, parameters: PyTree, train: Labelled, test: Labelled, key: Key[Array, ""], **options: Any
+) -> tuple[PyTree, list[dict[str, Any]]]:
+    """Train one network; the trained parameters and the history.
+
+    The test trials are only looked at after every epoch. `options` go to `fit`: epochs, batch size, checkpoint,
+    progress.
+    """
+    loss, init, step = training
     state, history = fit(
         step, init(parameters, key), train, evaluate=lambda trained: accuracy_on(loss, trained, test), **options
     )

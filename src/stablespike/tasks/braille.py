@@ -2,11 +2,10 @@
 
 import itertools
 import pathlib
-import zipfile
 
 import numpy as np
 
-from stablespike.tasks.dataset_error import DatasetError
+from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 
 TAXELS = 12
@@ -23,7 +22,7 @@ def braille(file: str | pathlib.Path, *, step: float = 1.0, frame_rate: float = 
             taxel, offsets, label, letters = (content[name] for name in ("taxel", "offsets", "label", "letters"))
     except FileNotFoundError as error:
         raise DatasetError(f"The Braille letters are missing: put braille_taxel.npz at {file}.") from error
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, *DAMAGED_ARCHIVE) as error:
         raise DatasetError(f"{file} is damaged or not the file of Braille letters ({error}): replace it.") from error
     trains = [crossings(taxel[a:b].astype(float), step, frame_rate) for a, b in itertools.pairwise(offsets)]
     return gather(trains, label, None, tuple(map(str, letters)), 2 * TAXELS)

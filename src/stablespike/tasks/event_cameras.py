@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from stablespike.tasks.dataset_error import DatasetError
+from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 
 SIDE = 34  # pixels; one channel for each pixel and polarity
@@ -20,8 +20,8 @@ def nmnist_events(
 
     The channel is (polarity · 34 + y) · 34 + x; polarity 1 is getting brighter.
     """
-    if content.size % 5:
-        raise ValueError(f"{content.size} bytes are no whole number of events of 5 bytes")
+    if content.size % 5 or not content.size:
+        raise ValueError(f"{content.size} bytes are no whole number of events of 5 bytes, or of none")
     x, y, *rest = content.reshape(-1, 5).T.astype(np.int64)
     if max(x.max(initial=0), y.max(initial=0)) >= SIDE:
         raise ValueError(f"an event lies beside the {SIDE} x {SIDE} pixels")
@@ -53,5 +53,5 @@ def nmnist(archive: str | pathlib.Path) -> Recordings:
 def _train(content, member, archive):
     try:
         return nmnist_events(np.frombuffer(content.read(member), np.uint8))
-    except ValueError as error:
+    except (ValueError, *DAMAGED_ARCHIVE) as error:
         raise DatasetError(f"{member} in {archive} is damaged ({error}): replace the archive.") from error

@@ -16,7 +16,7 @@ from stablespike.tasks.tonic_datasets import spiking_heidelberg_digits
 from stablespike.tasks.yin_yang import yin_yang
 
 SMALL_SET = SyntheticDigits()
-LARGE_SET = SyntheticDigits(voices=52, test_voices=12, clips=2, channels=140)
+LARGE_SET = SyntheticDigits(voices=52, test_voices=12, clips=2, channels=140, longest=51_998)
 HEIDELBERG_ARCHIVE = "hd_audio_subset.zip"
 
 

@@ -13,11 +13,12 @@ import scipy.signal
 from jaxtyping import Float
 
 from stablespike.tasks.cochlea_membrane import SAMPLING_RATE
-from stablespike.tasks.dataset_error import DatasetError
+from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
 DIGITS = ENGLISH + GERMAN  # the twenty classes of the Heidelberg Digits, in their order
+CANCELLED = 1e-3  # part of the largest sample that has to be left in the average of all channels
 ENDINGS = (".flac", ".wav", ".ogg", ".mp3", ".aiff", ".aif")
 
 
@@ -46,16 +47,34 @@ def read_sound(file: str | pathlib.Path | io.BufferedIOBase, *, name: str | None
 
     name = str(file) if name is None else name
     try:
-        samples, rate = soundfile.read(file, dtype="float64", always_2d=True)
-    except (soundfile.SoundFileError, TypeError) as error:
-        raise DatasetError(f"{name} can't be read as sound ({str(error).strip()}): remove or replace it.") from error
-    if not samples.size:
-        raise DatasetError(f"{name} is an empty recording: remove or replace it.")
-    if not samples.any():
-        raise DatasetError(f"{name} is a silent recording (every sample is 0): remove or replace it.")
+        content = file.read() if isinstance(file, io.BufferedIOBase) else pathlib.Path(file).read_bytes()
+        samples, rate = soundfile.read(io.BytesIO(content), dtype="float64", always_2d=True)
+    except FileNotFoundError as error:
+        raise DatasetError(f"The sound file {name} is missing: put it there.") from error
+    except (soundfile.SoundFileError, TypeError, OSError) as error:
+        why = str(getattr(error, "error_string", error)).strip(" .")
+        raise DatasetError(f"{name} can't be read as sound ({why}): remove or replace it.") from error
+    for wrong, what in _faults(content, samples):
+        if wrong:
+            raise DatasetError(f"{name} is {what}: remove or replace it.")
     mixed = [f"{samples.shape[1]} channels averaged"] if samples.shape[1] > 1 else []
     changed = [f"resampled from {rate} Hz"] if rate != SAMPLING_RATE else []
     return Sound(resample(samples.mean(1), rate), ", ".join([*mixed, *changed]))
+
+
+def _faults(content: bytes, samples: Float[np.ndarray, "samples channels"]) -> Iterator[tuple[bool, str]]:
+    """What may be wrong with a file that could be read; the reader takes a WAV file that was cut off for a shorter one.
+
+    A length that a WAV file's head does not know, because it was written to a pipe, is 0 or all bits.
+    """
+    length = int.from_bytes(content[4:8], "little")
+    known = content[:4] == b"RIFF" and length not in (0, 2**32 - 1)
+    yield known and length + 8 > len(content) + 1, f"cut off after {len(content)} of {length + 8} bytes"
+    yield not samples.size, "an empty recording"
+    yield not np.isfinite(samples).all(), "damaged (it has samples that are not finite numbers)"
+    yield not np.ptp(samples, axis=0).any(), f"a silent recording (every sample is {samples[:1].mean():.3g})"
+    cancelled = np.abs(samples.mean(1)).max() < CANCELLED * np.abs(samples).max()
+    yield bool(cancelled), "a recording whose channels cancel each other"
 
 
 def resample(samples: Float[np.ndarray, " samples"], rate: int) -> Float[np.ndarray, " more"]:
@@ -99,7 +118,7 @@ def heidelberg_digit(archive: str | pathlib.Path, name: str) -> Sound:
 def _heidelberg_digit(archive, member):
     fields = dict(part.split("-", 1) for part in pathlib.Path(member).stem.split("_") if "-" in part)
     try:
-        label = int(fields["digit"]) + {"english": 0, "german": 10}[fields["lang"]]
+        label = range(10).index(int(fields["digit"])) + {"english": 0, "german": 10}[fields["lang"]]
         speaker = int(fields["speaker"])
     except (KeyError, ValueError) as error:
         raise DatasetError(f"{member} in {archive} is not named like a Heidelberg Digit.") from error
@@ -110,7 +129,7 @@ def _read_member(archive, member):
     try:
         with zipfile.ZipFile(archive) as content:
             return read_sound(io.BytesIO(content.read(member)), name=f"{member} in {archive}")
-    except zipfile.BadZipFile as error:
+    except DAMAGED_ARCHIVE as error:
         raise DatasetError(f"{member} in {archive} is damaged ({error}): replace the archive.") from error
 
 

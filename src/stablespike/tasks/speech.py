@@ -82,14 +82,15 @@ def _said(utterances):
     }
     command = [sys.executable, str(speaking.__file__)]
     done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, check=False)
-    found, rest = [], done.stdout
-    while len(rest) >= speaking.HEAD.size:
-        rate, size = speaking.HEAD.unpack_from(rest)
-        found.append((rate, np.frombuffer(rest, np.int16, size // 2, speaking.HEAD.size)))
-        rest = rest[speaking.HEAD.size + size :]
-    if done.returncode or len(found) != len(utterances):
+    found, begin = [], 0
+    while begin + speaking.HEAD.size <= len(done.stdout):
+        rate, size = speaking.HEAD.unpack_from(done.stdout, begin)
+        begin += speaking.HEAD.size
+        found.append((rate, done.stdout[begin : begin + size]))
+        begin += size
+    if done.returncode or len(found) != len(utterances) or begin != len(done.stdout):
         raise DatasetError(f"eSpeak NG stopped speaking: {done.stderr.decode(errors='replace').strip()[-300:]}")
-    return found
+    return [(rate, np.frombuffer(samples, np.int16)) for rate, samples in found]
 
 
 def _trimmed(utterance, rate, samples):

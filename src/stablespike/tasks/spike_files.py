@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from stablespike.tasks.dataset_error import DatasetError
+from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.whole_files import whole_file
 
@@ -58,7 +58,7 @@ def read_recordings(path: str | pathlib.Path, *, channel_count: int | None = Non
     try:
         with h5py.File(_unpacked(path), "r") as file:
             return _recordings(file, channel_count or int(file.attrs.get("channels", 700)))
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, RuntimeError, *DAMAGED_ARCHIVE) as error:
         raise DatasetError(f"{path} is damaged or not in the layout of SHD ({error}): replace it.") from error
     except ValueError as error:
         raise DatasetError(f"{path} contradicts itself: {error}") from error
@@ -73,6 +73,8 @@ def _unpacked(path):
 
 def _recordings(file, channel_count):
     labels, times, units = file["labels"][:], file["spikes/times"][:], file["spikes/units"][:]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be one whole number a trial, not {labels.dtype} {list(labels.shape)}.")
     if not len(labels) == len(times) == len(units):
         raise ValueError(f"{len(labels)} labels, but {len(times)} trains of times and {len(units)} of units.")
     if bad := [k for k, (one, other) in enumerate(zip(times, units, strict=True)) if len(one) != len(other)]:

@@ -17,6 +17,7 @@ import numpy as np
 from stablespike.tasks.cochlea import LONGEST_DIGIT, Cochlea
 from stablespike.tasks.cochlea_membrane import cached_membrane_filter
 from stablespike.tasks.cochlea_recordings import hear_all
+from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import DIGITS, LabelledSound, heidelberg_digits
 from stablespike.tasks.speaker_splits import Split, unseen
 from stablespike.tasks.speech import Utterance, family, spoken, voices
@@ -103,6 +104,11 @@ def heidelberg_digits_as_spikes(
     sounds = heidelberg_digits(archive)
     sounds = sounds if trials is None else _first(sounds, trials)
     held = [sound.speaker in TEST_SPEAKERS for sound in sounds]
+    if all(held) or not any(held):
+        raise DatasetError(
+            f"{archive} holds only recordings of {'the' if all(held) else 'other than the'} test speakers "
+            f"{TEST_SPEAKERS}: there must be both."
+        )
     sides = tuple(
         lambda side=side: [sound for sound, out in zip(sounds, held, strict=True) if out == side]
         for side in (False, True)
