@@ -3,6 +3,7 @@
 import argparse
 import ast
 import sys
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,16 @@ def write_copies(executed: Any, record: Mapping[str, Any], question: Question, c
     kept = canonical(executed, record, configuration.data_folder)
     (question.folder / "notebook.ipynb").write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
     origin = f"Executed from {question.notebook.path} at scale {question.scale}; code {record['code_version']}."
-    (question.folder / "notebook.html").write_text(reading_copy(kept, origin), encoding="utf-8")
+    page = with_linked_figure(reading_copy(kept, origin), question.folder)
+    (question.folder / "notebook.html").write_text(page, encoding="utf-8")
+
+
+def with_linked_figure(page: str, folder: Path) -> str:
+    """Return a page that shows the figure that lies beside it instead of a second copy of it."""
+    figure = folder / "figure.png"
+    if not figure.exists():
+        return page
+    return page.replace(f"data:image/png;base64,{b64encode(figure.read_bytes()).decode()}", figure.name)
 
 
 def renew_prose(question: Question, configuration: Configuration) -> None:

@@ -1,4 +1,4 @@
-"""The reading copy of an executed notebook: one HTML file that needs no network, mathematics included."""
+"""The reading copy of an executed notebook: an HTML file that needs no network, mathematics included."""
 
 import re
 from html import escape

@@ -113,7 +113,7 @@ def gradient_training(
 def fault(loss: Float[Array, ""], gradient_norm: Float[Array, ""], flags: Int[Array, ""]) -> str:
     """Why a step with these was not applied."""
     if int(flags):
-        return f"a simulation failed ({Flag(int(flags)).name})"
+        return f"a simulation failed ({Flag(int(flags)).name or f'flag {int(flags)}'})"
     if not bool(jnp.isfinite(loss)):
         return f"the loss is {float(loss)}"
     if not bool(jnp.isfinite(gradient_norm)):
