@@ -234,8 +234,8 @@ Image(save_figure(figure, results_folder), width=900)
 # through the filter of fixed length, by which sets are converted, the probability to 2e-6, but the velocity of the base
 # band, which hardly moves, to 1.1e-4 only. The recording leaves 7155 ± 62 spikes over ten seeds (published: 7208, 7096,
 # 7072). 200 recordings leave 5272 ± 1999 spikes, as published 5263 ± 1992; one by one they differ by +0.2 ± 1.8 %, band
-# by band by -0.1 to +0.8 %. One by one a recording of 0.61 s takes 0.3 s of one processor (beside other jobs; by the
-# clock about three times as long); in one JAX program on the CPU nine times as much.
+# by band by -0.1 to +0.8 %. One by one a recording of 0.61 s takes 0.3 s of one processor, beside other jobs; in one
+# JAX program on the CPU seven to nine times as much.
 #
 # **Not shown:** what a wave in the right direction would change; whether an ear would hear the same; the model has no
 # outer hair cells, no adaptation behind the fibres and no second ear. Speed on a GPU: the rule is there

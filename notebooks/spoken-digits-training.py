@@ -100,8 +100,8 @@ places = Places(data_folder, cache_folder, functools.partial(tqdm, desc="recordi
 #
 # Readout, augmentation, learning rates and the exact networks' initial distance were chosen in short runs of one seed
 # on a fifth to a third of the training speakers (of N-MNIST: of the training images), held out for it; the networks
-# here learn from all. The large synthetic set was not looked at for it: it has the settings of the small one. Numbers of
-# epochs at the scale `paper` are what time allowed. The surrogate networks' initial weights, and the penalty of the
+# here learn from all. The large synthetic set was not looked at for it: it has the settings of the small one. Numbers
+# of epochs at the scale `paper` are what time allowed. The surrogate networks' initial weights, and the penalty of the
 # linear classifier, are older choices, made on the test split of the small synthetic set: accuracies on that are
 # somewhat optimistic.
 
