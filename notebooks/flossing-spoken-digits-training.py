@@ -67,6 +67,7 @@ data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
 
 # %%
+import dataclasses
 import functools
 import itertools
 import json
@@ -80,6 +81,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stablespike.learning import spike_classification as classifiers
+from stablespike.learning.grid_readouts import mean_over_time
 from stablespike.learning.recurrent_classifiers import recurrent_classifier
 from stablespike.stability.flossed_classifiers import ClassifierFlossing, setting, train_in_rounds
 from stablespike.stability.flossing import Flossing
@@ -125,7 +127,7 @@ pd.DataFrame({"training": statistics(split.train), "judged": statistics(split.te
 # %%
 neurons = classifiers.Neurons(*time_constants, 1 / steps_per_second, sharpness)
 inputs = classifiers.Inputs(channels, len(split.train.classes), statistics(split.train)["rate"])
-task = classifiers.grid_classification(neurons, duration)
+task = dataclasses.replace(classifiers.grid_classification(neurons, duration), score=mean_over_time)
 flossing = ClassifierFlossing(Flossing(count, transient=flossing_transient), task, batch_sizes[1])
 half = epochs // 2
 rounds = {"plain": [(0, epochs)], "before": [(flossing_epochs, epochs)], "during": [(flossing_epochs, epochs)]}

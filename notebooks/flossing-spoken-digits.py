@@ -48,6 +48,7 @@ data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
 
 # %%
+import dataclasses
 import functools
 import itertools
 import json
@@ -63,6 +64,7 @@ from tqdm import tqdm
 from stablespike.figures.flossed_speech import flossed_speech_figure
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.learning import spike_classification as classifiers
+from stablespike.learning.grid_readouts import mean_over_time
 from stablespike.learning.recurrent_classifiers import recurrent_classifier
 from stablespike.stability.flossed_classifiers import dynamics_tables
 from stablespike.stability.surrogate_tangent import PUBLIC
@@ -86,7 +88,7 @@ if setup["validation_part"]:
     split = hold_out_speakers(split.train, np.random.default_rng(0), part=setup["validation_part"])
 test = as_events(split.test), jax.numpy.asarray(split.test.labels)
 neurons = classifiers.Neurons(**setup["neurons"])
-task = classifiers.grid_classification(neurons, setup["duration"])
+task = dataclasses.replace(classifiers.grid_classification(neurons, setup["duration"]), score=mean_over_time)
 inputs, chance = classifiers.Inputs(setup["channels"], len(split.test.classes), 1.0), 1 / len(split.test.classes)
 
 # %% [markdown]
