@@ -80,6 +80,7 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
+# %%
 from stablespike.learning import spike_classification as classifiers
 from stablespike.learning.grid_readouts import mean_over_time
 from stablespike.learning.recurrent_classifiers import recurrent_classifier

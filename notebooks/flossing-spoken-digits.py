@@ -61,6 +61,7 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
+# %%
 from stablespike.figures.flossed_speech import flossed_speech_figure
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.learning import spike_classification as classifiers
