@@ -18,6 +18,7 @@ from stablespike.dynamics.grid_connections import Delayed, Dense
 from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid_resets import ResetBySubtraction
 from stablespike.dynamics.spikes import Flag, SimulationError
+from stablespike.learning.surrogate import SuperSpike
 
 STEPS, CHANNELS, SIZE = 40, 5, 6
 
@@ -177,6 +178,8 @@ W = jnp.ones((2, 2))
     [
         (lambda: GridLIF(0.4, 2.0, 0.5), "membrane_time_constant must be finite and at least one step"),
         (lambda: GridLIF(2.0, jnp.array([1.0, 0.1]), 0.5), "synaptic_time_constant must be finite and at least"),
+        (lambda: GridLIF(2.0, 2.0, 0.5, spike=SuperSpike()), "spike must be a step like SurrogateSpike"),
+        (lambda: BinaryCell(spike=SuperSpike()), "spike must be a step like SurrogateSpike"),
         (lambda: LeakyReadout(jnp.nan, 0.5), "membrane_time_constant must be finite"),
         (lambda: LeakyReadout(2.0, -0.5), "dt must be positive"),
         (lambda: GridLIF(2.0, 2.0, 0.5, -1.0), "threshold must lie above"),

@@ -101,6 +101,7 @@ class GridLIF(SpikingCell):
             *resolved("membrane_time_constant", self.membrane_time_constant, self.dt),
             *resolved("synaptic_time_constant", self.synaptic_time_constant, self.dt),
             *finite_above_zero("threshold", self.threshold),
+            *rising(self.spike),
         )
 
     def initial_state(self, neurons: int, dtype) -> MembraneState:
@@ -178,7 +179,7 @@ class BinaryCell(SpikingCell):
 
     def requirements(self) -> Requirements:
         """A finite threshold."""
-        return ((jnp.isfinite(jnp.asarray(self.threshold)), "threshold must be finite."),)
+        return ((jnp.isfinite(jnp.asarray(self.threshold)), "threshold must be finite."), *rising(self.spike))
 
     def initial_state(self, neurons: int, dtype) -> Values:
         """V = 0."""
@@ -251,6 +252,12 @@ def finite_above_zero(name: str, value: Parameter) -> Requirements:
     """The requirement that a parameter is finite and above the resting voltage."""
     value = jnp.asarray(value)
     return ((jnp.isfinite(value) & (value > 0), f"{name} must lie above the resting voltage 0, and be finite."),)
+
+
+def rising(spike: Callable[[Values], Values]) -> Requirements:
+    """`spike` is larger above threshold than below, as no slope of a surrogate is."""
+    above, below = spike(jnp.asarray(1.0)), spike(jnp.asarray(-1.0))
+    return ((above > below, "spike must be a step like SurrogateSpike(slope), not its slope."),)
 
 
 def resolved(name: str, time_constant: Parameter | None, dt: Scalar) -> Requirements:

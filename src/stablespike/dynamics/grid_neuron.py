@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from stablespike.dynamics.grid_cells import Heaviside, Requirements, SpikingCell, Values
+from stablespike.dynamics.grid_cells import Heaviside, Requirements, SpikingCell, Values, rising
 from stablespike.dynamics.neuron import AbstractNeuron, Scalar, initial_states, over_neurons, require
 from stablespike.dynamics.spikes import Flag, Spikes
 
@@ -78,8 +78,9 @@ class GridNeuron(SpikingCell):
     spike: Callable[[Values], Values] = Heaviside()
 
     def requirements(self) -> Requirements:
-        """Those of the neuron, and a positive step."""
-        return (*self.neuron.requirements(), (jnp.asarray(self.dt) > 0, "dt must be positive."))
+        """Those of the neuron, a positive step and a spike that is one."""
+        positive = (jnp.asarray(self.dt) > 0, "dt must be positive.")
+        return (*self.neuron.requirements(), positive, *rising(self.spike))
 
     def initial_state(self, neurons: int, dtype) -> GridNeuronState:
         """At V = 0, without current."""

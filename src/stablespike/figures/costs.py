@@ -108,6 +108,11 @@ def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: 
         axes.set(xlabel=below, ylabel=beside, xscale="log", yscale="log")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
+    for axes in panels[:4]:  # a logarithmic axis of less than two decades would show a single tick
+        values = np.unique(axes.lines[0].get_xdata())
+        axes.set_xticks(values, [f"{float(f'{value:.2g}'):g}" for value in values])
+        axes.set_xticks([], minor=True)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     letter_panels([*panels], left=-34.0)
     return figure
 
@@ -118,8 +123,6 @@ def plot_rules(table: pd.DataFrame, axes: Axes, against: str, column: str, *, fl
         axes.plot(rows[against], rows[column], "o-", color=RULE_COLOURS[str(rule)], label=rule)
     lowest = table.drop_duplicates(against)
     axes.plot(lowest[against], lowest[floor], ":", color=INK, label="floor")
-    if (against, column) == ("events", "memory_mib"):
-        axes.legend(loc="center right")
     return axes
 
 
