@@ -137,3 +137,14 @@ def test_flossing_during_training_and_its_cost():
 def test_what_cannot_be_flossed_is_said_before_training(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("options", [{"steps": 5, "chunk": 4}, {"steps": 0}, {"chunk": 0}, {"trials": 0}])
+def test_steps_are_whole_chunks(options):
+    models = jax.tree.map(lambda leaf: np.stack([leaf, leaf]) if eqx.is_array(leaf) else leaf, model())
+    with pytest.raises(ValueError, match="whole chunks"):
+        train_to_answer(
+            models, jax.random.split(KEY, 2), STREAMS, STREAMS, optimiser=optax.adam(1e-2), schedule=PLAIN,
+            flossing=joint_flossing(TWO), flossing_optimiser=optax.adam(1e-2),
+            **{"trials": 4, "steps": 4, "chunk": 4, **options},
+        )  # fmt: skip

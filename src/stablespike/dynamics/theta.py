@@ -51,12 +51,12 @@ class Theta(AbstractNeuron):
 
     def state_at_phase(self, phase: Scalar) -> State:
         """State `[x, y]` at phase phi in [0, period]."""
-        angle = jnp.pi - jnp.pi * jnp.asarray(phase) / self.period
-        return jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+        angle = jnp.pi * jnp.asarray(phase) / self.period  # from the reset, so that phase 0 is (-1, 0) to the last bit
+        return jnp.stack([-jnp.cos(angle), jnp.sin(angle)])
 
     def phase(self, state: State) -> Scalar:
         """Phase phi in [0, period], in the unit of tau: the time since the last spike if nothing had arrived."""
-        return self.period - self.time_to_spike(state)
+        return not_negative(self.period - self.time_to_spike(state))
 
     def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
         """(H(phi, w), Theta): the phase after the pulse, and the period."""

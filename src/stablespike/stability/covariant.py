@@ -51,6 +51,8 @@ def covariant_vectors(
             f"Only the first {int(found.resolved.sum())} of {count} covariant vectors are defined: beyond them the "
             "Jacobian of a step is singular to rounding. Lower count."
         )
+    if not isinstance(found.growth, jax.core.Tracer) and not bool(jnp.isfinite(found.growth).all()):
+        raise SingularJacobian("The dynamics or their Jacobian are not finite: look at the states and the weights.")
     return found
 
 

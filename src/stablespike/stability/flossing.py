@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from stablespike.stability.lyapunov import LyapunovInfo, lyapunov_estimator
@@ -180,7 +181,10 @@ class Adaptive(AbstractSchedule):
         left = min(self.steps, self.most - done)
         if left <= 0:
             return 0
-        return left if float(jnp.max(jnp.abs(exponents()))) * self.horizon > self.tolerance else 0
+        largest = float(jnp.max(jnp.abs(exponents())))
+        if np.isnan(largest):
+            raise ValueError("An exponent is not a number: look at the states and the weights.")
+        return left if largest * self.horizon > self.tolerance else 0
 
 
 def floss_if_due(

@@ -129,6 +129,8 @@ def train_to_answer(
     networks that are silent or saturated, `SingularJacobian` for exponents that are not defined, and `TrainingError`
     where a step could not be applied.
     """
+    if min(steps, chunk, trials) < 1 or steps % chunk:
+        raise ValueError(f"steps must be whole chunks, and trials at least 1, not {steps}, {chunk} and {trials}.")
     task = drawn(answer_loss, trials)
     _, task_step = gradient_training(with_flossing(task, flossing, strength) if strength else task, optimiser)
     task_init, _ = gradient_training(answer_loss, optimiser)

@@ -242,6 +242,8 @@ def entropy_rate(exponents: Exponents) -> float:
     `ValueError` if all given exponents are positive: then more are needed.
     """
     exponents = np.asarray(exponents)
+    if np.isnan(exponents).any():
+        raise ValueError("an exponent is not a number: look at the states and the weights.")
     if np.min(exponents) > 0:
         raise ValueError(f"all {exponents.size} given exponents are positive: the entropy rate needs more of them.")
     return float(exponents[exponents > 0].sum())

@@ -97,17 +97,18 @@ def blend(key, first: Spikes, second: Spikes, channels: int) -> Spikes:
     The second is first moved so that its mean time and its mean channel (rounded) are those of the first. Both need the
     same room, and the blend has room for all spikes of both.
     """
-    delay = _mean(first.times, first) - _mean(second.times, second)
-    aside = _mean(first.sources, first) - _mean(second.sources, second)
+    both = first.real.any() & second.real.any()  # a trial without spikes has nothing to be aligned by
+    delay = jnp.where(both, _mean(first.times, first) - _mean(second.times, second), 0)
+    aside = jnp.where(both, _mean(first.sources, first) - _mean(second.sources, second), 0)
     moved = second.sources + jnp.rint(aside).astype(second.sources.dtype)
     times = jnp.concatenate([first.times, jnp.where(second.real, second.times + delay, jnp.inf)])
     kept = jax.random.bernoulli(key, 0.5, times.shape)
-    both = _within(jnp.where(kept, times, jnp.inf), jnp.concatenate([first.sources, moved]), channels)
-    return _without_negative(both.times, both.sources)
+    blended = _within(jnp.where(kept, times, jnp.inf), jnp.concatenate([first.sources, moved]), channels)
+    return _without_negative(blended.times, blended.sources)
 
 
 def _mean(values, spikes):
-    """Mean over real spikes; a trial without any has none to be aligned by, and is moved by nothing."""
+    """Mean over real spikes; 0 where there are none."""
     count = spikes.real.sum()
     total = jnp.where(spikes.real, values, 0).sum().astype(spikes.times.dtype)
     return jnp.where(count > 0, total / jnp.maximum(count, 1).astype(total.dtype), 0)

@@ -47,5 +47,7 @@ def by_speakers(recordings: Recordings, speakers) -> Split:
 
 def hold_out_speakers(recordings: Recordings, generator: np.random.Generator, *, part: float = 0.2) -> Split:
     """A validation set of whole speakers, drawn at random: `part` of them, rounded up."""
+    if not 0 < part < 1:
+        raise ValueError(f"The part of the speakers to hold out must lie between 0 and 1, not be {part}.")
     speakers = speakers_of(recordings)
     return by_speakers(recordings, generator.permutation(speakers)[: math.ceil(part * speakers.size)])

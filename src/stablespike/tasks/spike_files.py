@@ -26,6 +26,9 @@ def write_recordings(
     """
     import h5py  # an optional part of the installation
 
+    for name, values in (("channels", recordings.channels), ("speakers", recordings.speakers)):
+        if values is not None and values.size and not 0 <= values.min() <= values.max() <= np.iinfo(np.uint16).max:
+            raise ValueError(f"This layout has room for {name} from 0 to {np.iinfo(np.uint16).max} only.")
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
         _fill(h5py, file, recordings, sources)
         file.attrs.update({"channels": recordings.channel_count, **(attributes or {})})
