@@ -12,7 +12,7 @@ from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.simulate import simulate
 from stablespike.dynamics.sparse import SparseNetwork
 from stablespike.dynamics.sparse_weights import SparseWeights, from_matrix
-from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.spikes import SimulationError, Spikes
 from stablespike.learning.sparse_adjoint import adjoint_memory, differentiable_sparse
 
 
@@ -82,3 +82,15 @@ def test_a_late_burst_has_the_gradient_of_an_early_one():
 
     for start in (50.0, 1000.0):
         np.testing.assert_allclose(slopes(start), slopes(0.0), rtol=1e-6)
+
+
+def test_what_went_wrong_is_said_while_a_gradient_is_taken():
+    dense, sparse, states, inputs = problem("oscillatory LIF", several=True)
+    silent = SparseNetwork(LIF(), from_matrix(np.zeros((2, 2))))
+    for run, at, sentence in (
+        (lambda at: simulate(dense, at, inputs, DURATION, max_events=9), states, "budget of 9 "),
+        (lambda at: differentiable_sparse(sparse, at, inputs, DURATION, max_spikes=9), states, "budget of 9 "),
+        (lambda at: differentiable_sparse(silent, at, max_spikes=9), jnp.zeros((2, 2)), "with 0 of the 9 spikes"),
+    ):
+        with pytest.raises(SimulationError, match=sentence):
+            jax.grad(lambda at, run=run: jnp.sum(run(at).state))(at)
