@@ -94,3 +94,9 @@ def test_what_went_wrong_is_said_while_a_gradient_is_taken():
     ):
         with pytest.raises(SimulationError, match=sentence):
             jax.grad(lambda at, run=run: jnp.sum(run(at).state))(at)
+
+
+def test_pulses_of_inputs_take_memory_too():
+    _, sparse, *_ = problem("QIF", several=False)
+    more = adjoint_memory(sparse, BUDGET, 10**6) - adjoint_memory(sparse, BUDGET)
+    assert more > 8 * 3 * 10**6 * sparse.input_weights.connections / sparse.input_weights.channels
