@@ -1,15 +1,18 @@
 """Gradients of sparse networks against those of the recorded dense simulation."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tests.dynamics.test_sparse import BUDGET, DURATION, MODELS, problem
 
+from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.sparse_weights import SparseWeights
-from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.sparse import SparseNetwork
+from stablespike.dynamics.sparse_weights import SparseWeights, from_matrix
+from stablespike.dynamics.spikes import SimulationError, Spikes
 from stablespike.learning.sparse_adjoint import adjoint_memory, differentiable_sparse
 
 
@@ -59,3 +62,41 @@ def test_equal_to_the_recorded_gradient(kind, several):
     for one, two in zip(wanted, found, strict=True):
         finite = np.isfinite(one)
         np.testing.assert_allclose(np.asarray(two)[finite], one[finite], rtol=0, atol=1e-9 * np.abs(one[finite]).max())
+
+
+def test_a_late_burst_has_the_gradient_of_an_early_one():
+    """Rounding in late spike times must not look as if leaky neurons had been put beyond their threshold."""
+    rng = np.random.default_rng(0)
+    sparse = SparseNetwork(LIF(), from_matrix(rng.normal(0, 0.1, (6, 6))), from_matrix(np.full((6, 1), 60.0)))
+    times = jnp.asarray(np.sort(rng.random(10)))
+
+    @jax.jit
+    def slopes(start):
+        def loss(values):
+            network = eqx.tree_at(lambda one: one.input_weights.values, sparse, values)
+            inputs, states = Spikes(start + times, jnp.zeros(10, int)), jnp.zeros((6, 2))
+            spikes = differentiable_sparse(network, states, inputs, start + 3, max_spikes=2000).spikes
+            return jnp.sum(jnp.where(spikes.real, jnp.sin(spikes.times - start), 0))
+
+        return jax.grad(loss)(sparse.input_weights.values)
+
+    for start in (50.0, 1000.0):
+        np.testing.assert_allclose(slopes(start), slopes(0.0), rtol=1e-6)
+
+
+def test_what_went_wrong_is_said_while_a_gradient_is_taken():
+    dense, sparse, states, inputs = problem("oscillatory LIF", several=True)
+    silent = SparseNetwork(LIF(), from_matrix(np.zeros((2, 2))))
+    for run, at, sentence in (
+        (lambda at: simulate(dense, at, inputs, DURATION, max_events=9), states, "budget of 9 "),
+        (lambda at: differentiable_sparse(sparse, at, inputs, DURATION, max_spikes=9), states, "budget of 9 "),
+        (lambda at: differentiable_sparse(silent, at, max_spikes=9), jnp.zeros((2, 2)), "with 0 of the 9 spikes"),
+    ):
+        with pytest.raises(SimulationError, match=sentence):
+            jax.grad(lambda at, run=run: jnp.sum(run(at).state))(at)
+
+
+def test_pulses_of_inputs_take_memory_too():
+    _, sparse, *_ = problem("QIF", several=False)
+    more = adjoint_memory(sparse, BUDGET, 10**6) - adjoint_memory(sparse, BUDGET)
+    assert more > 8 * 3 * 10**6 * sparse.input_weights.connections / sparse.input_weights.channels

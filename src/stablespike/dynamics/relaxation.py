@@ -156,8 +156,10 @@ def simulate_delayed(
     low, high = delay_range or (float(jnp.min(network.delays)), float(jnp.max(network.delays)))
     if not 0 < low <= high:
         raise ValueError(f"windows of one sweep need positive delays, not from {low:g} to {high:g}.")
+    if not 0 <= float(duration) < math.inf:
+        raise ValueError(f"the duration of a trial must be finite and not negative, not {float(duration):g}.")
     windows = math.floor(float(duration) / low) + 1
-    back = min(math.ceil(high / (float(duration) / windows)) + 1, windows)
+    back = windows if duration == 0 else min(math.ceil(high / (float(duration) / windows)) + 1, windows)
     solution = _delayed(network, states, inputs, duration, (low, high), capacity, windows, back, layer)
     raise_unless_ok(solution.status)
     once = jnp.full(solution.status.flags.shape, windows)

@@ -18,7 +18,7 @@ from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.simulate import Solution
 from stablespike.dynamics.sparse_weights import SparseWeights
-from stablespike.dynamics.spikes import Flag, SimulationError, Spikes, Status, input_flags, raise_unless_ok
+from stablespike.dynamics.spikes import Flag, SimulationError, Spikes, Status, as_known, input_flags, raise_unless_ok
 from stablespike.dynamics.theta import Theta
 
 MODELS = {  # constants from the neuron, and the function that unpacks them in the kernel
@@ -103,9 +103,10 @@ def no_inputs(dtype) -> Spikes:
 
 def raise_unless_done(solution: Solution) -> None:
     """Raise `SimulationError` with one sentence if a sparse run went wrong; inside jit (values unknown) do nothing."""
-    status = solution.status
+    status = as_known(solution.status)
     if not isinstance(status.flags, jax.core.Tracer) and np.any(np.ravel(status.flags) & kernel.SILENT):
-        time, count = float(np.min(status.time)), int(np.min(solution.spikes.count))
+        times = jax.lax.stop_gradient(solution.spikes.times)
+        time, count = float(np.min(status.time)), int(np.min(np.isfinite(times).sum(-1)))
         raise SimulationError(
             f"The network stopped spiking after time {time:.6g}, with {count} of the {status.budget} spikes that were "
             "asked for: give it a drive or input, or a finite duration."

@@ -67,6 +67,7 @@ def from_matrix(matrix, *, in_degree: int | None = None) -> SparseWeights:
     if columns.nnz > LARGEST:
         raise ValueError(f"at most {LARGEST} connections are possible, not {columns.nnz}.")
     _require_within(columns.indices, columns.shape[0], "a target")
+    columns = columns if columns.has_canonical_format else columns.copy()  # the matrix given stays as it is
     columns.sum_duplicates()
     degrees = np.bincount(columns.indices, minlength=columns.shape[0])
     if in_degree is not None and np.any(degrees != in_degree):
@@ -82,6 +83,8 @@ def from_sources(sources: Int[np.ndarray, "post in_degree"], value, *, channels:
     (default: that of the postsynaptic ones).
     """
     sources, value = np.asarray(sources), np.asarray(value, float)
+    if not np.issubdtype(sources.dtype, np.integer):
+        raise ValueError(f"sources are indices of presynaptic neurons, not {sources.dtype}.")
     if sources.ndim != 2:
         raise ValueError(f"sources must have shape [post, in_degree], not {list(sources.shape)}.")
     if value.ndim and value.shape != sources.shape:

@@ -79,8 +79,15 @@ class SimulationError(RuntimeError):
     """A simulation whose result must not be used."""
 
 
+def as_known(status: Status) -> Status:
+    """The status with its values, which differentiation outside jit hides; inside jit they stay unknown."""
+    flags = jax.lax.stop_gradient(jnp.asarray(status.flags, float)).astype(int)
+    return Status(flags, jax.lax.stop_gradient(status.time), status.budget, status.argument)
+
+
 def raise_unless_ok(status: Status) -> None:
     """Raise `SimulationError` with one sentence if any trial went wrong; inside jit (values unknown) do nothing."""
+    status = as_known(status)
     if isinstance(status.flags, jax.core.Tracer):
         return
     flags = np.ravel(status.flags)

@@ -49,8 +49,9 @@ def differentiable_sparse(
     `LIF`), on which a pulse acts by adding, only that of each spiking neuron: `adjoint_memory` bytes.
     """
     require_feasible(network, states, max_spikes)
-    require_memory(adjoint_memory(network, max_spikes), f"The gradient of a run of {max_spikes} spikes")
     inputs = no_inputs(states.dtype) if inputs is None else inputs
+    needed = adjoint_memory(network, max_spikes, inputs.times.shape[-1])
+    require_memory(needed, f"The gradient of a run of {max_spikes} spikes and {inputs.times.shape[-1]} inputs")
     require_one_trial(inputs)
     inlets = None if network.input_weights is None else network.input_weights.values
     varied = (network.weights.values, inlets, states, inputs.times)
@@ -62,14 +63,16 @@ def differentiable_sparse(
     return whole
 
 
-def adjoint_memory(network: SparseNetwork, spikes: int) -> int:
+def adjoint_memory(network: SparseNetwork, spikes: int, inputs: int = 0) -> int:
     """Bytes that the backward pass keeps: a state for each spike, and one for each pulse if neurons are not leaky.
 
-    A spike counts with the mean number of targets.
+    A spike, of the network or of the `inputs`, counts with the mean number of targets.
     """
     variables = jax.eval_shape(lambda: one_neuron(network.neuron, 0).initial_state()).shape[0]
-    pulses = 0 if isinstance(network.neuron, LEAKY) else network.weights.connections / network.size
-    return int(8 * variables * (spikes * (1 + pulses) + 2 * network.size)) + 16 * network.weights.values.size
+    kinds = ((network.weights, spikes), (network.input_weights, inputs))
+    pulses = sum(count * one.connections / max(one.channels, 1) for one, count in kinds if one is not None)
+    states = spikes + (0 if isinstance(network.neuron, LEAKY) else pulses) + 2 * network.size
+    return int(8 * (variables * states + spikes + inputs)) + 16 * network.weights.values.size
 
 
 def _put(network, varied):
