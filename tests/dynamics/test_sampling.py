@@ -8,6 +8,7 @@ import pytest
 from stablespike.dynamics.lif import LIF
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.sampling import highest_voltages, sampled_states, voltages
 from stablespike.dynamics.simulate import simulate
@@ -15,7 +16,7 @@ from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.theta import Theta
 
 SIZE, DURATION = 6, 3.0
-CASES = [(QIF(1.3), 4.0), (LIF(1.3), 3.0), (Theta(1.3, 1.1), 2.0)]
+CASES = [(QIF(1.3), 4.0), (LIF(1.3), 3.0), (Theta(1.3, 1.1), 2.0), (OscillatoryLIF(1.3), 0.7)]
 
 
 def problem(neuron, mean, delays=None):
@@ -29,7 +30,7 @@ def problem(neuron, mean, delays=None):
 
 def on_circle(neuron, states):
     """States whose length has no meaning, as points on the circle."""
-    if isinstance(neuron, LIF):
+    if isinstance(neuron, LIF | OscillatoryLIF):
         return states
     length = jnp.hypot(states[..., 0], states[..., 1])[..., None]
     return jnp.concatenate([states[..., :2] / length, states[..., 2:]], -1)

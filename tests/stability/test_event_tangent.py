@@ -164,5 +164,7 @@ def test_bad_networks_are_named():
     runaway = Recurrent(LIF(), jnp.full((SIZE, SIZE), 1e3), net.input_weights)
     with pytest.raises(SimulationError, match="budget of 32 was exhausted"):
         window_spectrum(Window(runaway, AsItIs(), 0.5, 32), states.at[0, 1].set(9.0), None, steps=6, **options)
+    with pytest.raises(ValueError, match="are not its degrees of freedom"):
+        NextSpike(Recurrent(THETA, net.weights, net.input_weights), AsItIs())
     with pytest.raises(ValueError, match="delays are not supported"):
         NextSpike(Recurrent(THETA, net.weights, net.input_weights, jnp.ones(SIZE)), Phase())

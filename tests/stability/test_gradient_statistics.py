@@ -93,8 +93,32 @@ def test_too_few_gradients_are_refused():
         step(init(), jnp.ones((3, 2)))
     with pytest.raises(ValueError, match="no batch"):
         dimension_estimate(init())
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(ValueError, match="no batch"):
         dimension_estimate(step(init(), jnp.zeros((4, 2))))
+    with pytest.raises(ValueError, match="too few"):
+        dimension_estimate(step(init(), jnp.asarray(np.eye(4))))
+    with pytest.raises(ValueError, match="not all finite"):
+        dimension_estimate(step(init(), jnp.asarray(RNG.normal(size=(4, 2))).at[0, 0].set(jnp.nan)))
+
+
+@pytest.mark.parametrize("factor", [1e-25, 1.0, 1e25])
+def test_statistics_of_tiny_and_huge_gradients_do_not_leave_the_range_of_float32(factor):
+    gradients = RNG.normal(size=(3, 8, 5))
+    init, step = gradient_dimension(centred=False)
+    found, expected = init(), init()
+    for k, batch in enumerate(gradients):
+        found = step(found, jnp.asarray(factor * batch, jnp.float32))
+        expected = step(expected, jnp.asarray(batch, jnp.float32))
+        found = step(found, jnp.zeros((8, 5), jnp.float32)) if k == 1 else found
+    assert dimension_estimate(found) == pytest.approx(dimension_estimate(expected), rel=1e-4)
+    one, other = (jnp.asarray(factor * batch, jnp.float32) for batch in gradients[:2])
+    assert float(alignment(one, other)) == pytest.approx(float(alignment(gradients[0], gradients[1])), abs=1e-5)
+    np.testing.assert_allclose(norms_through_time(one), factor * np.linalg.norm(gradients[0], axis=1), rtol=1e-5)
+
+
+def test_gradients_of_different_structure_have_no_angle():
+    with pytest.raises(ValueError, match="different structure"):
+        alignment({"a": jnp.ones(3)}, {"b": jnp.ones(3)})
 
 
 def test_condition_number_is_that_of_the_product():

@@ -197,7 +197,9 @@ def test_a_jacobian_of_low_rank_is_refused_and_not_padded():
     ("options", "sentence"),
     [
         ({"count": 5}, "5 exponents were asked for, but the state has 4 dimensions"),
-        ({"count": 0}, "count and interval must be at least 1"),
+        ({"count": 0}, "count, interval and blocks at least 1"),
+        ({"interval": 0}, "count, interval and blocks at least 1"),
+        ({"transient": -1}, "a transient must not be negative"),
         ({"transient": 40}, "a transient of 40 steps leaves nothing of a run of 40"),
         ({"transient": 15, "interval": 2}, "must be multiples of the interval, 2"),
         ({"blocks": 30}, "there must be from 2 to 20"),
@@ -225,3 +227,11 @@ def test_dimension_and_entropy():
         kaplan_yorke_dimension(np.array([0.9, 0.1]))
     with pytest.raises(ValueError, match="needs more of them"):
         entropy_rate(np.array([0.9, 0.1]))
+
+
+def test_networks_without_events_and_states_that_are_not_finite_are_refused():
+    silent, options = surrogate_network(PUBLIC), {"transient": 10, "count": 2, "key": KEY}
+    with pytest.raises(ValueError, match="Layer 1 is silent: there are no events to average over; raise"):
+        lyapunov_spectrum(silent, silent.rest(), jnp.zeros((40, CHANNELS)), **options)
+    with pytest.raises(SingularJacobian, match="not finite"):
+        lyapunov_spectrum(lambda state, drive: 0.5 * state + drive, jnp.ones(3), jnp.full(40, jnp.nan), **options)

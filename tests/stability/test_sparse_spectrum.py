@@ -78,7 +78,7 @@ def test_refusals():
     options = {"transient": 0, "key": jax.random.key(0), "blocks": 2}
     for settings, sentence in (
         ({"count": 17, "spikes": 80, "interval": 8}, "between 1 and 16"),
-        ({"count": 2, "spikes": 81, "interval": 8}, "whole intervals"),
+        ({"count": 2, "spikes": 81, "interval": 8}, "multiples of the interval"),
         ({"count": 9, "spikes": 80, "interval": 8}, "Only the first 8 of 9"),
     ):
         with pytest.raises((ValueError, RuntimeError), match=sentence):

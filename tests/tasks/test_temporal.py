@@ -102,6 +102,8 @@ def test_latencies():
         (lambda: which_channel_spikes(np.zeros((1, 2, 1), int), 0.5, jitter=0.5), "a generator for jitter"),
         (lambda: delayed_xor_of_latencies(generator(), 2, 1.0, 0.5, 0.5), "early < late"),
         (lambda: accuracy(store_and_recall(generator(), 1, 1, 1.0), np.zeros((1, 1), int)), "lengthen the trials"),
+        (lambda: accuracy(copy(generator(), 2, 10, 1), np.full((2, 10), 2)), "answers must be bits"),
+        (lambda: copy(generator(), 2, 10, -1), "must not be negative"),
     ],
 )
 def test_bad_input(call, sentence):

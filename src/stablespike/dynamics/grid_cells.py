@@ -256,6 +256,8 @@ def finite_above_zero(name: str, value: Parameter) -> Requirements:
 
 def rising(spike: Callable[[Values], Values]) -> Requirements:
     """`spike` is larger above threshold than below, as no slope of a surrogate is."""
+    if not callable(spike):
+        raise ValueError(f"spike must be a step like SurrogateSpike(slope), not a {type(spike).__name__}.")
     above, below = spike(jnp.asarray(1.0)), spike(jnp.asarray(-1.0))
     return ((above > below, "spike must be a step like SurrogateSpike(slope), not its slope."),)
 

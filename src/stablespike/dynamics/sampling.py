@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.neuron import AbstractNeuron, one_neuron, require
+from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.simulate import Solution
 from stablespike.dynamics.spikes import Spikes
 
@@ -14,11 +15,17 @@ BISECTIONS = 60  # of an interval in search of its highest voltage: more than th
 
 
 class History(eqx.Module):
-    """What happens to one neuron, in order of time: `times`, own spikes `own`, `weights` of arriving pulses."""
+    """What happens to one neuron, in order of time: `times`, own spikes `own`, `weights` of arriving pulses.
+
+    A pulse may lift an `OscillatoryLIF` neuron to a spike of the same time. There `ahead` stands where the neuron's
+    own spike would, had it been due without the pulses `from_outside` that come between: these find it reset then.
+    """
 
     times: Float[Array, " events"]
     own: Bool[Array, " events"]
     weights: Float[Array, " events"]
+    ahead: Bool[Array, " events"]
+    from_outside: Bool[Array, " events"]
 
 
 def sampled_states(
@@ -44,7 +51,7 @@ def sampled_states(
 
     def single(neuron, state, index):
         history, place = neuron_history(network, inputs, spikes, times, index)
-        _, after = jax.lax.scan(_passage(neuron), (jnp.zeros_like(history.times[0]), state), history)
+        _, after = jax.lax.scan(_passage(neuron), _beginning(state), history)
         return after[place]
 
     sampled = jnp.moveaxis(_over_network(single, network, states), 0, 1)
@@ -74,12 +81,11 @@ def highest_voltages(network: Recurrent, states, inputs: Spikes, solution: Solut
         passage = _passage(neuron)
 
         def step(carry, event):
-            time, before = carry
-            highest = _highest(neuron, before, event.times - time, event.own)
-            (time, after), _ = passage(carry, event)
-            return (time, after), jnp.maximum(highest, jnp.where(event.own, -jnp.inf, neuron.voltage(after)))
+            highest = _highest(neuron, carry.state, event.times - carry.time, event.own)
+            carry, after = passage(carry, event)
+            return carry, jnp.maximum(highest, jnp.where(event.own, -jnp.inf, neuron.voltage(after)))
 
-        _, highest = jax.lax.scan(step, (jnp.zeros_like(history.times[0]), state), history)
+        _, highest = jax.lax.scan(step, _beginning(state), history)
         return jnp.maximum(highest.max(), neuron.voltage(state))
 
     return _over_network(single, network, states)
@@ -97,33 +103,75 @@ def neuron_history(
     sources = jnp.where(spikes.real, spikes.sources, 0)
     channels = jnp.where(inputs.real, inputs.sources, 0)
     own = spikes.real & (spikes.sources == index)
-    samples = jnp.zeros(times.shape[0], network.weights.dtype)
-    kinds = [
-        (jnp.where(own, spikes.times, jnp.inf), own, jnp.zeros_like(samples, shape=own.shape)),
-        (spikes.times + delays[sources], jnp.zeros_like(own), network.weights[index, sources]),
-        (inputs.times, jnp.zeros_like(inputs.real), network.input_weights[index, channels]),
-        (times, jnp.zeros(times.shape, bool), samples),
-    ]
-    moments, resets, weights = (jnp.concatenate(part) for part in zip(*kinds, strict=True))
+    fired = jnp.where(own, spikes.times, jnp.inf)
+    resets = _events(fired, own=own)
+    pulses = _events(spikes.times + delays[sources], weights=network.weights[index, sources])
+    arrivals = _events(inputs.times, weights=network.input_weights[index, channels])
+    samples = _events(times.astype(spikes.times.dtype))
+    kinds = [resets, pulses, arrivals, samples]
+    if isinstance(network.neuron, OscillatoryLIF):
+        kinds = _with_lifts(fired, resets, pulses, arrivals, samples, delayed=network.delays is not None)
+    history = jax.tree.map(lambda *parts: jnp.concatenate(parts), *kinds)
     end = jnp.max(times)
-    happens = moments <= end
-    moments = jnp.where(happens, moments, end)
-    order = jnp.argsort(moments, stable=True)
+    happens = history.times <= end
+    history = jax.tree.map(lambda part: jnp.where(happens, part, jnp.zeros_like(part)), history)
+    history = eqx.tree_at(lambda one: one.times, history, jnp.where(happens, history.times, end))
+    order = jnp.argsort(history.times, stable=True)
     place = jnp.argsort(order)[-times.shape[0] :]
-    return History(moments[order], (resets & happens)[order], jnp.where(happens, weights, 0)[order]), place
+    return jax.tree.map(lambda part: part[order], history), place
+
+
+def _events(times, *, own=None, weights=None, ahead=None, from_outside=None):
+    """Events of one kind; what is not given is none of them."""
+    flags = (jnp.zeros(times.shape, bool) if one is None else one for one in (own, ahead, from_outside))
+    own, ahead, from_outside = flags
+    return History(times, own, jnp.zeros_like(times) if weights is None else weights, ahead, from_outside)
+
+
+def _with_lifts(fired, resets, pulses, arrivals, samples, *, delayed):
+    """Events in the order of a simulation: what comes from outside, then spike after spike, each with its pulses."""
+    outside = [arrivals, pulses] if delayed else [arrivals]
+    outside = [eqx.tree_at(lambda one: one.from_outside, one, jnp.ones(one.times.shape, bool)) for one in outside]
+    spikes = resets
+    if not delayed:
+        spikes = jax.tree.map(lambda one, other: jnp.stack([one, other], 1).ravel(), resets, pulses)
+    return [_events(fired, ahead=resets.own), *outside, spikes, samples]
+
+
+class _Passed(eqx.Module):
+    """`time` and `state` after an event; whether a spike at this time is `due`, and whether its reset is `done`."""
+
+    time: Float[Array, ""]
+    state: Float[Array, "variables"]
+    due: Bool[Array, ""]
+    done: Bool[Array, ""]
+
+
+def _beginning(state):
+    return _Passed(jnp.zeros((), state.dtype), state, jnp.zeros((), bool), jnp.zeros((), bool))
 
 
 def _passage(neuron: AbstractNeuron):
     """From just after one event to just after the next, as the body of a scan."""
 
     def step(carry, event):
-        time, state = carry
-        state = neuron.flow(state, event.times - time)
-        state = jnp.where(event.own, neuron.reset(state), state)
+        state, same = neuron.flow(carry.state, event.times - carry.time), event.times == carry.time
+        first = event.from_outside & carry.due & same
+        state = jnp.where(first | (event.own & ~(carry.done & same)), neuron.reset(state), state)
+        due = carry.due & same & ~first & ~event.own
+        if isinstance(neuron, OscillatoryLIF):
+            due |= event.ahead & _is_due(neuron, state, event.times)
+        done = first | (carry.done & same & ~event.own)
         state = neuron.jump(state, event.weights)
-        return (event.times, state), state
+        return _Passed(event.times, state, due, done), state
 
     return step
+
+
+def _is_due(neuron, state, time):
+    """Whether the neuron spikes now, to rounding; without a derivative."""
+    wait = neuron.time_to_spike(jax.lax.stop_gradient(state))
+    return wait <= jnp.sqrt(jnp.finfo(state.dtype).eps) * (1 + time)
 
 
 def _highest(neuron, state, dt, own):

@@ -64,6 +64,8 @@ class SparseWeights(eqx.Module):
 def from_matrix(matrix, *, in_degree: int | None = None) -> SparseWeights:
     """Weights from a sparse matrix of SciPy `[post, pre]`; with `in_degree`, every row must have that many entries."""
     columns = scipy.sparse.csc_array(matrix)
+    if np.iscomplexobj(columns):
+        raise ValueError("weights must be real numbers.")
     if columns.nnz > LARGEST:
         raise ValueError(f"at most {LARGEST} connections are possible, not {columns.nnz}.")
     _require_within(columns.indices, columns.shape[0], "a target")

@@ -130,7 +130,8 @@ def reversal_plan(network, duration, tolerance, checkpoints):
     tolerance = max(eps**0.6, 4 * ROUNDINGS * eps) if tolerance is None else tolerance
     if not tolerance > 2 * ROUNDINGS * eps:
         raise ValueError(
-            f"A tolerance of {tolerance:g} cannot be met in {network.weights.dtype}: rounding is {eps:.1g}."
+            f"A tolerance of {tolerance:g} cannot be met in {network.weights.dtype}: it must exceed "
+            f"{2 * ROUNDINGS * eps:.2g}."
         )
     if checkpoints is None:
         known = (duration, network.neuron.membrane_time_constant)

@@ -85,6 +85,11 @@ def network_pattern_loss(
     network, solution = network_trial(weights, task)
     times = recurrent_spike_times(network, solution, task.duration, task.watched)
     rows, spikes = task.targets.shape
+    if rows > times.shape[0] or spikes > times.shape[1]:
+        raise ValueError(
+            f"targets of {rows} neurons with {spikes} spikes each need as many neurons, not {times.shape[0]}, and as "
+            f"many watched spikes, not {times.shape[1]}."
+        )
     return spike_time_error(times[:rows, :spikes], task.targets), (solution.status.flags, times)
 
 

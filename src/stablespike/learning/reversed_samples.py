@@ -26,20 +26,24 @@ def time_reversed_samples(
 ) -> tuple[Float[Array, "samples neurons variables"], Status]:
     """States at ascending `times`, each the end of a stretch that `time_reversed_simulate` runs, and the status.
 
-    A sample at the time of an event shows the state after it. `max_events` is the budget of one stretch, between two
-    samples, `tolerance` that of the reversal. In reverse mode a stretch keeps what a trial of its length would keep;
-    every stretch looks through all inputs, so that a few hundred samples are what this is for. `dynamics.sampling` has
-    the same values at any times, with a gradient that records. Voltages: `jax.vmap(jax.vmap(neuron.voltage))`. Times
-    that do not ascend from 0 raise `ValueError`; they must be known when traced.
+    A sample at the time of an event shows the state after it, to the rounding of the time within its stretch.
+    `max_events` is the budget of one stretch, between two samples, `tolerance` that of the reversal. In reverse mode a
+    stretch keeps what a trial of its length would keep; every stretch looks through all inputs, so that a few hundred
+    samples are what this is for. `dynamics.sampling` has the same values at any times, with a gradient that records.
+    Voltages: `jax.vmap(jax.vmap(neuron.voltage))`. Times that do not ascend from 0 raise `ValueError`; under `jit` they
+    must be known, and so be an array of NumPy.
     """
     if isinstance(times, jax.core.Tracer):
-        raise ValueError("the times of samples must be known outside jit, since checkpoints follow from them.")
-    steps = np.diff(np.asarray(times), prepend=0)
-    if not times.shape[0] or not np.all(np.isfinite(steps)) or np.any(steps < 0):
+        raise ValueError("under jit, give times of samples as an array of NumPy, since checkpoints follow from them.")
+    known = np.asarray(times, states.dtype)
+    if known.ndim != 1:
+        raise ValueError(f"times of samples must have shape [samples], not {list(known.shape)}.")
+    steps = np.diff(known, prepend=0)
+    if not known.size or not np.all(np.isfinite(steps)) or np.any(steps < 0):
         raise ValueError("times of samples must be finite and ascend from 0.")
     tolerance, checkpoints = reversal_plan(network, float(steps.max()), tolerance, None)
     require(jnp.all(inputs.times >= 0), "Input times must not be negative.")
-    samples, flags, ends = _sampled(network, states, inputs, times, max_events, tolerance, checkpoints)
+    samples, flags, ends = _sampled(network, states, inputs, jnp.asarray(known), max_events, tolerance, checkpoints)
     status = Status(flags, ends, max_events)
     raise_unless_ok(status)
     return samples, status

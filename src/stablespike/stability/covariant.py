@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from stablespike.stability.lyapunov import SingularJacobian, Step, lyapunov_estimator, push_tangents
+from stablespike.stability.lyapunov import SingularJacobian, Step, lyapunov_estimator, number_of_steps, push_tangents
 from stablespike.stability.orthonormal import orthonormalise
 
 
@@ -40,7 +40,7 @@ def covariant_vectors(
     if nothing is left, or if there are more vectors than state dimensions, and `SingularJacobian` where a Jacobian is
     singular on the vectors; inside jit, where that is not known, look at `resolved`.
     """
-    total = jax.tree.leaves(drives)[0].shape[0]
+    total = number_of_steps(drives)
     if min(transient, settle) < 0 or total - transient - settle < 1:
         raise ValueError(
             f"a transient of {transient} and {settle} steps to settle leave nothing of a run of {total}: lengthen it."

@@ -19,8 +19,10 @@ from jaxtyping import Array, Float, Int, Key
 from stablespike.dynamics.event_step import event_step, initial_network_state
 from stablespike.dynamics.network import Recurrent, network_flags
 from stablespike.dynamics.neuron import AbstractNeuron, over_neurons
+from stablespike.dynamics.qif import QIF
 from stablespike.dynamics.simulate import run_events
 from stablespike.dynamics.spikes import Flag, Spikes, Status, input_flags, raise_unless_ok
+from stablespike.dynamics.theta import Theta
 from stablespike.stability.lyapunov import LyapunovSpectrum, estimate_spectrum, require_resolved
 
 SILENT, TIED = 1, 2
@@ -115,8 +117,8 @@ class NextSpike(eqx.Module):
     section: Callable = eqx.field(static=True, default=at_fixed_time)
 
     def __check_init__(self):
-        """Refuse delays."""
-        _refuse_delays(self.network)
+        """Refuse delays, and coordinates of which some are superfluous."""
+        _require_tangent_space(self.network, self.chart)
 
     def start(self, states: Float[Array, "neurons variables"]) -> EventNetworkState:
         """The state of this step from states of the neurons."""
@@ -149,8 +151,8 @@ class Window(eqx.Module):
     max_events: int = eqx.field(static=True)
 
     def __check_init__(self):
-        """Refuse delays."""
-        _refuse_delays(self.network)
+        """Refuse delays, and coordinates of which some are superfluous."""
+        _require_tangent_space(self.network, self.chart)
 
     def start(self, states: Float[Array, "neurons variables"]) -> EventNetworkState:
         """The state of this step from states of the neurons."""
@@ -237,9 +239,14 @@ def _no_inputs():
     return Spikes(jnp.zeros(0), jnp.zeros(0, int))
 
 
-def _refuse_delays(network):
+def _require_tangent_space(network, chart):
     if network.delays is not None:
         raise ValueError("Lyapunov exponents of networks with delays are not supported: set delays to None.")
+    if isinstance(chart, AsItIs) and isinstance(network.neuron, QIF | Theta):
+        raise ValueError(
+            f"The variables of {type(network.neuron).__name__} are not its degrees of freedom: Phase() is the chart of "
+            "Theta, AngleAndCurrent() that of QIF."
+        )
 
 
 def _start(network, chart, states):

@@ -147,6 +147,10 @@ class Before(AbstractSchedule):
 
     steps: int = 500
 
+    def __check_init__(self):
+        """Refuse a negative number of steps."""
+        _require_not_negative(self.steps)
+
     def due(self, epoch, now, done, exponents):
         """All of them before epoch 0."""
         return self.steps - now if epoch == 0 else 0
@@ -157,6 +161,10 @@ class Between(AbstractSchedule):
 
     steps: int = 500
     epochs: tuple[int, ...] = (0, 100, 200)
+
+    def __check_init__(self):
+        """Refuse a negative number of steps."""
+        _require_not_negative(self.steps)
 
     def due(self, epoch, now, done, exponents):
         """All of them before one of the epochs."""
@@ -176,6 +184,12 @@ class Adaptive(AbstractSchedule):
     steps: int = 50
     most: int = 1500
 
+    def __check_init__(self):
+        """Refuse a negative number of steps, and a horizon or tolerance that says nothing."""
+        _require_not_negative(self.steps)
+        if not (self.horizon > 0 and self.tolerance > 0):
+            raise ValueError(f"horizon and tolerance must be positive, not {self.horizon} and {self.tolerance}.")
+
     def due(self, epoch, now, done, exponents):
         """A block, as long as the exponents ask for it."""
         left = min(self.steps, self.most - done)
@@ -185,6 +199,11 @@ class Adaptive(AbstractSchedule):
         if np.isnan(largest):
             raise ValueError("An exponent is not a number: look at the states and the weights.")
         return left if largest * self.horizon > self.tolerance else 0
+
+
+def _require_not_negative(steps):
+    if steps < 0:
+        raise ValueError(f"the number of flossing steps must not be negative, {steps}.")
 
 
 def floss_if_due(

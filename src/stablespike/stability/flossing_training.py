@@ -18,6 +18,7 @@ from stablespike.learning.bit_answers import BitAnswers, BitStreams, answer_loss
 from stablespike.learning.training import descend, gradient_training
 from stablespike.stability.flossing import (
     AbstractSchedule,
+    Between,
     Flossing,
     Never,
     floss_if_due,
@@ -26,7 +27,7 @@ from stablespike.stability.flossing import (
 )
 from stablespike.stability.gradient_statistics import gradients_through_time, norms_through_time
 from stablespike.stability.lyapunov import SingularJacobian
-from stablespike.stability.surrogate_tangent import GridStep, layer_steps
+from stablespike.stability.surrogate_tangent import GridStep, layer_steps, require_some_spikes
 
 Loss = Callable[..., Any]
 
@@ -131,6 +132,8 @@ def train_to_answer(
     """
     if min(steps, chunk, trials) < 1 or steps % chunk:
         raise ValueError(f"steps must be whole chunks, and trials at least 1, not {steps}, {chunk} and {trials}.")
+    if isinstance(schedule, Between) and any(epoch % chunk or not 0 <= epoch < steps for epoch in schedule.epochs):
+        raise ValueError(f"flossing between must come at multiples of the chunk, {chunk}, not at {schedule.epochs}.")
     task = drawn(answer_loss, trials)
     _, task_step = gradient_training(with_flossing(task, flossing, strength) if strength else task, optimiser)
     task_init, _ = gradient_training(answer_loss, optimiser)
@@ -181,25 +184,22 @@ def require_defined(exponents: Float[Array, "*networks count"]) -> None:
 def require_activity(models: BitAnswers, pool: BitStreams) -> None:
     """Raise `ValueError` where a layer of spiking cells is silent, or spikes in every neuron and step.
 
-    Looked at is one trial of the pool, for each of the `models` of several seeds. Exponents of such a layer are those
-    of the surrogate at rest, not of any activity.
+    Looked at is one trial of the pool, for each of the `models` of several seeds.
     """
-    for layer, part in enumerate(np.asarray(_activity(models, pool)).T):
-        for place in np.flatnonzero((part == 0) | (part == 1)):
-            how, change = ("silent", "raise") if part[place] == 0 else ("saturated", "lower")
-            raise ValueError(
-                f"Layer {layer + 1} of network {place + 1} is {how}: there are no events to average over; {change} its "
-                "input or its weights."
-            )
+    parts, flags = _activity(models, pool)
+    if bool(jnp.any(flags != 0)):
+        raise ValueError("the networks do not run: look at their weights, of which some may not be finite.")
+    for place, layer in np.ndindex(parts.shape):
+        require_some_spikes(float(parts[place, layer]), f"Layer {layer + 1} of network {place + 1}")
 
 
 @eqx.filter_jit
 def _activity(models, pool):
-    """Part of neurons and steps with a spike, `[seeds, layers]`."""
+    """Part of neurons and steps with a spike, `[seeds, layers]`, and flags `[seeds]`."""
 
     def one(model, signals):
-        outputs = run_on_grid(model.network, signals).outputs
-        return jnp.stack([jnp.mean(output) for output in outputs])
+        run = run_on_grid(model.network, signals)
+        return jnp.stack([jnp.mean(output) for output in run.outputs]), run.status.flags
 
     return eqx.filter_vmap(one, in_axes=(eqx.if_array(0), None))(models, pool.signals[0])
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from stablespike.stability.lyapunov import Step, push_tangents, tangent_dimension
+from stablespike.stability.lyapunov import Step, number_of_steps, push_tangents, tangent_dimension
 
 
 def gradients_through_time(
@@ -36,7 +36,7 @@ def probed_run(
 
     The pull-back of a direction c is that of c.look as in `gradients_through_time`.
     """
-    steps = jax.tree.leaves(drives)[0].shape[0]
+    steps = number_of_steps(drives)
     state_zeros = jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), _floats(state))
     drive_zeros = jax.tree.map(jnp.zeros_like, _floats(drives))
 
@@ -54,37 +54,49 @@ def probed_run(
 
 def norms_through_time(gradients: PyTree) -> Float[Array, " steps"]:
     """Euclidean norm over all leaves at each time, for pytrees with a leading axis of time."""
-    return jnp.sqrt(sum(jnp.sum(leaf**2, tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(gradients)))
+    return _lengths(jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(gradients)], 1))
 
 
 def group_norms(gradients: dict[str, PyTree]) -> dict[str, Float[Array, ""]]:
     """Norm of the gradient of each group of parameters."""
-    return {
-        name: jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(_floats(group))))
-        for name, group in gradients.items()
-    }
+    return {name: _lengths(ravel_pytree(_floats(group))[0]) for name, group in gradients.items()}
+
+
+def _lengths(rows):
+    """Euclidean norm along the last axis, also where squares would leave the range of the type."""
+    largest = jnp.max(jnp.abs(rows), -1, keepdims=True, initial=0)
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    return scale[..., 0] * jnp.sqrt(jnp.sum((rows / scale) ** 2, -1))
 
 
 def alignment(one: PyTree, other: PyTree) -> Float[Array, ""]:
     """Cosine of the angle between two gradients, pytrees of one structure.
 
-    Raises `ValueError` if one of them is 0; inside jit, where that cannot be known, the result is then NaN.
+    Raises `ValueError` if they are not of one structure, or if one of them is 0 or not finite; inside jit, where that
+    cannot be known, the result is then NaN.
     """
+    first, second = (
+        [(path, jnp.shape(leaf)) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)] for tree in (one, other)
+    )
+    if first != second:
+        raise ValueError("gradients of different structure or shape have no angle between them.")
     a, b = ravel_pytree(one)[0], ravel_pytree(other)[0]
-    lengths = jnp.linalg.norm(a) * jnp.linalg.norm(b)
-    if not isinstance(lengths, jax.core.Tracer) and lengths == 0:
-        raise ValueError("a gradient is 0, and has no direction: there is no alignment to speak of.")
-    return jnp.vdot(a, b) / lengths
+    lengths = _lengths(jnp.stack([a, b]))
+    known = not isinstance(lengths, jax.core.Tracer)
+    if known and not bool(jnp.all(jnp.isfinite(lengths) & (lengths > 0))):
+        raise ValueError("a gradient is 0 or not finite, and has no direction: there is no alignment to speak of.")
+    return jnp.vdot(a / lengths[0], b / lengths[1])
 
 
 class GradientDimension(eqx.Module):
     """Running sums over `batches` of per-sample gradients: what the participation ratio is made of.
 
-    `square_of_trace` and `trace_of_square` estimate (tr C)^2 and tr C^2 without bias; `naive` sums what each batch says
-    by itself.
+    `square_of_trace` and `trace_of_square` estimate (tr C)^2 and tr C^2 without bias, of gradients in units of `scale`,
+    their largest entry so far; `naive` sums what each batch says by itself. Batches of zeros only do not count.
     """
 
     batches: Int[Array, ""]
+    scale: Float[Array, ""]
     square_of_trace: Float[Array, ""]
     trace_of_square: Float[Array, ""]
     naive: Float[Array, ""]
@@ -103,18 +115,24 @@ def gradient_dimension(
 
     def init() -> GradientDimension:
         zero = jnp.zeros((), dtype)
-        return GradientDimension(jnp.zeros((), int), zero, zero, zero)
+        return GradientDimension(jnp.zeros((), int), zero, zero, zero, zero)
 
     def step(state: GradientDimension, gradients: Float[Array, "batch parameters"]) -> GradientDimension:
         if gradients.shape[0] < 4:
             raise ValueError(f"a batch of {gradients.shape[0]} is too small: the estimates need 4 samples or more.")
-        gram = gradients @ gradients.T
+        scale = jnp.maximum(state.scale, jnp.max(jnp.abs(gradients)).astype(state.scale.dtype))
+        unit = jnp.where(scale > 0, scale, 1)
+        scaled, before = gradients / unit, (state.scale / unit) ** 4
+        gram = scaled @ scaled.T
         square_of_trace, trace_of_square = _unbiased_centred(gram) if centred else _unbiased(gram)
+        some = jnp.any(gradients != 0)
+        alone = gradients / jnp.where(some, jnp.max(jnp.abs(gradients)), 1)
         return GradientDimension(
-            state.batches + 1,
-            state.square_of_trace + square_of_trace,
-            state.trace_of_square + trace_of_square,
-            state.naive + participation_ratio(gram, centred=centred),
+            state.batches + some.astype(int),
+            scale,
+            before * state.square_of_trace + square_of_trace,
+            before * state.trace_of_square + trace_of_square,
+            state.naive + jnp.where(some, participation_ratio(alone @ alone.T, centred=centred), 0),
         )
 
     return init, step
@@ -126,9 +144,11 @@ def dimension_estimate(state: GradientDimension) -> tuple[float, float]:
     Raises `ValueError` where there is no batch, or where so few samples were seen that the estimate is not positive.
     """
     if int(state.batches) == 0:
-        raise ValueError("no batch was looked at.")
+        raise ValueError("no batch was looked at that is not all 0.")
+    if not bool(jnp.isfinite(state.scale)):
+        raise ValueError("the gradients seen are not all finite: they have no dimensionality.")
     if not float(state.trace_of_square) > 0:
-        raise ValueError("the gradients seen are too few to tell their dimensionality, or all 0: look at more batches.")
+        raise ValueError("the gradients seen are too few to tell their dimensionality: look at more batches.")
     return float(state.square_of_trace / state.trace_of_square), float(state.naive) / int(state.batches)
 
 
@@ -183,6 +203,8 @@ def condition_number(step: Step, state: PyTree, drives: PyTree) -> Float[Array, 
     dtype = jax.tree.leaves(_floats(state))[0].dtype
     (_, rows), _ = jax.lax.scan(one, (state, jnp.eye(dimension, dtype=dtype)), drives)
     values = jnp.linalg.svd(rows, compute_uv=False)
+    if not isinstance(values, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(values))):
+        raise ValueError("the Jacobian is not finite: look at the states and the weights.")
     told = values[-1] > dimension * jnp.finfo(dtype).eps * values[0]
     if not isinstance(told, jax.core.Tracer) and not told:
         raise ValueError(

@@ -5,6 +5,7 @@ A step is a function `step(state, drive) -> state` of a pytree; its floating-poi
 through the linearised step. Networks are batched by `jax.vmap`.
 """
 
+import abc
 from collections.abc import Callable
 
 import equinox as eqx
@@ -52,6 +53,14 @@ class LyapunovSpectrum(eqx.Module):
     duration: Float[Array, "*networks"]
     resolved: Bool[Array, "*networks count"]
     state: LyapunovState
+
+
+class AbstractEventfulStep(eqx.Module):
+    """A step that knows which of its runs have no events to average over."""
+
+    @abc.abstractmethod
+    def require_events(self, state: PyTree, drives: PyTree) -> None:
+        """Raise `ValueError` for such a run; inside jit (values unknown) do nothing."""
 
 
 class SingularJacobian(RuntimeError):
@@ -128,9 +137,12 @@ def lyapunov_estimator(
 def lyapunov_spectrum(step: Step, state: PyTree, drives: PyTree, **options) -> LyapunovSpectrum:
     """The `count` leading exponents of a run, as `estimate_spectrum` finds them, and an error if one is not defined.
 
-    Raises `SingularJacobian` where an exponent is -inf or lost in rounding. Inside `jit` and `vmap` that cannot be
-    known: there look at `resolved`, or give the result to `require_resolved` afterwards.
+    Raises `SingularJacobian` where an exponent is -inf or lost in rounding, `ValueError` where a step that can tell has
+    no events to average over. Inside `jit` and `vmap` that cannot be known: there look at `resolved`, or give the
+    result to `require_resolved` afterwards.
     """
+    if isinstance(step, AbstractEventfulStep):
+        step.require_events(state, drives)
     found = estimate_spectrum(step, state, drives, **options)
     require_resolved(found)
     return found
@@ -156,9 +168,20 @@ def estimate_spectrum(
     of growth to duration, from `blocks` consecutive parts of the run, which should be longer than its correlations.
     Raises `ValueError` for a transient that leaves nothing to average over and for what does not divide.
     """
-    total = _number_of_steps(drives, steps)
+    total = number_of_steps(drives, steps)
+    require_fitting(total, transient, count, interval, blocks)
+    return _run(step, duration, state, drives, key, total, transient, count, interval, blocks)
+
+
+def require_fitting(total: int, transient: int, count: int, interval: int, blocks: int) -> None:
+    """Raise `ValueError` unless a run of `total` steps can be cut into a transient, intervals and blocks."""
+    if transient < 0 or min(count, interval, blocks) < 1:
+        raise ValueError(
+            f"a transient must not be negative, and count, interval and blocks at least 1, not {transient}, {count}, "
+            f"{interval} and {blocks}."
+        )
     measured = total - transient
-    if transient < 0 or measured <= 0:
+    if measured <= 0:
         raise ValueError(f"a transient of {transient} steps leaves nothing of a run of {total}: lengthen the run.")
     if transient % interval or measured % interval:
         raise ValueError(
@@ -167,7 +190,6 @@ def estimate_spectrum(
         )
     if not 2 <= blocks <= measured // interval:
         raise ValueError(f"{blocks} blocks do not fit: there must be from 2 to {measured // interval} (intervals).")
-    return _run(step, duration, state, drives, key, total, transient, count, interval, blocks)
 
 
 @eqx.filter_jit
@@ -204,20 +226,23 @@ def require_resolved(spectrum: LyapunovSpectrum) -> None:
             f"Only the first {defined} of {resolved.shape[-1]} exponents are defined: beyond them the Jacobian of an "
             "interval is singular to rounding. Lower count, or shorten the interval if the Jacobian has full rank."
         )
-    if not np.isfinite(np.asarray(spectrum.exponents)).all():
+    states = jax.tree.leaves(eqx.filter(spectrum.state.system, eqx.is_inexact_array))
+    if not np.isfinite(np.asarray(spectrum.exponents)).all() or any(np.isnan(state).any() for state in states):
         raise SingularJacobian("The dynamics or their Jacobian are not finite: look at the states and the weights.")
 
 
-def _number_of_steps(drives, steps):
-    """Length of the run, from the drives if there are any."""
+def number_of_steps(drives: PyTree, steps: int | None = None) -> int:
+    """Length of the run, from the drives if there are any; raises `ValueError` if they differ in it."""
     lengths = {leaf.shape[0] for leaf in jax.tree.leaves(drives)}
     if len(lengths) > 1 or (steps is not None and lengths - {steps}):
         raise ValueError(
             f"the drives have different lengths {sorted(lengths)} along their first axis (steps: {steps})."
         )
-    if not lengths and steps is None:
-        raise ValueError("a run without drives needs its number of steps.")
-    return lengths.pop() if lengths else steps
+    if lengths:
+        return lengths.pop()
+    if steps is None:
+        raise ValueError("a run without drives needs its number of steps: give it, or drives of that length.")
+    return steps
 
 
 def kaplan_yorke_dimension(exponents: Exponents) -> float:

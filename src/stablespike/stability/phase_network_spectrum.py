@@ -19,6 +19,7 @@ from stablespike.stability.lyapunov import (
     LyapunovSpectrum,
     LyapunovState,
     block_standard_errors,
+    require_fitting,
     require_resolved,
 )
 
@@ -79,11 +80,7 @@ def _require_fitting(neuron, weights, phases, spikes, transient, count, interval
         raise ValueError(
             f"count must be from 1 to {size} and weights [{size}, {size}], not {count} and {list(weights.shape)}."
         )
-    if transient < 0 or transient % interval or spikes % interval or not blocks <= (spikes - transient) // interval:
-        raise ValueError(
-            f"{spikes} spikes with a transient of {transient} must be whole intervals of {interval}, at least {blocks} "
-            "of them (blocks) after the transient."
-        )
+    require_fitting(spikes, transient, count, interval, blocks)
     if not np.all((phases >= 0) & (phases <= float(neuron.period))):
         raise ValueError(f"phases must lie between 0 and the period, {float(neuron.period):.6g}.")
 

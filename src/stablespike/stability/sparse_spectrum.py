@@ -19,6 +19,7 @@ from stablespike.stability.lyapunov import (
     LyapunovSpectrum,
     LyapunovState,
     block_standard_errors,
+    require_fitting,
     require_resolved,
 )
 from stablespike.stability.orthonormal import orthonormalise
@@ -45,13 +46,9 @@ def sparse_network_spectrum(
     """
     require_feasible(network, states, interval)
     size, variables = states.shape
-    if not 1 <= count <= size * variables or interval < 1:
-        raise ValueError(f"count must lie between 1 and {size * variables} and interval be at least 1.")
-    if transient < 0 or transient % interval or spikes % interval or not blocks <= (spikes - transient) // interval:
-        raise ValueError(
-            f"{spikes} spikes with a transient of {transient} must be whole intervals of {interval}, at least {blocks} "
-            "of them (blocks) after the transient."
-        )
+    if not 1 <= count <= size * variables:
+        raise ValueError(f"count must lie between 1 and {size * variables}, not be {count}.")
+    require_fitting(spikes, transient, count, interval, blocks)
     require_memory(5 * 8 * size * variables * count, f"{count} tangent vectors of {size} neurons")
     tangents = jax.random.normal(key, (size, count, variables), states.dtype)
     state, basis, found = _intervals(network, states, tangents, interval, spikes // interval)

@@ -6,22 +6,22 @@ What the surrogate Jacobian of a spiking cell contains is said by its reset: `Un
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from stablespike.dynamics.grid_cells import Cell, GridLIF
+from stablespike.dynamics.grid_cells import Cell, GridLIF, SpikingCell
 from stablespike.dynamics.grid_connections import Dense
 from stablespike.dynamics.grid_network import GridNetwork, Layer, LayerState, run_on_grid
 from stablespike.dynamics.grid_resets import Reset, ResetToZero, Unfelt
+from stablespike.stability.lyapunov import AbstractEventfulStep
 
 Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 PUBLIC = Unfelt(ResetToZero())
 
 
-class GridStep(eqx.Module):
+class GridStep(AbstractEventfulStep):
     """The step of a whole `network`, with the exponents of all its layers together.
 
     LIF cells with the public convention: det D = (a b)^n whatever the weights, spikes and surrogate.
@@ -36,6 +36,23 @@ class GridStep(eqx.Module):
     def __call__(self, state: tuple[LayerState, ...], drive: Float[Array, " channels"]) -> tuple[LayerState, ...]:
         """One step of the grid; `drive` are the input spikes of the step."""
         return self.network.step(state, drive)[0]
+
+    def require_events(self, state: tuple[LayerState, ...], drives: Float[Array, "steps channels"]) -> None:
+        """Raise `ValueError` where a layer of spiking cells is silent, or spikes in every neuron and step.
+
+        Exponents of such a layer are those of the surrogate at rest, not of any activity.
+        """
+        outputs = run_on_grid(self.network, drives, state).outputs
+        for place, (layer, output) in enumerate(zip(self.network.layers, outputs, strict=True)):
+            if isinstance(layer.cell, SpikingCell) and not isinstance(output, jax.core.Tracer):
+                require_some_spikes(float(jnp.mean(output)), f"Layer {place + 1}")
+
+
+def require_some_spikes(part: float, name: str) -> None:
+    """Raise `ValueError` if spikes are `part` 0 or 1 of what `name` could emit, in all neurons and steps."""
+    if part in (0, 1):
+        how, change = ("saturated", "lower") if part else ("silent", "raise")
+        raise ValueError(f"{name} is {how}: there are no events to average over; {change} its input or its weights.")
 
 
 def layer_steps(

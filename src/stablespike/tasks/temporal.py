@@ -44,7 +44,7 @@ def nested_xor(generator: np.random.Generator, trials: int, steps: int, delay: i
     Depth 0 is `copy`, depth 1 `delayed_xor`. `delay` must be a multiple of 2^depth.
     """
     if depth < 0 or delay < 1 or delay % 2**depth:
-        raise ValueError(f"the delay of {delay} must be a positive multiple of 2^depth, {2.0**depth:g}.")
+        raise ValueError(f"the delay of {delay} must be a positive multiple of 2^depth, depth {depth} from 0 on.")
     return _parity_task(generator, trials, steps, tuple(delay * (k + 1) // 2**depth for k in range(2**depth)))
 
 
@@ -67,6 +67,8 @@ def store_and_recall(generator: np.random.Generator, trials: int, steps: int, ra
 
 def accuracy(task: BitTask, answers: Int[np.ndarray, "trials steps"]) -> float:
     """Part of the scored bits that are right; `ValueError` if none is scored."""
+    if np.shape(answers) != task.targets.shape or not np.isin(answers, (0, 1)).all():
+        raise ValueError(f"answers must be bits, 0 or 1, of shape {list(task.targets.shape)}.")
     scored = np.broadcast_to(task.defined, task.targets.shape)
     if not scored.any():
         raise ValueError("no answer of this task is scored: lengthen the trials.")
@@ -75,7 +77,9 @@ def accuracy(task: BitTask, answers: Int[np.ndarray, "trials steps"]) -> float:
 
 def _parity_task(generator, trials, steps, delays):
     """The exclusive or of the bits at several delays."""
-    if min(delays) < 0 or max(delays) >= steps:
+    if min(delays) < 0:
+        raise ValueError(f"a delay must not be negative, {min(delays)}.")
+    if max(delays) >= steps:
         raise ValueError(f"a delay of {max(delays)} steps does not fit into trials of {steps}: lengthen them.")
     bits = generator.integers(0, 2, (trials, steps))
     targets = np.zeros_like(bits)

@@ -107,7 +107,7 @@ def run_trial(
             check += 1
             now = until
             continue
-        if cursor + used + 1 > spikes.shape[0]:
+        if cursor + used + 1 > spikes.shape[0] and (upcoming <= until or used < inputs):
             flags |= BUDGET_EXHAUSTED
             break
         flow_all(constants, state, until - now)

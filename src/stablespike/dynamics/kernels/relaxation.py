@@ -175,7 +175,9 @@ def run_trial(constants, net, initial, times, channels, duration, most, train, c
         span = max(span * SHORTER, duration * SHORTEST) if count > CANDIDATES else span
         if work[SWEEPS] > most:
             flags |= SWEEPS_EXHAUSTED
-        elif (first <= until or (until == arrival and not checking)) and cursor + used + 1 > spikes.shape[0]:
+        elif (first <= until or (until == arrival and not checking and used < inputs)) and (
+            cursor + used + 1 > spikes.shape[0]
+        ):
             flags |= BUDGET_EXHAUSTED
         elif first <= until:
             sweep(constants, state, state, first - now)

@@ -156,7 +156,7 @@ def pull(unpack, constants, net, inlets, initial, arrivals, train, used, end, li
         before = events[place - 1] if place > 0 else e
         together = place > 0 and (times[-1 - before] if before < 0 else spikes[before]) == time
         own = unpack(constants[sources[e] % constants.shape[0]])
-        left = fire_bar(own, frame(own, now), met[e], bars, sources[e], time_bar)
+        left = fire_bar(own, frame(own, now), met[e], bars, sources[e], time_bar, time == 0.0, together)
         passed = left if together else 0.0
     if block > 0:
         rebase_all_back(constants, unpack, bars, span * block)

@@ -130,13 +130,13 @@ def lif_hit_bar(constants, step, bars, j, weight):
 
 @plug(fire_bar)
 @no_type_check
-def lif_fire_bar(constants, step, row, bars, j, time_bar):
+def lif_fire_bar(constants, step, row, bars, j, time_bar, first, together):
     """B = A x after; before, B x - A x^2 = threshold, which rises at the rate (A x^2 - threshold)/tau.
 
     Only a state given at time 0 lies past the threshold; later, rounding in the spike's time must not look as if.
     """
     current = row[0] * step[1] * step[1]
-    past = step[0] == 1.0 and step[1] * row[1] - current > constants.beyond
+    past = first and step[1] * row[1] - current > constants.beyond
     bars[j, 0] += bars[j, 1] * step[1]
     time_bar -= bars[j, 1] * row[0] * step[1] / constants.tau
     bars[j, 1] = 0.0

@@ -66,10 +66,11 @@ def hit_bar(constants, step, bars, j, weight):
     raise NotImplementedError
 
 
-def fire_bar(constants, step, row, bars, j, time_bar):
+def fire_bar(constants, step, row, bars, j, time_bar, first, together):
     """Pull row j back through its spike, given the cotangent of the spike's time; what of that is left.
 
-    All of it is left if the row was not at its threshold: the spike came with the event before.
+    All of it is left if the row was not at its threshold: the spike came with the event before. Asked only for spikes
+    at time 0 (`first`) and at the time of another event (`together`), lest rounding of late times look the same.
     """
     raise NotImplementedError
 

@@ -123,11 +123,11 @@ def oscillatory_lif_hit_bar(constants, step, bars, j, weight):
 
 @plug(fire_bar)
 @no_type_check
-def oscillatory_lif_fire_bar(constants, step, row, bars, j, time_bar):
+def oscillatory_lif_fire_bar(constants, step, row, bars, j, time_bar, first, together):
     """G = exp(now/tau) after, tau log(G/gate) = now before the spike; elsewhere by a pulse: at its time."""
     time_bar += bars[j, 0] * step[0] / constants.tau
     at_threshold = constants.gate * step[0]
-    elsewhere = abs(row[0] - at_threshold) > BEYOND_ROUNDING * at_threshold
+    elsewhere = (first or together) and abs(row[0] - at_threshold) > BEYOND_ROUNDING * at_threshold
     bars[j, 0] = 0.0 if elsewhere else time_bar * constants.tau / at_threshold
     return time_bar if elsewhere else 0.0
 
