@@ -79,6 +79,7 @@ data_folder = "../data"
 # %%
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pandas as pd
 from IPython.display import Image
 
@@ -152,32 +153,33 @@ Image(save_figure(figure, results_folder), width=900)
 # %% [markdown]
 # **What exact gradients cost.** Time (a) and temporary memory (b) of value and gradient against the number of events,
 # memory against neurons (c) and duration (d), by rule; time of a batch of trials against the spikes of a neuron (e;
-# dashed: QIF); processor time per spike of sparse networks against their size (f). Dotted: floors.
+# lines: theta neurons, dashed: QIF); processor time per spike of sparse networks against their size (f). Dotted: floors.
 
 # %%
 events = of_one_kind[0][of_one_kind[0].varied == "events"].set_index("events")
 recorded = events[events.rule == "recorded"]
 list_bytes = float_bits[-1] / 4 + 4  # of an event in the list: time, cotangent of the time, neuron
-ratios, beyond, slowest = pd.Series([1.0]), pd.Series([1.0]), 1.0
+ratios, beyond, slowest, growth = pd.Series([1.0]), pd.Series([1.0]), 1.0, 0.0
 if native:
     backwards = events[events.rule == "time-reversed"]
     beyond = backwards.memory_mib - list_bytes * backwards.index * backwards.trials / 2**20
+    growth = np.polyfit(backwards.index * backwards.trials, 2**20 * backwards.memory_mib, 1)[0]
     ratios, slowest = (backwards.time_ms / recorded.time_ms).dropna(), batches.faster_than_loop.min()
 recorded_bytes = (2**20 * recorded.memory_mib / recorded.neurons / recorded.index / recorded.trials).iloc[-1]
 print("MiB of the time-reversed rule beyond the list:", beyond.round(4).to_dict())
-print(f"{list_bytes:.0f} bytes of the list per event; recorded {recorded_bytes:.0f} per neuron and event")
+print(f"bytes per event: {growth:.2f}, the list {list_bytes:.0f}; recorded {recorded_bytes:.0f} per neuron and event")
 print("time of the time-reversed rule over that of the recorded one:", ratios.round(3).to_dict())
 
 # %% [markdown]
 # ## Reading
 #
-# The time-reversed rule's memory grows by the bytes that the list of spikes takes, and by nothing per neuron and
+# The time-reversed rule's memory grows with events by the bytes that their list takes, and by nothing per neuron and
 # event; that of the recorded rule grows with their product, that of the checkpointed one with the product
 # of neurons and the square root of events. A longer trial costs the time-reversed rule checkpoints, few beside its
 # lists. Windows beat the loop because the expensive question, when a neuron will spike, is put to the few neurons
 # that are about to; a sweep is therefore cheap, and there are about as many sweeps as events. Sparse spikes become
-# dearer with the size of the network, by the fitted exponent, as the targets of a spike no longer lie in a near
-# cache.
+# dearer with the size of the network as the targets of a spike no longer lie in a near cache. They do so by steps: the
+# fitted exponent sums up the sizes that were run, and says little of others.
 #
 # **Uncertainty.** Ratios within this run resolve differences of 1.4 and more; single timings carry the load of the
 # machine. Memory is the compiler's own analysis and exact; what the native kernels take inside (three states per neuron
@@ -185,14 +187,16 @@ print("time of the time-reversed rule over that of the recorded one:", ratios.ro
 # rule does the work of all three, unless this notebook ran on one; sizes beyond those of the parameters.
 
 # %%
+by_kind = sparse.groupby("neuron")
 numbers = {
     "combinations": combined,
     "sparse": sparse.drop(columns="control_per_s").to_dict("records"),
     "batches": batches.dropna(axis=1).to_dict("records"),
     "small": small.dropna(axis=1).to_dict("records"),
-    "exponent_lif": exponents["LIF"][0],
-    "exponent_qif": exponents["QIF"][0],
-    "list_bytes_per_event": list_bytes,
+    "exponents": {kind: {"exponent": value, "error": error} for kind, (value, error) in exponents.items()},
+    "us_per_spike": {kind: {"fewest": us.iloc[0], "most": us.iloc[-1]} for kind, us in by_kind.us_per_spike},
+    "sparse_sizes": {"fewest": min(sparse_sizes), "most": max(sparse_sizes)},
+    "bytes_per_event": growth,
     "memory_beyond_the_list_mib": beyond.max(),
     "memory_beyond_the_list_varies_by": beyond.max() / beyond.min() - 1,
     "recorded_bytes_per_neuron_and_event": recorded_bytes,
@@ -201,6 +205,7 @@ numbers = {
     "backend": jax.default_backend(),
 }
 assert not native or beyond.max() <= 1.1 * beyond.min(), "memory beyond the list of spikes grows with their number"
+assert not native or growth < 1.2 * list_bytes, "memory grows by more than the list"
 assert not native or ratios.max() < 1.3, "the time-reversed rule is slower than the recorded one"
 assert not native or slowest > 1, "windows are slower than the loop"
 save_table(gradients.drop(columns=["flags", "trials"]), results_folder)

@@ -83,7 +83,7 @@ def time_reversed_simulate(
     checkpoints: int | None = None,
     at_once: bool | None = None,
 ) -> Solution:
-    """A recurrent network, as `simulate`, with a reverse mode whose memory does not grow with the number of events.
+    """A recurrent network, as `simulate`, with a reverse mode that keeps the list of spikes and nothing else per event.
 
     Derivatives with respect to both weights, `states` and input times flow into spike times and final state. The
     forward pass keeps the spikes, the final state and `checkpoints` states at equal distances in time; the backward
