@@ -153,7 +153,8 @@ Image(save_figure(figure, results_folder), width=900)
 # %% [markdown]
 # **What exact gradients cost.** Time (a) and temporary memory (b) of value and gradient against the number of events,
 # memory against neurons (c) and duration (d), by rule; time of a batch of trials against the spikes of a neuron (e;
-# lines: theta neurons, dashed: QIF); processor time per spike of sparse networks against their size (f). Dotted: floors.
+# lines: theta, dashed: QIF neurons); processor time per spike of sparse networks against their size (f). Dotted:
+# floors.
 
 # %%
 events = of_one_kind[0][of_one_kind[0].varied == "events"].set_index("events")
