@@ -100,3 +100,13 @@ def test_pulses_of_inputs_take_memory_too():
     _, sparse, *_ = problem("QIF", several=False)
     more = adjoint_memory(sparse, BUDGET, 10**6) - adjoint_memory(sparse, BUDGET)
     assert more > 8 * 3 * 10**6 * sparse.input_weights.connections / sparse.input_weights.channels
+
+
+def test_derivatives_that_there_are_not_are_refused():
+    _, network, states, _ = problem("oscillatory LIF", several=False)
+
+    def last(duration):
+        return differentiable_sparse(network, states, None, duration, max_spikes=8).state.sum()
+
+    with pytest.raises(RuntimeError, match="are those of weights, states and input times"):
+        jax.grad(last)(jnp.asarray(1e-3))

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from equinox.internal import nondifferentiable
 from jaxtyping import Array, Float
 
 from stablespike.dynamics import native
@@ -30,6 +31,10 @@ from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.theta import Theta
 
 LINES: dict[type, ModuleType] = {OscillatoryLIF: oscillatory_lif, LIF: lif, Theta: theta, QIF: qif}
+CONSTANT = (
+    "Gradients of sparse networks are those of weights, states and input times: keep neuron parameters and the "
+    "duration out of what is differentiated."
+)
 LEAKY = (OscillatoryLIF, LIF)  # neurons whose adjoint keeps nothing for a pulse
 
 
@@ -53,6 +58,8 @@ def differentiable_sparse(
     needed = adjoint_memory(network, max_spikes, inputs.times.shape[-1])
     require_memory(needed, f"The gradient of a run of {max_spikes} spikes and {inputs.times.shape[-1]} inputs")
     require_one_trial(inputs)
+    neuron, duration = nondifferentiable((network.neuron, duration), msg=CONSTANT)
+    network = eqx.tree_at(lambda one: one.neuron, network, neuron)
     inlets = None if network.input_weights is None else network.input_weights.values
     varied = (network.weights.values, inlets, states, inputs.times)
     fixed = _put(network, jax.lax.stop_gradient(varied))
