@@ -42,7 +42,7 @@ def convert(folder: Path, file: Path, channels: int) -> None:
 
     try:
         convert_folder(folder, file, channels=channels, progress=lambda sounds: tqdm(sounds, desc=folder.name))
-    except DatasetError as error:
+    except (DatasetError, ValueError) as error:
         raise Fault(str(error)) from error
 
 

@@ -52,6 +52,19 @@ def test_thresholds_are_crossed_up_and_down():
     assert one.channel_count == 6
 
 
+@pytest.mark.parametrize("grey", [-1.0, np.nan, 17.0])
+def test_pixels_that_are_not_grey_are_refused(grey):
+    image = np.array([[0.0, grey]])
+    codes = (
+        lambda: latency_code(image, LABEL, ("a",), largest=16, latest=0.1),
+        lambda: burst_code(image, LABEL, ("a",), largest=16, most=4, interval=0.01),
+        lambda: threshold_crossing_code(image, LABEL, ("a",), largest=16, thresholds=3, interval=0.001),
+    )
+    for code in codes:
+        with pytest.raises(ValueError, match=r"Pixels must be from 0 to 16, not \["):
+            code()
+
+
 def test_small_digits_keep_their_split():
     split = coded(latency_code, small_digit_images(), largest=16, latest=0.1)
     assert np.array_equal(split.test.labels, small_digits(2.0).test_labels)
@@ -100,6 +113,8 @@ def test_damaged_archives_are_named(tmp_path):
     path = tmp_path / "some.zip"
     with pytest.raises(DatasetError, match=r"N-MNIST is missing: put its zip archive at"):
         nmnist(path)
+    with pytest.raises(DatasetError, match="is no whole zip archive"):
+        nmnist(tmp_path)
     wrong = ((bytes(7), "no whole number"), (b"", "or of none"), (b"\x22" * 5, "lies beside the 34 x 34 pixels"))
     for content, sentence in wrong:
         with zipfile.ZipFile(path, "w") as archive:
@@ -129,6 +144,31 @@ def test_crossings_count_every_step_of_a_taxel():
     times, channels = crossings(values, 1.0, 40.0)
     assert channels.tolist() == [0, 0, 5, 12]
     np.testing.assert_allclose(times, [0.25 / 40, 0.75 / 40, 1.5 / 40, 2.5 / 40])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"taxel": np.zeros((6, 5))}, r"taxel must be numbers \[frames, 12\], not float64 \[6, 5\]"),
+        ({"taxel": np.full((6, 12), np.nan)}, "not finite"),
+        ({"offsets": [6, 3, 0]}, "ascend from 0 to the 6 frames"),
+        ({"offsets": [0, 3, 3, 6]}, "ascend from 0 to the 6 frames"),
+        ({"offsets": [0, 3]}, "ascend from 0 to the 6 frames"),
+        ({"label": [0, 2]}, "contradicts itself: Label 2 of a recording is none of the 2 classes"),
+    ],
+)
+def test_letters_that_contradict_themselves_are_named(change, sentence, tmp_path):
+    file, whole = tmp_path / "braille.npz", {"taxel": np.zeros((6, 12)), "offsets": [0, 3, 6], "label": [0, 1]}
+    np.savez(file, letters=["A", "B"], **whole)
+    assert len(braille(file)) == 2
+    with pytest.raises(ValueError, match="step must be positive"):
+        braille(file, step=0.0)
+    np.savez(file, letters=["A", "B"], **(whole | change))
+    with pytest.raises(DatasetError, match=sentence):
+        braille(file)
+    np.save(tmp_path / "braille.npy", np.zeros((6, 12)))
+    with pytest.raises(DatasetError, match="not the file of Braille letters"):
+        braille(tmp_path / "braille.npy")
 
 
 @needs_data

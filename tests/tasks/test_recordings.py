@@ -88,6 +88,53 @@ def test_contradictions_are_named(change, sentence):
         Recordings(**(whole | change), classes=("a", "b"), channel_count=3)
 
 
+@pytest.mark.parametrize(
+    ("channels", "label", "speaker", "sentence"),
+    [
+        ([1.9], 0, 0, r"Channels of recordings must be whole numbers of 4 bytes, not \[1\.9\]"),
+        ([2**32 + 1], 0, 0, "Channels of recordings must be whole numbers of 4 bytes"),
+        ([1], 0.9, 0, "Labels of recordings must be whole numbers"),
+        ([1], "0", 0, "Labels of recordings must be whole numbers, not <U1"),
+        ([1], 0, np.nan, r"Speakers of recordings must be whole numbers of 8 bytes, not \[nan\]"),
+        ([1, 1], 0, 0, "Trial 0 needs a list of times and as long a list of channels"),
+    ],
+)
+def test_nothing_is_rounded_to_whole_numbers(channels, label, speaker, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        gather([(np.array([0.1]), np.array(channels))], np.array([label]), np.array([speaker]), ("a",), 3)
+    whole = gather([(np.array([0.1]), np.array([1.0]))], np.array([0.0]), None, ("a",), 3)
+    assert whole.channels.dtype == np.int32
+
+
+def test_only_trials_that_exist_are_given(recordings):
+    assert np.array_equal(recordings.trial(-6)[0], recordings.trial(0)[0])
+    for index in (6, -7):
+        with pytest.raises(ValueError, match=f"There is no trial {index} among 6 recordings"):
+            recordings.trial(index)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan])
+def test_times_that_measure_nothing_are_refused(recordings, wrong):
+    with pytest.raises(ValueError, match="time_unit must be positive"):
+        as_events(recordings, time_unit=wrong)
+    with pytest.raises(ValueError, match="give a time after 0"):
+        cut(recordings, wrong)
+    for duration in (wrong, np.inf):
+        with pytest.raises(ValueError, match="duration must be positive and finite"):
+            binned(recordings, 10, duration)
+    assert cut(recordings, np.inf).times.size == recordings.times.size
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("steps", "interval"), [(200, 0.005), (784, 0.001)])
+def test_a_spike_on_an_edge_is_counted_behind_it(dtype, steps, interval):
+    for times in (interval * np.arange(steps), np.arange(steps) / round(1 / interval)):
+        edges = gather([(times, np.zeros(steps, int))], np.array([0]), None, ("a",), 1, dtype=dtype)
+        assert (binned(edges, steps, interval * steps) == 1).all()
+        spikes = Spikes(jnp.asarray(edges.times), jnp.asarray(edges.channels))
+        assert (frames(spikes, steps, interval * steps, 1) == 1).all()
+
+
 def test_speakers_are_kept_apart(recordings):
     train, validation = unseen(hold_out_speakers(recordings, np.random.default_rng(0), part=0.3))
     assert not set(train.speakers) & set(validation.speakers)
@@ -98,6 +145,8 @@ def test_speakers_are_kept_apart(recordings):
         by_speakers(recordings, [5])
     with pytest.raises(ValueError, match="nobody is left to learn from"):
         by_speakers(recordings, [7, 8, 9])
+    with pytest.raises(ValueError, match="the test set would be empty"):
+        by_speakers(recordings, [])
 
 
 @pytest.fixture
@@ -144,6 +193,35 @@ def test_the_smallest_augmentations_change_nothing(spikes):
     assert ChannelDrop(1.0, 8)(key, spikes).count == 0
 
 
+@pytest.mark.parametrize(
+    ("augmentation", "sentence"),
+    [
+        (lambda: TimeJitter(np.nan), "deviation must be finite and not negative, not nan"),
+        (lambda: ChannelJitter(-1.0, 8), "deviation must be finite and not negative"),
+        (lambda: ChannelJitter(1.0, 0), "channels must be positive"),
+        (lambda: ChannelShift(-1, 8), "largest must be finite and not negative"),
+        (lambda: ChannelShift(1, 0), "channels must be positive"),
+        (lambda: ChannelDrop(1.5, 8), "probability must lie between 0 and 1"),
+        (lambda: ChannelDrop(0.5, 0), "channels must be positive"),
+        (lambda: TimeStretch(0.0, 1.0), "least must be positive"),
+        (lambda: TimeStretch(-1.0, 1.0), "least must be positive"),
+        (lambda: TimeStretch(2.0, 1.0), "least must not be above most"),
+    ],
+)
+def test_augmentations_that_cannot_be_meant_are_refused(augmentation, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        augmentation()
+
+
+@pytest.mark.parametrize("augmentation", [ChannelJitter(9.0, 3), ChannelShift(9, 3), ChannelDrop(0.0, 3)])
+def test_spikes_beside_the_channels_are_named_or_lost(augmentation, spikes):
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match="comes from none of the 3 channels"):
+        augmentation(key, spikes)
+    few = jax.jit(jax.vmap(augmentation, (0, None)))(jax.random.split(key, 20), spikes)
+    assert set(few.times.ravel().tolist()) == {0.1, np.inf}
+
+
 def test_a_blend_of_a_trial_with_itself_thins_it_twice(spikes):
     keys = jax.random.split(jax.random.key(1), 400)
     mixed = jax.jit(jax.vmap(lambda key: blend(key, spikes, spikes, 8)))(keys)
@@ -158,6 +236,19 @@ def test_frames_inside_jit_are_those_of_the_recordings(recordings):
     events = as_events(recordings)
     found = jax.jit(jax.vmap(lambda one: frames(one, 10, 1.0, 8)))(events)
     assert np.array_equal(found, binned(recordings, 10, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("time", "source", "sentence"),
+    [(-0.2, 0, "Spikes before 0"), (0.2, -1, "none of the 3"), (0.2, 3, "none of the 3")],
+)
+def test_frames_count_nothing_in_a_wrong_place(time, source, sentence):
+    one = Spikes(jnp.asarray([time, 0.5]), jnp.asarray([source, 1], jnp.int32))
+    with pytest.raises(ValueError, match=sentence):
+        frames(one, 10, 1.0, 3)
+    assert jax.jit(lambda spikes: frames(spikes, 10, 1.0, 3))(one).sum() == 1
+    with pytest.raises(ValueError, match="duration must be positive and finite"):
+        frames(one, 10, jnp.inf, 3)
 
 
 def test_files_of_the_shd_layout_are_read_back_and_by_tonic(recordings, tmp_path):
@@ -207,6 +298,34 @@ def test_wrong_labels_in_a_file_are_named(recordings, tmp_path):
         del file["labels"]
         file["labels"] = labels
     with pytest.raises(DatasetError, match="labels must be one whole number a trial, not float64"):
+        read_recordings(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("labels", None, "damaged or not in the layout"),
+        ("labels", np.zeros(0, int), "holds no trials"),
+        ("spikes/times", np.zeros(6), "Trial 0 needs a list of times"),
+        ("spikes/units", np.full((6, 1), 0.5), "Trial 0 needs a list of times"),
+        ("extra/keys", np.arange(2), "damaged or not in the layout"),
+    ],
+)
+def test_other_layouts_are_named(name, content, sentence, recordings, tmp_path):
+    import h5py
+
+    path = tmp_path / "other.h5"
+    write_recordings(path, recordings)
+    with h5py.File(path, "a") as file:
+        del file[name]
+        if content is None:
+            file.create_group(name)
+        else:
+            file[name] = content
+        if not np.size(content):
+            del file["spikes"]
+            file["spikes/times"] = file["spikes/units"] = np.zeros((0, 1))
+    with pytest.raises(DatasetError, match=sentence):
         read_recordings(path)
 
 

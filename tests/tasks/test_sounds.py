@@ -11,7 +11,7 @@ import pytest
 
 from stablespike.tasks.cochlea import Cochlea
 from stablespike.tasks.cochlea_membrane import SAMPLING_RATE, membrane_filter
-from stablespike.tasks.cochlea_recordings import hear_all
+from stablespike.tasks.cochlea_recordings import convert_folder, hear_all
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import LabelledSound, Sound, heidelberg_digits, labelled_folder, read_sound
 from stablespike.tasks.speech import Utterance, family, speak, spoken, voices
@@ -60,6 +60,7 @@ def test_sounds_that_only_seem_whole_are_named(tmp_path):
         ("channels cancel", np.stack([rising, -rising], 1)),
         ("silent", np.full(1000, 0.25)),
         ("not finite", holed),
+        (r"a recording of 4\.2e-05 s, too short to be heard", rising[:2]),
     ]
     for sentence, samples in cases:
         soundfile.write(file, samples, 48_000, subtype="FLOAT")
@@ -91,6 +92,8 @@ def test_heidelberg_digits_are_read_from_their_archive(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DatasetError, match="is no whole zip archive"):
         heidelberg_digits(path)
+    with pytest.raises(DatasetError, match="is no whole zip archive"):
+        heidelberg_digits(tmp_path)
     with pytest.raises(DatasetError, match="put the archive of FLAC files at"):
         heidelberg_digits(tmp_path / "none.zip")
 
@@ -115,6 +118,25 @@ def test_recordings_of_one_side_only_are_no_split(tmp_path):
         heidelberg_digits_as_spikes(tmp_path, path, channels=3)
 
 
+def test_another_archive_makes_another_set_and_a_damaged_one_none(tmp_path):
+    path, clip = tmp_path / "digits.zip", "lang-german_speaker-0{}_trial-0_digit-7.flac"
+
+    def converted(last):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(clip.format(0), packed(tone(48_000)))
+            archive.writestr(clip.format(4), last)
+        return heidelberg_digits_as_spikes(tmp_path, path, channels=3).test
+
+    first, second = converted(packed(tone(48_000))), converted(packed(tone(24_000, 0.1)))
+    assert not np.array_equal(first.times, second.times)
+    with (
+        pytest.warns(UserWarning, match="1 sounds were left out"),
+        pytest.raises(DatasetError, match=r"1 recordings can't be used, so no set is made .*speaker-04.* as sound"),
+    ):
+        converted(b"no sound")
+    assert len(list(tmp_path.rglob("shd_test.h5"))) == 2
+
+
 def test_a_folder_of_sounds_is_labelled_by_its_folders(tmp_path):
     for name in ("yes/anna/1.wav", "no/bert/1.wav", "no/2.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +146,20 @@ def test_a_folder_of_sounds_is_labelled_by_its_folders(tmp_path):
     assert [(sound.label, sound.speaker) for sound in sounds] == [(0, 0), (0, 2), (1, 1)]
     with pytest.raises(DatasetError, match="holds no sound files"):
         labelled_folder(tmp_path / "yes" / "anna")
+    for name in ("3.wav", "no/bert/old/4.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, tone(48_000), 48_000)
+    with pytest.raises(DatasetError, match=r"Not in a folder .*/3\.wav, .*/old/4\.wav; move or remove them"):
+        labelled_folder(tmp_path)
+
+
+def test_a_class_without_a_usable_sound_is_named(tmp_path):
+    for name, samples in (("no/1.wav", tone(48_000)), ("yes/1.wav", np.zeros(100))):
+        (tmp_path / name).parent.mkdir()
+        soundfile.write(tmp_path / name, samples, 48_000)
+    with pytest.raises(DatasetError, match=r"None of the 1 sounds of class 'yes' can be used: .*1\.wav is a silent"):
+        convert_folder(tmp_path, tmp_path / "mine.h5", channels=3)
+    assert not (tmp_path / "mine.h5").exists()
 
 
 def test_a_broken_sound_leaves_the_others_untouched():
@@ -132,8 +168,9 @@ def test_a_broken_sound_leaves_the_others_untouched():
     broken = LabelledSound("broken", 1, 0, lambda: Sound(np.zeros(2400), ""))
     key = jax.random.key(0)
     whole = hear_all(cochlea, [good[0], good[0], good[1]], ("a", "b"), key)
-    with pytest.warns(UserWarning, match=r"1 sounds were left out, broken for one: A recording is silent"):
-        heard = hear_all(cochlea, [good[0], broken, good[1]], ("a", "b"), key)
+    also = broken._replace(source="also")
+    with pytest.warns(UserWarning, match=r"2 sounds were left out: broken: A recording is silent.* also: A recording"):
+        heard = hear_all(cochlea, [good[0], broken, good[1], also], ("a", "b"), key)
     assert heard.sources == ("sound 0", "sound 1")
     assert np.array_equal(heard.recordings.trial(1)[0], whole.recordings.trial(2)[0])
 

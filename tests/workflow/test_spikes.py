@@ -1,14 +1,17 @@
 """Spikes that are made have a place that changes with the code, and folders of sounds become files that are read."""
 
+import os
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.workflow.miniature import snakemake
 
 from workflow import spikes
 from workflow.data import DATASETS
 from workflow.faults import Fault
+from workflow.plan import LONG_AGO
 from workflow.spikes import MADE, cache_folder, convert, prepare
 
 ROOT = Path(__file__).parents[2]
@@ -71,3 +74,18 @@ def test_a_folder_of_sounds_becomes_a_file_of_spikes(tmp_path):
     assert found.channel_count == 8
     with pytest.raises(Fault, match="holds no sound files in folders named by their class"):
         convert(tmp_path / "none", tmp_path / "none.h5", channels=8)
+    with pytest.raises(Fault, match="A cochlea of 0 channels is none"):
+        convert(tmp_path / "mine", tmp_path / "mine-0.h5", channels=0)
+
+
+def test_a_sound_further_down_is_converted_too(miniature):
+    folder, target = miniature / "data/sounds/mine/low/ann", Path(".cache/sounds/mine-8-channels.h5")
+    folder.mkdir(parents=True)
+    (folder / "1.wav").touch()
+    for path in (folder / "1.wav", *list(folder.parents)[:3], folder):
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    target.parent.mkdir(parents=True)
+    target.touch()
+    assert "mine: sounds to spikes" not in snakemake(miniature, "-n", str(target)).stdout
+    (folder / "2.wav").touch()
+    assert "mine: sounds to spikes" in snakemake(miniature, "-n", str(target)).stdout

@@ -1,7 +1,8 @@
 """Augmentations of spike trains: each an object that is called with a key and the padded spikes of one trial.
 
 They are pure JAX, to be mapped over trials by `jax.vmap` and compiled. Spikes that an augmentation moves out of the
-trial (before 0) or beside the channels are lost, as nobody is there to receive them; no other spike is.
+trial (before 0) or beside the channels are lost, as nobody is there to receive them; no other spike is. A spike
+that is beside the channels from the start is an error outside of jit; inside, where nobody can be told, it is lost too.
 """
 
 import equinox as eqx
@@ -10,6 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.spikes import Spikes, in_order
+from stablespike.tasks.recordings import bins_per_time
+from stablespike.tasks.requirements import require, require_not_negative, require_positive
 
 
 class Augmentation(eqx.Module):
@@ -25,6 +28,10 @@ class TimeJitter(Augmentation):
 
     deviation: float
 
+    def __check_init__(self):
+        """Refuse a deviation that is none."""
+        require_not_negative(deviation=self.deviation)
+
     def __call__(self, key, spikes: Spikes) -> Spikes:
         """The jittered trial."""
         moves = self.deviation * jax.random.normal(key, spikes.times.shape, spikes.times.dtype)
@@ -37,8 +44,14 @@ class ChannelJitter(Augmentation):
     deviation: float
     channels: int = eqx.field(static=True)
 
+    def __check_init__(self):
+        """Refuse a deviation that is none, and no channels."""
+        require_not_negative(deviation=self.deviation)
+        require_positive(channels=self.channels)
+
     def __call__(self, key, spikes: Spikes) -> Spikes:
         """The jittered trial."""
+        spikes = _known(spikes, self.channels)
         moves = jnp.rint(self.deviation * jax.random.normal(key, spikes.times.shape, spikes.times.dtype))
         return _within(spikes.times, spikes.sources + moves.astype(spikes.sources.dtype), self.channels)
 
@@ -49,8 +62,14 @@ class ChannelShift(Augmentation):
     largest: int
     channels: int = eqx.field(static=True)
 
+    def __check_init__(self):
+        """Refuse a negative shift, and no channels."""
+        require_not_negative(largest=self.largest)
+        require_positive(channels=self.channels)
+
     def __call__(self, key, spikes: Spikes) -> Spikes:
         """The shifted trial."""
+        spikes = _known(spikes, self.channels)
         move = jax.random.randint(key, (), -self.largest, self.largest + 1).astype(spikes.sources.dtype)
         return _within(spikes.times, spikes.sources + move, self.channels)
 
@@ -61,8 +80,15 @@ class ChannelDrop(Augmentation):
     probability: float
     channels: int = eqx.field(static=True)
 
+    def __check_init__(self):
+        """Refuse what is no probability, and no channels."""
+        within = (self.probability >= 0) & (self.probability <= 1)
+        require(within, f"probability must lie between 0 and 1, not be {self.probability}.")
+        require_positive(channels=self.channels)
+
     def __call__(self, key, spikes: Spikes) -> Spikes:
         """The trial without the silent channels."""
+        spikes = _known(spikes, self.channels)
         silent = jax.random.bernoulli(key, self.probability, (self.channels,))
         return in_order(jnp.where(silent[spikes.sources], jnp.inf, spikes.times), spikes.sources)
 
@@ -72,6 +98,11 @@ class TimeStretch(Augmentation):
 
     least: float
     most: float
+
+    def __check_init__(self):
+        """Refuse factors that stop or reverse the time."""
+        require_positive(least=self.least, most=self.most)
+        require(self.least <= self.most, f"least must not be above most: {self.least} and {self.most}.")
 
     def __call__(self, key, spikes: Spikes) -> Spikes:
         """The stretched trial."""
@@ -114,6 +145,15 @@ def _mean(values, spikes):
     return jnp.where(count > 0, total / jnp.maximum(count, 1).astype(total.dtype), 0)
 
 
+def _known(spikes, channels):
+    """The spikes of the channels; one of another channel is refused, or lost inside jit, where nobody can be told."""
+    known = (spikes.sources >= 0) & (spikes.sources < channels)
+    require(
+        ~spikes.real | known, f"A spike comes from none of the {channels} channels: give the number that there are."
+    )
+    return Spikes(jnp.where(known, spikes.times, jnp.inf), spikes.sources)
+
+
 def _within(times, sources, channels):
     inside = (sources >= 0) & (sources < channels)
     return in_order(jnp.where(inside, times, jnp.inf), jnp.where(inside, sources, 0))
@@ -128,9 +168,13 @@ def frames(
 ) -> Int[Array, "steps channels"]:
     """Counts of one trial's spikes in `steps` bins of equal length up to `duration`, inside jit, without later ones.
 
-    The counterpart of `recordings.binned` for spikes that were augmented, which may outlast the bins.
+    The counterpart of `recordings.binned` for spikes that were augmented, which may outlast the bins. Spikes before 0
+    or beside the channels are errors; inside jit, where nobody can be told, they are not counted.
     """
-    inside = spikes.times < duration
-    bins = jnp.where(inside, spikes.times * (steps / duration), 0).astype(jnp.int32)
+    require_positive(steps=steps, duration=duration, channels=channels)
+    require(~spikes.real | (spikes.times >= 0), "Spikes before 0 can't be counted: move them first.")
+    spikes = _known(spikes, channels)
+    inside = (spikes.times >= 0) & (spikes.times < duration)
+    bins = jnp.where(inside, spikes.times * bins_per_time(steps, duration, spikes.times.dtype), 0).astype(jnp.int32)
     counts = jnp.zeros((steps, channels), jnp.int32)
     return counts.at[jnp.minimum(bins, steps - 1), spikes.sources].add(inside.astype(jnp.int32))

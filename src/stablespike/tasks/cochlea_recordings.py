@@ -71,30 +71,34 @@ def convert_folder(
     """Spikes of all sounds in `<folder>/<class>/<speaker>/<file>`, written to `path` in the layout of SHD.
 
     The membrane filter, made for the longest sound, is kept beside `path`. A sound that can't be used is named in one
-    warning and left out; DatasetError if none can.
+    warning and left out; DatasetError if none of a class can.
     """
     sounds, classes = labelled_folder(folder)
-    longest = max((size for size in map(_samples, sounds) if size), default=0)
-    if not longest:
-        raise DatasetError(f"None of the {len(sounds)} sound files in {folder} can be used: {_fault(sounds[0])}")
+    longest, unreadable = _survey(sounds)
+    _require_every_class(classes, sounds, unreadable)
     cochlea = Cochlea(cached_membrane_filter(pathlib.Path(path).parent, channels, longest + longest % 2))
     heard = hear_all(cochlea, sounds, classes, jax.random.key(seed), progress=progress)
     write_recordings(path, heard.recordings, sources=heard.sources, attributes={"seed": seed})
     return heard
 
 
-def _samples(sound):
-    try:
-        return sound.read().samples.size
-    except DatasetError:
-        return 0
+def _survey(sounds):
+    """Samples of the longest sound, and why which sounds can't be read."""
+    longest, unreadable = 0, {}
+    for sound in sounds:
+        try:
+            longest = max(longest, sound.read().samples.size)
+        except DatasetError as error:
+            unreadable[sound.source] = str(error)
+    return longest, unreadable
 
 
-def _fault(sound):
-    try:
-        sound.read()
-    except DatasetError as error:
-        return str(error)
+def _require_every_class(classes, sounds, refused):
+    """Raise DatasetError for a class of which no sound is left."""
+    for label, name in enumerate(classes):
+        reasons = [refused.get(sound.source) for sound in sounds if sound.label == label]
+        if all(reasons):
+            raise DatasetError(f"None of the {len(reasons)} sounds of class {name!r} can be used: {reasons[0]}")
 
 
 def _start(pool, cochlea, sound, key):
@@ -121,7 +125,7 @@ def _ahead(jobs, distance):
 def _say(refused, changes):
     parts = [f"{count} sounds were {change}" for change, count in changes.items()]
     if refused:
-        source, reason = next(iter(refused.items()))
-        parts.append(f"{len(refused)} sounds were left out, {source} for one: {reason}")
+        reasons = (why if source in why else f"{source}: {why}" for source, why in refused.items())
+        parts.append(f"{len(refused)} sounds were left out: {' '.join(reasons)}")
     if parts:
         warnings.warn("; ".join(parts), stacklevel=3)

@@ -40,7 +40,7 @@ def nmnist(archive: str | pathlib.Path) -> Recordings:
             trains = [_train(content, member, archive) for member in members]
     except FileNotFoundError as error:
         raise DatasetError(f"N-MNIST is missing: put its zip archive at {archive}.") from error
-    except zipfile.BadZipFile as error:
+    except (OSError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{archive} is no whole zip archive ({error}): replace it.") from error
     labels = [pathlib.Path(member).parent.name for member in members]
     if not labels or not set(labels) <= set(DIGIT_NAMES):

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from stablespike.dynamics.spikes import Spikes
+from stablespike.tasks.requirements import require, require_positive
 
 
 class Recordings(eqx.Module):
@@ -46,8 +47,9 @@ class Recordings(eqx.Module):
         return np.repeat(np.arange(len(self)), self.counts)
 
     def trial(self, index: int) -> tuple[Float[np.ndarray, " some"], Int[np.ndarray, " some"]]:
-        """Times in s and channels of one trial."""
-        part = slice(*self.offsets[index : index + 2]) if index >= 0 else slice(*self.offsets[index - 1 :][:2])
+        """Times in s and channels of one trial; those before 0 count from the end."""
+        require(-len(self) <= index < len(self), f"There is no trial {index} among {len(self)} recordings.")
+        part = slice(*self.offsets[index % len(self) :][:2])
         return self.times[part], self.channels[part]
 
 
@@ -86,19 +88,39 @@ def gather(
     *,
     dtype: type = np.float64,
 ) -> Recordings:
-    """Recordings from one pair (times in s, channels) a trial, in any order within it; equal times keep theirs."""
+    """Recordings from one pair (times in s, channels) a trial, in any order within it; equal times keep theirs.
+
+    Raises ValueError for channels, labels or speakers that are not whole numbers: none is rounded.
+    """
+    for k, (one, other) in enumerate(trains):
+        shapes = np.shape(one), np.shape(other)
+        require(
+            len(shapes[0]) == 1 and shapes[0] == shapes[1],
+            f"Trial {k} needs a list of times and as long a list of channels, not shapes {shapes[0]} and {shapes[1]}.",
+        )
     orders = [np.argsort(times, kind="stable") for times, _ in trains]
     times: list[np.ndarray] = [np.asarray(one, dtype)[order] for (one, _), order in zip(trains, orders, strict=True)]
-    channels = [np.asarray(one, np.int32)[order] for (_, one), order in zip(trains, orders, strict=True)]
+    channels = [np.asarray(one)[order] for (_, one), order in zip(trains, orders, strict=True)]
     return Recordings(
         np.concatenate([np.zeros(0, dtype), *times]),
-        np.concatenate([np.zeros(0, np.int32), *channels]),
+        _whole(np.concatenate([np.zeros(0, np.int32), *channels]), np.int32, "Channels"),
         np.concatenate([[0], np.cumsum([one.size for one in times])]).astype(np.int64),
-        np.asarray(labels, np.int64),
-        None if speakers is None else np.asarray(speakers, np.int64),
+        _whole(labels, np.int64, "Labels"),
+        None if speakers is None else _whole(speakers, np.int64, "Speakers"),
         tuple(classes),
         channel_count,
     )
+
+
+def _whole(values, kind, what):
+    """The same numbers as integers of a `kind` that has room for all of them."""
+    values = np.asarray(values)
+    require(values.dtype.kind in "biuf", f"{what} of recordings must be whole numbers, not {values.dtype}.")
+    with np.errstate(invalid="ignore"):  # compared with what they were before
+        whole = values.astype(kind)
+    wrong = values[whole != values]
+    require(not wrong.size, f"{what} of recordings must be whole numbers of {whole.itemsize} bytes, not {wrong[:1]}.")
+    return whole
 
 
 def select(recordings: Recordings, trials: Shaped[np.ndarray, " some"]) -> Recordings:
@@ -113,7 +135,8 @@ def select(recordings: Recordings, trials: Shaped[np.ndarray, " some"]) -> Recor
 
 
 def cut(recordings: Recordings, duration: float) -> Recordings:
-    """The same trials without the spikes at `duration` (in s) and later."""
+    """The same trials without the spikes at `duration` (in s) and later; none is later than inf."""
+    require(duration > 0, f"A trial can't be cut at {duration} s: give a time after 0.")
     return _keep(recordings, recordings.times < duration)
 
 
@@ -137,15 +160,29 @@ def merge_channels(recordings: Recordings, channel_count: int) -> Recordings:
 
 
 def binned(recordings: Recordings, steps: int, duration: float) -> Int[np.ndarray, "trials steps channels"]:
-    """Spike counts in `steps` equal bins from 0 to `duration` in s; a later spike is an error (`cut` removes them)."""
+    """Spike counts in `steps` equal bins from 0 to `duration` in s; a later spike is an error (`cut` removes them).
+
+    A spike on the edge between two bins, to the precision of its time, is counted in the later one.
+    """
+    require_positive(steps=steps, duration=duration)
     if recordings.times.size and (last := recordings.times.max()) >= duration:
         raise ValueError(
             f"A spike at {last:.4g} s lies beyond the {duration:.4g} s of the bins: make them longer, or cut first."
         )
     shape = (len(recordings), steps, recordings.channel_count)
-    bins = np.minimum((recordings.times.astype(np.float64) * (steps / duration)).astype(np.int64), steps - 1)
+    scale = bins_per_time(steps, duration, recordings.times.dtype)
+    bins = np.minimum((recordings.times.astype(np.float64) * scale).astype(np.int64), steps - 1)
     place = (recordings.trials * steps + bins) * recordings.channel_count + recordings.channels
     return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).astype(np.int32)
+
+
+def bins_per_time(steps: int, duration, dtype):
+    """Factor by which a time of `dtype` is multiplied to find its bin, rounding down: `steps`/`duration` and a little.
+
+    An edge, and a spike on it, are rounded several times on the way. What is added, four units of the last place, is
+    more than that, so that the spike is not counted in the bin before.
+    """
+    return steps / duration * (1 + 4 * float(np.finfo(dtype).eps))
 
 
 def as_events(recordings: Recordings, *, room: int | None = None, time_unit: float = 1.0) -> Spikes:
@@ -153,6 +190,7 @@ def as_events(recordings: Recordings, *, room: int | None = None, time_unit: flo
 
     `room` is the largest number of spikes of a trial where it is not given; a trial that does not fit is an error.
     """
+    require_positive(time_unit=time_unit)
     most = int(recordings.counts.max(initial=0))
     room = most if room is None else room
     if most > room:

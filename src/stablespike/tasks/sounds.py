@@ -18,6 +18,7 @@ from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
 DIGITS = ENGLISH + GERMAN  # the twenty classes of the Heidelberg Digits, in their order
+SHORTEST = 0.01  # s; no sound of speech is shorter, and a cochlea does not answer to a few samples
 CANCELLED = 1e-3  # part of the largest sample that has to be left in the average of all channels
 ENDINGS = (".flac", ".wav", ".ogg", ".mp3", ".aiff", ".aif")
 
@@ -54,7 +55,7 @@ def read_sound(file: str | pathlib.Path | io.BufferedIOBase, *, name: str | None
     except (soundfile.SoundFileError, TypeError, OSError) as error:
         why = str(getattr(error, "error_string", error)).strip(" .")
         raise DatasetError(f"{name} can't be read as sound ({why}): remove or replace it.") from error
-    for wrong, what in _faults(content, samples):
+    for wrong, what in _faults(content, samples, rate):
         if wrong:
             raise DatasetError(f"{name} is {what}: remove or replace it.")
     mixed = [f"{samples.shape[1]} channels averaged"] if samples.shape[1] > 1 else []
@@ -62,7 +63,7 @@ def read_sound(file: str | pathlib.Path | io.BufferedIOBase, *, name: str | None
     return Sound(resample(samples.mean(1), rate), ", ".join([*mixed, *changed]))
 
 
-def _faults(content: bytes, samples: Float[np.ndarray, "samples channels"]) -> Iterator[tuple[bool, str]]:
+def _faults(content: bytes, samples: Float[np.ndarray, "samples channels"], rate: int) -> Iterator[tuple[bool, str]]:
     """What may be wrong with a file that could be read; the reader takes a WAV file that was cut off for a shorter one.
 
     A length that a WAV file's head does not know, because it was written to a pipe, is 0 or all bits.
@@ -73,6 +74,7 @@ def _faults(content: bytes, samples: Float[np.ndarray, "samples channels"]) -> I
     yield not samples.size, "an empty recording"
     yield not np.isfinite(samples).all(), "damaged (it has samples that are not finite numbers)"
     yield not np.ptp(samples, axis=0).any(), f"a silent recording (every sample is {samples[:1].mean():.3g})"
+    yield len(samples) < SHORTEST * rate, f"a recording of {len(samples) / rate:.2g} s, too short to be heard"
     cancelled = np.abs(samples.mean(1)).max() < CANCELLED * np.abs(samples).max()
     yield bool(cancelled), "a recording whose channels cancel each other"
 
@@ -98,7 +100,7 @@ def heidelberg_digits(archive: str | pathlib.Path) -> list[LabelledSound]:
             members = sorted(member for member in content.namelist() if member.endswith(".flac"))
     except FileNotFoundError as error:
         raise DatasetError(f"The Heidelberg Digits are missing: put the archive of FLAC files at {archive}.") from error
-    except zipfile.BadZipFile as error:
+    except (OSError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{archive} is no whole zip archive ({error}): replace it.") from error
     if not members:
         raise DatasetError(f"{archive} holds no FLAC files: it is not the archive of the Heidelberg Digits.")
@@ -137,11 +139,15 @@ def labelled_folder(folder: str | pathlib.Path) -> tuple[list[LabelledSound], tu
     """Recordings in `<folder>/<class>/<speaker>/<any name>`, and the names of the classes in alphabetical order.
 
     Speakers are numbered in the order of their names. Files directly in a class's folder are nobody's: speaker 0.
+    Raises DatasetError for files that are nowhere else, or also higher or deeper.
     """
     folder = pathlib.Path(folder)
-    files = sorted(_sound_files(folder))
-    if not files:
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
+    lost = [str(file) for file in files if not 2 <= len(file.relative_to(folder).parts) <= 3]
+    if len(lost) == len(files):
         raise DatasetError(f"{folder} holds no sound files in folders named by their class: <class>/<speaker>/<file>.")
+    if lost:
+        raise DatasetError(f"Not in a folder <class>/<speaker>/ of {folder}: {', '.join(lost)}; move or remove them.")
     classes = tuple(sorted({file.relative_to(folder).parts[0] for file in files}))
     speakers = ["", *sorted({file.parent.name for file in files if len(file.relative_to(folder).parts) > 2})]
     sounds = []
@@ -150,9 +156,3 @@ def labelled_folder(folder: str | pathlib.Path) -> tuple[list[LabelledSound], tu
         speaker = speakers.index(rest[0] if len(rest) > 1 else "")
         sounds.append(LabelledSound(str(file), classes.index(first), speaker, functools.partial(read_sound, file)))
     return sounds, classes
-
-
-def _sound_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    for file in folder.rglob("*"):
-        if file.suffix.lower() in ENDINGS and 2 <= len(file.relative_to(folder).parts) <= 3:
-            yield file

@@ -39,6 +39,8 @@ def by_speakers(recordings: Recordings, speakers) -> Split:
     missing = np.setdiff1d(speakers, known)
     if missing.size:
         raise ValueError(f"No recordings of speakers {', '.join(map(str, missing))}: there are {known.tolist()}.")
+    if not np.size(speakers):
+        raise ValueError("No speaker is held out: the test set would be empty; name at least one.")
     held = np.isin(np.asarray(recordings.speakers), speakers)
     if held.all():
         raise ValueError("All speakers are held out: nobody is left to learn from.")

@@ -61,7 +61,7 @@ def read_recordings(path: str | pathlib.Path, *, channel_count: int | None = Non
     try:
         with h5py.File(_unpacked(path), "r") as file:
             return _recordings(file, channel_count or int(file.attrs.get("channels", 700)))
-    except (OSError, KeyError, RuntimeError, *DAMAGED_ARCHIVE) as error:
+    except (OSError, KeyError, TypeError, AttributeError, RuntimeError, *DAMAGED_ARCHIVE) as error:
         raise DatasetError(f"{path} is damaged or not in the layout of SHD ({error}): replace it.") from error
     except ValueError as error:
         raise DatasetError(f"{path} contradicts itself: {error}") from error
@@ -80,10 +80,10 @@ def _recordings(file, channel_count):
         raise ValueError(f"labels must be one whole number a trial, not {labels.dtype} {list(labels.shape)}.")
     if not len(labels) == len(times) == len(units):
         raise ValueError(f"{len(labels)} labels, but {len(times)} trains of times and {len(units)} of units.")
-    if bad := [k for k, (one, other) in enumerate(zip(times, units, strict=True)) if len(one) != len(other)]:
-        raise ValueError(f"trial {bad[0]} has not as many times as units.")
+    if not labels.size:
+        raise ValueError("it holds no trials.")
     extra = file.get("extra", {})
     speakers = extra["speaker"][:] if "speaker" in extra else None
     named = [key.decode() for key in extra["keys"][:]] if "keys" in extra else map(str, range(int(labels.max()) + 1))
-    trains = list(zip(times, units, strict=True))
+    trains = [(np.asarray(one), np.asarray(other)) for one, other in zip(times, units, strict=True)]
     return gather(trains, labels, speakers, tuple(named), channel_count, dtype=np.float32)

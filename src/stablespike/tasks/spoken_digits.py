@@ -99,7 +99,8 @@ def heidelberg_digits_as_spikes(
     """The Heidelberg Digits from the cache `folder`, converted on first use from an archive of their FLAC files.
 
     Speakers 4 and 5 are the test set, as in SHD, which moves 5 % of the others' recordings there too; here nobody is in
-    both sets. With `trials` the first so many recordings of every speaker and digit are taken.
+    both sets. With `trials` the first so many recordings of every speaker and digit are taken. Another archive makes
+    another set, and one with a recording that can't be used makes none: DatasetError.
     """
     sounds = heidelberg_digits(archive)
     sounds = sounds if trials is None else _first(sounds, trials)
@@ -113,7 +114,9 @@ def heidelberg_digits_as_spikes(
         lambda side=side: [sound for sound, out in zip(sounds, held, strict=True) if out == side]
         for side in (False, True)
     )
-    parameters = {"channels": channels, "trials": trials or "all", "seed": seed, "recordings": len(sounds)}
+    with pathlib.Path(archive).open("rb") as content:
+        origin = hashlib.file_digest(content, "sha256").hexdigest()
+    parameters = {"channels": channels, "trials": trials or "all", "seed": seed, "archive": origin}
     name = f"heidelberg-digits-{len(sounds)}-recordings-{channels}-channels"
     return _kept(folder, name, parameters, sides, LONGEST_DIGIT, seed, progress)
 
@@ -140,6 +143,11 @@ def _kept(folder, name, parameters, sides, longest, seed, progress) -> Split:
             heard = hear_all(
                 cochlea, sounds(), DIGITS, jax.random.fold_in(jax.random.key(seed), number), progress=progress
             )
+            if heard.refused:
+                raise DatasetError(
+                    f"{len(heard.refused)} recordings can't be used, so no set is made of the {len(heard.sources)} "
+                    f"others: {next(iter(heard.refused.values()))}"
+                )
             write_recordings(path, heard.recordings, sources=heard.sources, attributes={"parameters": text})
     train, test = (read_recordings(path) for path in paths)
     return unseen(Split(train, test))

@@ -36,10 +36,15 @@ rule spikes:
         "exec {params.python:q} -m workflow.spikes named {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
 
 
+def everything(folder):
+    """Return a folder and all that is in it, as its own age is not that of a file further down."""
+    return [folder, *sorted(folder.rglob("*"))]
+
+
 # Any folder <data>/sounds/<name>/<class>/<speaker>/<file>: ./reproduce .cache/sounds/<name>-700-channels.h5
 rule sounds:
     input:
-        lambda wildcards: PLAN.configuration.data_folder / "sounds" / wildcards.name,
+        lambda wildcards: everything(PLAN.configuration.data_folder / "sounds" / wildcards.name),
     output:
         ".cache/sounds/{name}-{channels}-channels.h5",
     params:
@@ -54,4 +59,4 @@ rule sounds:
     message:
         "{wildcards.name}: sounds to spikes; progress in {log}"
     shell:
-        "exec {params.python:q} -m workflow.spikes sounds {input:q} {output:q} --channels {wildcards.channels} 2> >(tee {log} >&2)"
+        "exec {params.python:q} -m workflow.spikes sounds {input[0]:q} {output:q} --channels {wildcards.channels} 2> >(tee {log} >&2)"
