@@ -161,7 +161,8 @@ counts = {name: split[1].channel_count for name, split in inventory.present.item
 Image(save_figure(datasets_figure(examples, counts), results_folder), width=900)
 
 # %% [markdown]
-# **Examples.** One test trial of every set, a dot per spike; channels upwards.
+# **Examples.** One test trial of every set that is there, a dot per spike. Channels count downwards, for sounds from
+# the base of the cochlea, where tones are high, to its apex.
 #
 # ## Reading
 #

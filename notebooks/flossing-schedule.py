@@ -206,5 +206,6 @@ rows = table[list(columns)].rename(columns=columns)
 numbers = {plan.replace(", ", "_").replace(" = ", "").replace(" ", "_"): row.to_dict() for plan, row in rows.iterrows()}
 numbers |= {"best": {"plan": best, "steps": int(table.flossing_steps[best])} | rows.loc[best].to_dict()}
 numbers |= {"delay": delay, "seeds": len(seeds), "training_steps": training_steps, "plans": len(table)}
+numbers |= {"plans_of_one_layer": len(single)}
 save_table(table.reset_index(), results_folder)
 save_numbers(numbers, results_folder)

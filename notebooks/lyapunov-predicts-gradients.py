@@ -108,9 +108,9 @@ networks.groupby(["kind", "loop"], sort=False)[["rate", "exponent", "growth"]].m
 # ## The claim, asserted
 #
 # Over all networks exponents and growth rates are correlated, and they differ by less than the exponents of different
-# networks do. (Those of the exact networks are so much alike that for them the correlation would say little.) What sets
-# the exponents of the surrogate is asserted, too: at the strongest recurrence the bluntest explodes, the sharpest
-# fades.
+# networks do. (Those of the exact networks are so much alike that nothing is asserted of their correlation alone; it is
+# shown below.) What sets the exponents of the surrogate is asserted, too: at the strongest recurrence the bluntest
+# explodes, the sharpest fades.
 
 # %%
 gap = networks.growth - networks.exponent
@@ -123,7 +123,9 @@ medians = strongest.pivot_table("exponent", "sharpness", "kind", aggfunc="median
 assert (medians.iloc[0] > 0).all(), f"a blunt surrogate does not explode:\n{medians}"
 assert (medians.iloc[-1] < 0).all(), f"a sharp surrogate does not fade:\n{medians}"
 crossing = medians.apply(lambda column: np.exp(np.interp(0.0, -column, np.log(medians.index))))
-gap.abs().groupby(networks.kind, sort=False).agg(["median", "max"])
+by_kind = networks.groupby("kind", sort=False)[["exponent", "growth"]]
+alone = by_kind.apply(lambda found: found.exponent.corr(found.growth)).rename("correlation")
+pd.concat([gap.abs().groupby(networks.kind, sort=False).agg(["median", "max"]), alone], axis=1)
 
 # %%
 figure = lyapunov_predicts_gradients_figure(networks)
@@ -131,14 +133,21 @@ Image(save_figure(figure, results_folder), width=900)
 
 # %% [markdown]
 # **Exponents and gradients.** Growth rate of gradients on one input against the leading exponent on another, a dot for
-# each network, with its standard error (*a*). Leading exponents at the strongest recurrence against the sharpness of
-# the surrogate, for two grids, and of the exact networks (across); lines: medians, bands: all seeds (*b*).
+# each network, with its standard error; inset: exact networks alone (*a*). Leading exponents at the strongest
+# recurrence against the sharpness of the surrogate, for two grids, and of the exact networks (across); lines: medians,
+# bands: all seeds (*b*).
 #
 # ## Reading
 #
 # The exponent of a network on one input is the growth rate of its gradients on another, over a range of several nats
-# per $\tau$ and for exact and surrogate networks alike (*a*). What is left is the scatter of estimates from runs of
-# this length.
+# per $\tau$ (*a*). It is the surrogates that show this: sets of weights are few (one per seed and strength of the
+# recurrence), and each stands there with ten surrogates, whose exponents are far apart.
+#
+# The exponents of exact networks say that their gradients neither fade nor explode fast, and this is so: both lie
+# within 0.2 of zero. Which of them fades a little and which grows is not predicted well. Exponent and growth rate have
+# the same sign in three quarters of the networks; at scale `paper`, with 30 networks of each kind, they are correlated
+# with 0.32 for LIF and 0.22 for QIF neurons. They differ by about as much as estimates from runs of this length
+# scatter.
 #
 # Exact exponents lie close to zero, for both neurons and all strengths of recurrence tried. Those of the surrogate are
 # a matter of its sharpness and of the grid: blunt ones explode, sharp ones fade, down to the rate of the membrane
@@ -169,5 +178,6 @@ for (kind, loop), found in networks.groupby(["kind", "loop"], sort=False):
     }
 exact_exponents = networks[networks.sharpness.isna()].exponent
 numbers["exact"] = {"min": exact_exponents.min(), "max": exact_exponents.max(), "mean": exact_exponents.mean()}
+numbers |= {"weight_sets": len(seeds) * len(loops), "correlation_alone": {short[k]: alone[k] for k in alone.index}}
 save_table(networks, results_folder)
 save_numbers(numbers, results_folder)

@@ -1,7 +1,9 @@
 """List the products that no longer match code or configuration, and why."""
 
 import argparse
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from workflow.configuration import load_configuration
@@ -33,11 +35,20 @@ def main() -> None:
         found = {scale: stale_products(scale) for scale in ([chosen] if chosen else scales)}
     except Fault as fault:
         sys.exit(str(fault))
-    for scale, products in found.items():
-        print(f"{scale}: {state(scale, len(products))}")
-        for name, why in products.items():
-            print(f"  {name}: {'; '.join(why)}")
+    report(found)
     sys.exit(any(found.values()))
+
+
+def report(found: Mapping[str, Mapping[str, list[str]]]) -> None:
+    """Print what is stale for each scale; a reader such as `head` may leave before the end."""
+    try:
+        for scale, products in found.items():
+            print(f"{scale}: {state(scale, len(products))}")
+            for name, why in products.items():
+                print(f"  {name}: {'; '.join(why)}")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes once more, into nothing
 
 
 def state(scale: str, count: int) -> str:

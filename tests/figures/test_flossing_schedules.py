@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from stablespike.figures.flossing_schedules import flossing_schedules_figure
+from stablespike.figures.flossing_schedules import flossing_schedules_figure, joined_labels
 
 
 def test_every_plan_is_drawn():
@@ -17,3 +17,8 @@ def test_every_plan_is_drawn():
     points = [line.get_xydata()[0] for line in right.get_lines()[:3]]
     np.testing.assert_allclose(points, [(1, 0.52), (2, 0.62), (3, 0.72)])
     assert [text.get_text() for text in right.texts[:3]] == ["1", "2", "3"]
+
+
+def test_numbers_of_plans_that_coincide_stand_together():
+    medians = pd.DataFrame({"cost": [1.0, 2.0, 1.01, 1.0], "accuracy": [0.5, 0.9, 0.5, 0.6]})
+    assert joined_labels(medians) == [((1.0, 0.5), "1, 3"), ((2.0, 0.9), "2"), ((1.0, 0.6), "4")]

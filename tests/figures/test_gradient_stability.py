@@ -34,5 +34,6 @@ def test_prediction_and_sharpness():
     table = pd.DataFrame(rows).assign(growth=0.1, error=0.01)
     prediction, exponents = lyapunov_predicts_gradients_figure(table).axes
     assert len(prediction.containers) == 2
+    assert len(prediction.child_axes[0].containers) == 1  # the exact networks once more
     np.testing.assert_allclose(exponents.get_lines()[1].get_ydata(), [2.0, 0.2])
     assert exponents.get_xscale() == "log"

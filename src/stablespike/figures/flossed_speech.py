@@ -72,5 +72,5 @@ def plot_spikes(table: pd.DataFrame, axes: Axes) -> Axes:
             places = np.full(len(values), place + shift)
             axes.plot(places, values, "o", color=colour, markerfacecolor=face, markersize=3)
     axes.set_xticks(range(len(names)), names, fontsize=5.5)
-    axes.set(ylabel="spikes per neuron", ylim=(0, None), xlim=(-0.6, len(names) - 0.4))
+    axes.set(ylabel="spikes", ylim=(0, None), xlim=(-0.6, len(names) - 0.4))
     return axes

@@ -1,5 +1,6 @@
 """When and how much to floss: what training reaches by each plan, and what the plan costs."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,14 +17,29 @@ def flossing_schedules_figure(results: pd.DataFrame, *, reference: str) -> Figur
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     plot_plans(results, left, reference)
     medians = results.groupby("plan", sort=False)[["accuracy", "cost"]].median()
-    for place, (plan, row) in enumerate(medians.iterrows()):
-        cost = row["cost"] / medians["cost"][reference]
-        right.plot(cost, row["accuracy"], "o", color=RED if plan == reference else BLUE)
-        right.annotate(str(place + 1), (cost, row["accuracy"]), (2, 2), textcoords="offset points", fontsize=6)
+    medians["cost"] /= medians["cost"][reference]
+    for plan, row in medians.iterrows():
+        right.plot(row["cost"], row["accuracy"], "o", color=RED if plan == reference else BLUE)
+    for (cost, accuracy), label in joined_labels(medians):
+        right.annotate(label, (cost, accuracy), (2, 2), textcoords="offset points", fontsize=6)
     right.axhline(0.5, color=GREY, linewidth=0.6, zorder=0)
     right.set(xlabel=f"cost (of {reference!r})", ylabel="median accuracy")
     letter_panels([left, right])
     return figure
+
+
+def joined_labels(medians: pd.DataFrame, near: float = 0.03) -> list[tuple[tuple[float, float], str]]:
+    """Where to write the numbers of plans, counted from 1; those of points that all but coincide stand together.
+
+    `near`: as a part of the range of `cost` and of `accuracy`.
+    """
+    points = medians[["cost", "accuracy"]].to_numpy(float)
+    ranges = np.ptp(points, axis=0)
+    labels: dict[tuple[float, float], list[str]] = {}
+    for place, (cost, accuracy) in enumerate(points, 1):
+        close = (spot for spot in labels if (abs(np.subtract(spot, (cost, accuracy))) <= near * ranges).all())
+        labels.setdefault(next(close, (float(cost), float(accuracy))), []).append(str(place))
+    return [(spot, ", ".join(names)) for spot, names in labels.items()]
 
 
 def plot_plans(results: pd.DataFrame, axes: Axes, reference: str) -> Axes:

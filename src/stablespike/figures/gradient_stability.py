@@ -37,7 +37,11 @@ def lyapunov_predicts_gradients_figure(networks: pd.DataFrame) -> Figure:
     """
     figure = new_figure(FULL_WIDTH, 2.6)
     left, right = figure.subplots(1, 2)
-    plot_prediction(networks, left)
+    plot_prediction(networks, left).legend(fontsize=6)
+    near = left.inset_axes((0.62, 0.1, 0.37, 0.37))  # what one dot hides in the whole
+    plot_prediction(networks[networks["sharpness"].isna()], near).set(xlabel="", ylabel="")
+    near.tick_params(labelsize=5)
+    near.set_title("exact alone", fontsize=6)
     plot_exponents(networks[networks["loop"] == networks["loop"].max()], right)
     letter_panels([left, right])
     return figure
@@ -53,7 +57,6 @@ def plot_prediction(table: pd.DataFrame, axes: Axes) -> Axes:
             label=str(kind), zorder=5 - place,
         )  # fmt: skip
     axes.set(xlabel="leading exponent (1/tau)", ylabel="growth of gradients (1/tau)")
-    axes.legend(fontsize=6)
     return axes
 
 

@@ -12,6 +12,14 @@ from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, le
 from stablespike.figures.training_curves import draw_spread
 
 KINDS = {"exact": BLUE, "surrogate": RED}
+TITLES = {
+    "synthetic-small": "synthetic voices",
+    "synthetic": "synthetic voices",
+    "heidelberg-digits": "Heidelberg Digits",
+    "heidelberg-spikes": "Heidelberg Digits, some",
+    "shd": "Spiking Heidelberg Digits",
+    "nmnist-small": "N-MNIST, some",
+}
 
 
 def spoken_digits_figure(
@@ -27,8 +35,9 @@ def spoken_digits_figure(
     upper, lower = figure.subplots(2, len(names), squeeze=False, height_ratios=(1.6, 1))
     for name, curves, bars in zip(names, upper, lower, strict=True):
         plot_accuracy(history[history["dataset"] == name], curves, *baselines[name])
-        curves.set_title(name)
+        curves.set_title(TITLES.get(name, name))
         plot_operations(complexity[complexity["dataset"] == name], bars)
+    figure.legend(*upper[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
     letter_panels([*upper, *lower])
     return figure
 
@@ -42,17 +51,16 @@ def plot_accuracy(table: pd.DataFrame, axes: Axes, linear: float, chance: float)
     axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=":", label="chance")
     axes.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.legend()
     return axes
 
 
 def plot_operations(table: pd.DataFrame, axes: Axes) -> Axes:
-    """Draw synaptic operations of a trial, all that are possible (pale) and those that happen, means over seeds."""
-    means = table.groupby("kind")[["dense", "effective"]].mean().reindex(list(KINDS))
+    """Draw millions of synaptic operations of a trial, possible ones (pale) and those that happen, means over seeds."""
+    means = table.groupby("kind")[["dense", "effective"]].mean().reindex(list(KINDS)) / 1e6
     places = np.arange(len(means))
     axes.barh(places, means["dense"], color=PALE, label="dense")
     axes.barh(places, means["effective"], color=list(KINDS.values()), height=0.5)
     axes.set_yticks(places, list(means.index))
-    axes.set(xscale="log", xlabel="synaptic operations per trial", xlim=(means["effective"].min() / 10, None))
+    axes.set_xlabel("operations per trial (10$^6$)")
     axes.tick_params(axis="y", length=0)
     return axes
