@@ -11,6 +11,8 @@ from stablespike.dynamics.grid_cells import GridLIF, MembraneState
 from stablespike.dynamics.grid_network import LayerState
 from stablespike.dynamics.grid_resets import Detached, ResetToZero
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.stability.covariant import covariant_vectors
+from stablespike.stability.flossing import Adaptive
 from stablespike.stability.lyapunov import (
     SingularJacobian,
     block_standard_errors,
@@ -235,3 +237,14 @@ def test_networks_without_events_and_states_that_are_not_finite_are_refused():
         lyapunov_spectrum(silent, silent.rest(), jnp.zeros((40, CHANNELS)), **options)
     with pytest.raises(SingularJacobian, match="not finite"):
         lyapunov_spectrum(lambda state, drive: 0.5 * state + drive, jnp.ones(3), jnp.full(40, jnp.nan), **options)
+
+
+def test_exponents_that_are_no_numbers_are_no_small_ones():
+    with pytest.raises(ValueError, match="not a number"):
+        entropy_rate(np.array([1.0, np.nan, -3.0]))
+    with pytest.raises(ValueError, match="not a number"):
+        Adaptive(10.0).due(0, 0, 0, lambda: jnp.array([jnp.nan, 0.1]))
+    with pytest.raises(SingularJacobian, match="not finite"):
+        covariant_vectors(
+            lambda state, drive: state * jnp.nan, jnp.ones(3), jnp.zeros(30), count=2, transient=1, settle=1, key=KEY
+        )
