@@ -36,15 +36,12 @@ rule spikes:
         "exec {params.python:q} -m workflow.spikes named {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
 
 
-def everything(folder):
-    """Return a folder and all that is in it, as its own age is not that of a file further down."""
-    return [folder, *sorted(folder.rglob("*"))]
-
-
 # Any folder <data>/sounds/<name>/<class>/<speaker>/<file>: ./reproduce .cache/sounds/<name>-700-channels.h5
+# All that is in it is input: the age of a folder is not that of a file further down.
 rule sounds:
     input:
-        lambda wildcards: everything(PLAN.configuration.data_folder / "sounds" / wildcards.name),
+        folder=lambda wildcards: PLAN.configuration.data_folder / "sounds" / wildcards.name,
+        files=lambda wildcards: sorted((PLAN.configuration.data_folder / "sounds" / wildcards.name).rglob("*")),
     output:
         ".cache/sounds/{name}-{channels}-channels.h5",
     params:
@@ -59,4 +56,4 @@ rule sounds:
     message:
         "{wildcards.name}: sounds to spikes; progress in {log}"
     shell:
-        "exec {params.python:q} -m workflow.spikes sounds {input[0]:q} {output:q} --channels {wildcards.channels} 2> >(tee {log} >&2)"
+        "exec {params.python:q} -m workflow.spikes sounds {input.folder:q} {output:q} --channels {wildcards.channels} 2> >(tee {log} >&2)"
