@@ -83,16 +83,24 @@ def module_package(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGES).parent.parts)
 
 
-@cache
 def module_tree(file: Path) -> ast.Module:
     """Return a module's syntax tree."""
+    return _tree(file.resolve())
+
+
+def module_hash(file: Path) -> str:
+    """Return the hash of a module's code."""
+    return _hash(file.resolve())
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
 
 
 @cache
-def module_hash(file: Path) -> str:
-    """Return the hash of a module's code."""
-    return digest(skeleton(module_tree(file)))
+def _hash(file: Path) -> str:
+    return digest(skeleton(_tree(file)))
 
 
 def skeleton(node: object) -> Any:
