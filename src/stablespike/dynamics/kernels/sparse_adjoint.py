@@ -4,6 +4,10 @@ A spike touches its source and its targets; so does its pull-back. The run is fi
 spikes, without a search for the next one, and keeps the states that each event met. Backwards, the cotangent of a
 neuron stays where its latest event left it, and is taken through the flow only when an earlier event of it comes up.
 
+Theta neurons that are left alone all turn at one rate. Their states and cotangents are kept as they stand in a frame
+that turns with them from time 0, where they are constant between events, as the rows of leaky neurons are: the sine and
+cosine of an event's time then serve all of its targets.
+
 With bar the cotangents and f the right-hand side of the free dynamics, bar . f is constant between events of a neuron.
 The cotangent of an event's time is the sum over the neurons that it touches of bar . f before minus after the event.
 """
@@ -12,7 +16,7 @@ from typing import no_type_check
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from stablespike.dynamics.kernels.lines import (
     PLAIN,
@@ -44,6 +48,7 @@ from stablespike.dynamics.kernels.sparse import (
     TIMES,
     net_of,
 )
+from stablespike.dynamics.kernels.theta import ThetaConstants
 from stablespike.dynamics.native import ARGUMENTS, RESULTS, matrix, vector
 
 SPIKES, SOURCES, PRECEDING, USED, FINAL_TIME, FLAGS, SPIKE_BARS, FINAL_BARS = range(LIMITS + 1, LIMITS + 9)
@@ -57,20 +62,87 @@ def at_length_one(constants, state):
     return scale(constants, state, scale_of(constants, state))
 
 
-@njit(**PLAIN)
-@no_type_check
-def carried(constants, state, dt):
-    """The state after a free flow."""
-    return at_length_one(constants, flow(constants, propagator(constants, dt), state))
+def clock(constants, now):
+    """What a time means to all neurons of one kind."""
+    raise NotImplementedError
 
 
-@njit(**PLAIN)
+def arrive(constants, hand, block, latest, j, now):
+    """The state of neuron j at an event from where it was left in `block`; `hand` is the event's `clock`."""
+    raise NotImplementedError
+
+
+def leave(constants, hand, block, latest, j, now, state):
+    """Leave the state, or a cotangent, of neuron j in `block` after an event."""
+    raise NotImplementedError
+
+
+def arrive_back(constants, hand, block, latest, j, now, state):
+    """The cotangent of the `state` of neuron j after an event, from where a later one left it in `block`."""
+    raise NotImplementedError
+
+
+def lines_for(generic, turning):
+    """Decorator factory: two functions that say one line, for neurons in general and for theta neurons."""
+
+    @no_type_check
+    def choose(constants, *_):
+        return turning if getattr(constants, "instance_class", None) is ThetaConstants else generic
+
+    return choose
+
+
 @no_type_check
-def carried_back(constants, state, dt, bar):
-    """Cotangent of `state` from that of the state a free flow later."""
-    step = propagator(constants, dt)
+def _no_clock(constants, now):
+    return constants.one
+
+
+@no_type_check
+def _angle(constants, now):
+    return propagator(constants, now)
+
+
+@no_type_check
+def _flowed(constants, hand, block, latest, j, now):
+    return at_length_one(
+        constants, flow(constants, propagator(constants, now - latest[j]), load(constants, block.T, j))
+    )
+
+
+@no_type_check
+def _turned(constants, hand, block, latest, j, now):
+    return flow(constants, hand, load(constants, block.T, j))
+
+
+@no_type_check
+def _left(constants, hand, block, latest, j, now, state):
+    store(constants, block.T, j, state)
+    latest[j] = now
+
+
+@no_type_check
+def _turned_back(constants, hand, block, latest, j, now, state):
+    x, y = state
+    store(constants, block.T, j, (hand[0] * x - hand[1] * y, hand[0] * y + hand[1] * x))
+
+
+@no_type_check
+def _pulled_back(constants, hand, block, latest, j, now, state):
+    step = propagator(constants, latest[j] - now)
     after = flow(constants, step, state)
-    return flow_pullback(constants, step, state, after, scale(constants, bar, scale_of(constants, after)))[0]
+    bar = scale(constants, load(constants, block.T, j), scale_of(constants, after))
+    return flow_pullback(constants, step, state, after, bar)[0]
+
+
+@no_type_check
+def _turned_forward(constants, hand, block, latest, j, now, state):
+    return flow(constants, hand, load(constants, block.T, j))
+
+
+overload(clock, strict=False, jit_options=PLAIN)(lines_for(_no_clock, _angle))
+overload(arrive, strict=False, jit_options=PLAIN)(lines_for(_flowed, _turned))
+overload(leave, strict=False, jit_options=PLAIN)(lines_for(_left, _turned_back))
+overload(arrive_back, strict=False, jit_options=PLAIN)(lines_for(_pulled_back, _turned_forward))
 
 
 @njit(**PLAIN)
@@ -95,14 +167,16 @@ def replay_pulses(constants, unpack, net, source, now, states, latest, records, 
     """The pulses of one spike reach their targets; states that they met are kept. The new cursor of the records."""
     starts, targets, weights = net
     own, shared, same = unpack(constants[0]), constants.shape[0] == 1, weights.shape[0] == 1
+    hand = clock(own, now)
     for c in range(starts[source], starts[source + 1]):
         j = targets[c]
-        own = own if shared else unpack(constants[j])
-        met = carried(own, load(own, states.T, j), now - latest[j])
+        if not shared:
+            own = unpack(constants[j])
+            hand = clock(own, now)
+        met = arrive(own, hand, states, latest, j, now)
         store(own, records.T, cursor, met)
         cursor += 1
-        store(own, states.T, j, at_length_one(own, jump(own, met, weights[0 if same else c])))
-        latest[j] = now
+        leave(own, hand, states, latest, j, now, at_length_one(own, jump(own, met, weights[0 if same else c])))
     return cursor
 
 
@@ -119,15 +193,15 @@ def replay(constants, unpack, net, inlets, spikes, sources, times, channels, eve
             continue
         now, i = spikes[e], sources[e]
         own = unpack(constants[i % constants.shape[0]])
-        met = carried(own, load(own, states.T, i), now - latest[i])
+        hand = clock(own, now)
+        met = arrive(own, hand, states, latest, i, now)
         # A neuron without current that is hit at the very time of its spike was lifted to it; where nobody was,
         # rounding in long times must not look as if.
         lifted[e] = latest[i] == now and states.shape[1] == 1
         if not lifted[e] and now > 0:
             met = unreset(own, reset(own, met))
         store(own, records.T, cursor, met)
-        store(own, states.T, i, reset(own, met))
-        latest[i] = now
+        leave(own, hand, states, latest, i, now, reset(own, met))
         cursor = replay_pulses(constants, unpack, net, i, now, states, latest, records, cursor + 1)
     return cursor
 
@@ -138,22 +212,23 @@ def pull_pulses(constants, unpack, net, source, now, bars, latest, records, curs
     """Back through the pulses of one spike: the cursor of the records, and the cotangent of the spike's time."""
     starts, targets, weights = net
     own, shared, same = unpack(constants[0]), constants.shape[0] == 1, weights.shape[0] == 1
-    time_bar = 0.0
+    time_bar, hand = 0.0, clock(own, now)
     for c in range(starts[source + 1] - 1, starts[source] - 1, -1):
         cursor -= 1
         j, weight = targets[c], weights[0 if same else c]
-        own = own if shared else unpack(constants[j])
+        if not shared:
+            own = unpack(constants[j])
+            hand = clock(own, now)
         met = load(own, records.T, cursor)
         raw = jump(own, met, weight)
         factor = scale_of(own, raw)
         after = scale(own, raw, factor)
-        bar = carried_back(own, after, latest[j] - now, load(own, bars.T, j))
+        bar = arrive_back(own, hand, bars, latest, j, now, after)
         time_bar -= power(own, after, bar)
         bar, weight_bar = jump_pullback(own, met, weight, scale(own, bar, factor))
         time_bar += power(own, met, bar)
         weight_bars[0 if same else c] += weight_bar
-        store(own, bars.T, j, bar)
-        latest[j] = now
+        leave(own, hand, bars, latest, j, now, bar)
     return cursor, time_bar
 
 
@@ -165,16 +240,15 @@ def pull_spike(constants, unpack, i, now, bars, latest, met, lifted, time_bar):
     The result is what of it goes to the event before: all, if a pulse at this very time lifted the neuron to it.
     """
     own = unpack(constants[i % constants.shape[0]])
-    state = load(own, met.T, 0)
+    state, hand = load(own, met.T, 0), clock(own, now)
     after = reset(own, state)
-    bar = carried_back(own, after, latest[i] - now, load(own, bars.T, i))
+    bar = arrive_back(own, hand, bars, latest, i, now, after)
     time_bar -= power(own, after, bar)
     bar = reset_pullback(own, bar)
     time_bar += power(own, state, bar)
     if not lifted:
         bar = add_scaled(own, bar, wait_gradient(own, state), time_bar)
-    store(own, bars.T, i, bar)
-    latest[i] = now
+    leave(own, hand, bars, latest, i, now, bar)
     return time_bar if lifted else 0.0
 
 
@@ -210,10 +284,10 @@ def pull_end(constants, unpack, states, latest, end, bars):
     passed = 0.0
     for j in range(states.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
-        state = carried(own, load(own, states.T, j), end - latest[j])
+        hand = clock(own, end)
+        state = arrive(own, hand, states, latest, j, end)
         bar = tangent(own, state, load(own, bars.T, j))
-        store(own, bars.T, j, bar)
-        latest[j] = end
+        leave(own, hand, bars, latest, j, end, bar)
         passed += power(own, state, bar)
     return passed
 
@@ -226,7 +300,8 @@ def pull_start(constants, unpack, initial, latest, bars):
         own = unpack(constants[j % constants.shape[0]])
         given = load(own, initial.T, j)
         factor = scale_of(own, given)
-        bar = carried_back(own, scale(own, given, factor), latest[j], load(own, bars.T, j))
+        start = latest[j] - latest[j]
+        bar = arrive_back(own, clock(own, start), bars, latest, j, start, scale(own, given, factor))
         store(own, bars.T, j, scale(own, bar, factor))
 
 
