@@ -83,7 +83,7 @@ def arrive_back(constants, hand, block, latest, j, now, state):
 
 
 def lines_for(generic, turning):
-    """Decorator factory: two functions that say one line, for neurons in general and for theta neurons."""
+    """What numba asks for one of two functions that say a line: for neurons in general, and for theta neurons."""
 
     @no_type_check
     def choose(constants, *_):
