@@ -13,13 +13,13 @@ from workflow.notebook import Notebook
 
 @pytest.fixture(autouse=True)
 def fresh_cache():
-    fingerprint.module_tree.cache_clear()
-    fingerprint.module_hash.cache_clear()
+    fingerprint._tree.cache_clear()
+    fingerprint._hash.cache_clear()
 
 
 def identities():
-    fingerprint.module_tree.cache_clear()
-    fingerprint.module_hash.cache_clear()
+    fingerprint._tree.cache_clear()
+    fingerprint._hash.cache_clear()
     configuration = load_configuration(Path("config/quick.yaml"))
     return {name: identity(question, configuration) for name, question in configuration.questions.items()}
 
