@@ -142,3 +142,18 @@ def test_what_goes_wrong_is_said():
     ):
         with pytest.raises(ValueError, match=sentence):
             call()
+
+
+def test_relaxation_needs_no_room_for_the_end():
+    network, states = Recurrent(LIF(), jnp.zeros((2, 2)), jnp.full((2, 1), 1e-3)), jnp.zeros((2, 2))
+    inputs = Spikes(jnp.linspace(0, 1, 130)[1:-1], jnp.zeros(128, int))
+    assert simulate_relaxed(network, states, inputs, 1.0, max_events=128)[0].status.flags == 0
+    with pytest.raises(SimulationError, match="budget of 127 was exhausted"):
+        simulate_relaxed(network, states, inputs, 1.0, max_events=127)
+
+
+@pytest.mark.parametrize("duration", [-1.0, np.inf])
+def test_durations_of_delayed_runs_are_finite(duration):
+    network = Recurrent(LIF(), jnp.zeros((2, 2)), jnp.zeros((2, 1)), jnp.full(2, 0.5))
+    with pytest.raises(ValueError, match="finite and not negative"):
+        simulate_delayed(network, jnp.zeros((2, 2)), Spikes(jnp.zeros(0), jnp.zeros(0, int)), duration, capacity=4)

@@ -170,6 +170,8 @@ def test_what_goes_wrong_is_said():
         (lambda: from_matrix(scipy.sparse.csr_array(np.eye(3)), in_degree=2), "neuron 0 has 1 presynaptic"),
         (lambda: from_sources(np.array([[0, 1], [2, 5]]), 1.0), "index 5, which must lie between 0 and 1"),
         (lambda: from_sources(np.array([[0, -1], [1, 0]]), 1.0), "index -1"),
+        (lambda: from_sources(np.array([[0.5, 1.0], [1.0, 0.0]]), 1.0), "indices of presynaptic neurons, not float64"),
+        (lambda: from_matrix(scipy.sparse.csr_array(np.eye(2) * 1j)), "must be real"),
         (lambda: fixed_in_degree(np.random.default_rng(0), 5, 5, 1.0), "between 1 and the 4"),
         (lambda: SparseWeights(jnp.array([0, 1], "int32"), jnp.array([7], "int32"), jnp.ones(1), 3), "index 7"),
         (lambda: SparseNetwork(QIF(), fixed_in_degree(np.random.default_rng(0), 5, 2, jnp.inf)), "finite"),
@@ -209,3 +211,9 @@ def test_batched_inputs_are_refused():
     inputs = Spikes(jnp.zeros((2, 3)), jnp.zeros((2, 3), int))
     with pytest.raises(ValueError, match="must be a vector"):
         simulate_sparse(network, initial_states(Theta(), jnp.zeros(4)), inputs, 2.0, max_spikes=8)
+
+
+def test_a_matrix_with_duplicates_is_summed_and_left_as_it_was():
+    given = scipy.sparse.csc_array((np.array([1.0, 2.0, 3.0]), np.array([0, 0, 1]), np.array([0, 2, 3])), shape=(2, 2))
+    np.testing.assert_array_equal(from_matrix(given).matrix().toarray(), [[3, 0], [0, 3]])
+    np.testing.assert_array_equal(given.data, [1, 2, 3])

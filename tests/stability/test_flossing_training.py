@@ -9,7 +9,7 @@ import pytest
 from stablespike.dynamics.grid_cells import BinaryCell
 from stablespike.learning.bit_answers import answer_loss, bit_streams, distances_of
 from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
-from stablespike.stability.flossing import Before, Flossing, Never
+from stablespike.stability.flossing import Before, Between, Flossing, Never
 from stablespike.stability.flossing_training import (
     flossing_by_layer,
     gradient_norms_of_last_answer,
@@ -131,6 +131,8 @@ def test_flossing_during_training_and_its_cost():
         (lambda: train(model(), flossing=Flossing(6)), SingularJacobian, "first 5 of 6 exponents can be flossed"),
         (lambda: train(model(cell=BinaryCell(9.0, CELL.spike))), ValueError, "Layer 1 of network 1 is silent"),
         (lambda: train(model((6, 5), BinaryCell(-9.0, CELL.spike))), ValueError, "is saturated"),
+        (lambda: train(model(), schedule=Between(2, (0, 6))), ValueError, "multiples of the chunk"),
+        (lambda: train(model(), schedule=Before(-1)), ValueError, "must not be negative"),
         (lambda: train(model(), strength=1.0, schedule=Never(), flossing=Flossing(7)), ValueError, "lower count"),
     ],
 )
