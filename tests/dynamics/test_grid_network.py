@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid_cells import (
-    AdaptiveGridLIF,
-    BinaryCell,
-    GridLIF,
-    LeakyReadout,
-    time_constant_of,
-)
-from stablespike.dynamics.grid_connections import Delayed, Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import ResetBySubtraction
-from stablespike.dynamics.spikes import Flag, SimulationError
-from stablespike.learning.surrogate import SuperSpike
+from stablespike.dynamics.grid.cells import AdaptiveGridLIF, BinaryCell, GridLIF, LeakyReadout, time_constant_of
+from stablespike.dynamics.grid.connections import Delayed, Dense
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import ResetBySubtraction
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.surrogates import SuperSpike
+from stablespike.native.conventions import Flag
 
 STEPS, CHANNELS, SIZE = 40, 5, 6
 

@@ -6,15 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid_cells import AdaptiveGridLIF, GridLIF, LeakyReadout
-from stablespike.dynamics.grid_connections import Connection, Delayed, Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import ResetBySubtraction
-from stablespike.dynamics.spikes import SimulationError
-from stablespike.learning.eprop import eligibility_propagation
-from stablespike.learning.real_time import gradient_in_real_time, real_time_recurrent_learning
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
-from stablespike.learning.through_time import Checkpointed, Truncated
+from stablespike.dynamics.grid.cells import AdaptiveGridLIF, GridLIF, LeakyReadout
+from stablespike.dynamics.grid.connections import Connection, Delayed, Dense
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import ResetBySubtraction
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.eprop import eligibility_propagation
+from stablespike.learning.gradients.real_time import gradient_in_real_time, real_time_recurrent_learning
+from stablespike.learning.gradients.through_time import Checkpointed, Truncated
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 
 CHANNELS, SIZE, OUTPUTS, STEPS = 3, 4, 2, 23
 RNG = np.random.default_rng(0)

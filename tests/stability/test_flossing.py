@@ -7,15 +7,16 @@ import numpy as np
 import optax
 import pytest
 
-from stablespike.dynamics.grid_cells import GridLIF
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer
-from stablespike.dynamics.grid_resets import ResetToZero
+from stablespike.dynamics.grid.cells import GridLIF
+from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.grid.network import GridNetwork, Layer
+from stablespike.dynamics.grid.resets import ResetToZero
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.learning.training import gradient_training
+from stablespike.native.conventions import Flag
 from stablespike.stability.event_tangent import NextSpike, Phase
 from stablespike.stability.flossing import (
     Adaptive,
@@ -109,7 +110,7 @@ def test_surrogate_flossing_agrees_with_a_direct_calculation(monkeypatch):
 
 def test_descent_brings_the_exponents_to_their_target():
     def task(weights, batch, key):
-        return 0 * jnp.sum(weights), (jnp.zeros((), int), None)
+        return 0 * jnp.sum(weights), ((), None)
 
     def regulariser(weights, batch, key):
         step = eqx.Partial(lambda weights, x, _: weights @ jnp.tanh(x), weights)
@@ -134,9 +135,9 @@ def test_exponents_of_a_stack_are_those_of_its_layers():
     network, drives, options = two_layers(PUBLIC), jnp.tile(DRIVES, (40, 1)), {"transient": 40, "key": KEY}
     whole = GridStep(network)
     joint = lyapunov_spectrum(whole, whole.rest(), drives, count=4 * SIZE, **options)
-    steps, flags = layer_steps(network, drives)
+    steps, status = layer_steps(network, drives)
     each = [lyapunov_spectrum(step, step.rest(), given, count=2 * SIZE, **options).exponents for step, given in steps]
-    assert flags == 0
+    assert status.ok
     assert np.ptp(joint.exponents) > 0.1
     np.testing.assert_allclose(joint.exponents, np.sort(np.concatenate(each))[::-1], atol=0.02)
 
@@ -159,8 +160,8 @@ def test_memory_fades_the_derivative_of_the_trajectory_and_no_value():
 
 def test_a_jacobian_of_low_rank_is_flagged():
     rank_one = jnp.ones((SIZE, SIZE))
-    _, (flags, _) = flossing_loss(Flossing(2), lambda x, _: rank_one @ x, jnp.ones(SIZE), None, KEY, STEPS)
-    assert flags != 0
+    _, (status, _) = flossing_loss(Flossing(2), lambda x, _: rank_one @ x, jnp.ones(SIZE), None, KEY, STEPS)
+    assert status.flags == Flag.NOT_DEFINED
 
 
 def test_schedules():

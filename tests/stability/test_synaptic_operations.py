@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid_cells import GridLIF, LeakyReadout
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.cells import GridLIF, LeakyReadout
+from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.stability.synaptic_operations import (
     Operations,
     Projection,

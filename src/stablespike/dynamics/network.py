@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from stablespike.dynamics.neuron import AbstractNeuron, require
-from stablespike.dynamics.spikes import Flag
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, require
+from stablespike.native.conventions import Flag
 
 
 class Recurrent(eqx.Module):
