@@ -11,8 +11,8 @@ import optax
 import pandas as pd
 from jaxtyping import Array, Float, Key, PyTree
 
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import Cell
-from stablespike.dynamics.grid.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.status import raise_unless_ok
 from stablespike.learning.training import descend, gradient_training

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from stablespike.dynamics.grid.cells import LeakyReadout
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout
 from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero
 from stablespike.learning.grid_initialisation import Drive, fluctuation_driven, normal_by_fan_in
@@ -46,7 +46,7 @@ def recurrent_classifier(
         layers.append(Layer(cell, _single(weights), _single(loop)))
         drive = Drive(size, hidden_rate)
     out = _single(normal_by_fan_in(last, inputs.classes, sizes[-1]))
-    return GridNetwork((*layers, Layer(LeakyReadout(tau, neurons.dt, tau / 2), out)))
+    return GridNetwork((*layers, Layer(GridLeakyReadout(tau, neurons.dt, tau / 2), out)))
 
 
 def _single(weights):

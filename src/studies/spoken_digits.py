@@ -18,8 +18,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from stablespike.dynamics.grid.cells import GridLIF, LeakyReadout
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, GridRun, Layer
 from stablespike.dynamics.grid.neuron import counts_on_grid
 from stablespike.dynamics.grid.resets import Detached, ResetToZero
@@ -183,7 +183,7 @@ def grid_classifier(
     (weights,) = fluctuation_driven(first, cell, hidden, (Drive(inputs.channels, inputs.rate),), distance=distance)
     loop, out = normal_by_fan_in(second, hidden, hidden, recurrence), _readout(third, neurons, inputs, hidden)
     weights, loop, out = (one.astype(jnp.float32) for one in (weights, loop, out))
-    above = Layer(LeakyReadout(tau, neurons.dt, tau / 2), Dense(out))
+    above = Layer(GridLeakyReadout(tau, neurons.dt, tau / 2), Dense(out))
     return GridNetwork((Layer(cell, Dense(weights), Dense(loop)), above))
 
 

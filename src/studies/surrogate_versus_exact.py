@@ -16,9 +16,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.engines.layers import simulate_layers
 from stablespike.dynamics.grid.cells import GridLIF, Heaviside
-from stablespike.dynamics.grid.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.neuron import counts_on_grid
 from stablespike.dynamics.grid.resets import Detached, ResetToZero

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import GridLIF
-from stablespike.dynamics.grid.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, LayerState
 from stablespike.dynamics.grid.neuron import counts_on_grid
 from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero

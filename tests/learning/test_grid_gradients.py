@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid.cells import GridLIF, LeakyReadout
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF, GridLeakyReadout
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import (
     Detached,
@@ -53,7 +53,7 @@ def spike_number(place):
 
 def network_of(p, spike, reset, driving):
     lif = GridLIF(p["membrane"], p["synapse"], p["dt"], p["threshold"], spike, reset, driving)
-    readout = LeakyReadout(p["readout"], p["dt"])
+    readout = GridLeakyReadout(p["readout"], p["dt"])
     return GridNetwork((Layer(lif, Dense(p["W"]), Dense(p["V"])), Layer(readout, Dense(p["O"]))))
 
 

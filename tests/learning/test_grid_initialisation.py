@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stablespike.dynamics.grid.cells import GridLIF
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import NoReset
 from stablespike.learning.grid_initialisation import (

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid.cells import GridLIF, LeakyReadout
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF, GridLeakyReadout
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import (
     Detached,
@@ -42,7 +42,7 @@ def network_of(reset, driving, slope):
 
     first = Layer(cell(SIZES[0]), dense(SIZES[0], CHANNELS, 1.0), dense(SIZES[0], SIZES[0], 0.5))
     second = Layer(cell(SIZES[1]), dense(SIZES[1], SIZES[0], 2.0))  # not recurrent
-    return GridNetwork((first, second, Layer(LeakyReadout(5.0, 1.0), dense(3, SIZES[1], 1.0))))
+    return GridNetwork((first, second, Layer(GridLeakyReadout(5.0, 1.0), dense(3, SIZES[1], 1.0))))
 
 
 def batch(density=0.1):

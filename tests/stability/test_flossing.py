@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from stablespike.dynamics.grid.cells import GridLIF
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import ResetToZero
 from stablespike.dynamics.network import Recurrent

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid.cells import GridLIF, LeakyReadout, time_constant_of
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF, GridLeakyReadout, time_constant_of
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import ResetBeforeInput
 from stablespike.learning.readouts import cross_entropy, maximum_over_time
@@ -26,7 +26,7 @@ def test_the_benchmark_network_is_the_control():
         lif = GridLIF(slow, quick, 1.0, spike=SurrogateSpike(SuperSpike(10.0)), reset=ResetBeforeInput())
         network = GridNetwork((
             Layer(lif, Dense(weights["W"].T), Dense(weights["R"].T)),
-            Layer(LeakyReadout(slow, 1.0), Dense(weights["O"].T)),
+            Layer(GridLeakyReadout(slow, 1.0), Dense(weights["O"].T)),
         ))  # fmt: skip
 
         def trial(inputs, label):

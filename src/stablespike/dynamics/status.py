@@ -51,7 +51,7 @@ SENTENCES = {  # causes before consequences
         "The budget of sweeps was exhausted at time {time:.6g}, before the end of the trial: raise `max_sweeps` or "
         "look for runaway activity."
     ),
-    Flag.TWICE_IN_STEP: "A neuron would have spiked twice in one step, by step {time:.6g}: take a smaller `dt`.",
+    Flag.TWICE_IN_STEP: "A neuron would have spiked twice in one step, at time {time:.6g}: take a smaller `dt`.",
     Flag.BUDGET_EXHAUSTED: (
         "The budget of {budget} was exhausted at time {time:.6g}, before the end of the trial: raise "
         "`{argument}`{hint} or look for runaway activity."

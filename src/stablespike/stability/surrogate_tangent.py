@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import Cell, GridLIF, SpikingCell
-from stablespike.dynamics.grid.connections import Dense
 from stablespike.dynamics.grid.network import GridNetwork, Layer, LayerState, run_on_grid
 from stablespike.dynamics.grid.resets import Reset, ResetToZero, Unfelt
 from stablespike.dynamics.status import Status

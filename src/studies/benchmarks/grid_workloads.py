@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from stablespike.dynamics.grid.cells import GridLIF, LeakyReadout, time_constant_of
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF, time_constant_of
 from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import ResetBeforeInput
 from stablespike.learning.gradients.native_grid import spike_product
@@ -42,7 +42,7 @@ def surrogate_network(sizes: tuple[int, ...], dtype) -> GridNetwork:
         scale = 1 / np.sqrt(7) if pre == CHANNELS else np.sqrt(32 / pre)
         layers.append(Layer(cell, dense(pre, size, scale), dense(size, size, 0.2 / np.sqrt(size))))
         pre = size
-    return GridNetwork((*layers, Layer(LeakyReadout(membrane, 1.0), dense(pre, OUTPUTS, 1 / np.sqrt(pre)))))
+    return GridNetwork((*layers, Layer(GridLeakyReadout(membrane, 1.0), dense(pre, OUTPUTS, 1 / np.sqrt(pre)))))
 
 
 def surrogate_training_step(

@@ -199,7 +199,7 @@ class BinaryCell(SpikingCell):
         return arriving
 
 
-class LeakyReadout(Cell):
+class GridLeakyReadout(Cell):
     """Neurons that do not spike and send out their voltage: I' = a I + input, V' = b V + (1 - b) I'.
 
     Time constants as those of `GridLIF`; `synaptic_time_constant` None (the default) means I' = input.

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from stablespike.dynamics.connections import Connection
 from stablespike.dynamics.grid.cells import Cell
-from stablespike.dynamics.grid.connections import Connection
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar
 from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.native.conventions import Flag
@@ -35,7 +35,7 @@ class LayerState(eqx.Module):
 class Layer(eqx.Module):
     """Cells with connections from the layer below (the first: from the input channels) and, or not, among themselves.
 
-    What a layer receives from below acts in the same step, what it receives from itself one step later; `Delayed`
+    What a layer receives from below acts in the same step, what it receives from itself one step later; `DelayedSteps`
     connections add to that.
     """
 
@@ -45,10 +45,10 @@ class Layer(eqx.Module):
 
     def __check_init__(self):
         """Refuse connections and parameters that do not fit."""
-        if self.recurrent is not None and self.recurrent.weights.shape != (self.size, self.size):
+        if self.recurrent is not None and self.recurrent.shape != (self.size, self.size):
             raise ValueError(
                 f"recurrent weights of a layer of {self.size} neurons must have shape [{self.size}, {self.size}], not "
-                f"{list(self.recurrent.weights.shape)}."
+                f"{list(self.recurrent.shape)}."
             )
         for parameter in _parameters(self.cell):
             if jnp.ndim(parameter) and jnp.shape(parameter) != (self.size,):
@@ -60,12 +60,12 @@ class Layer(eqx.Module):
     @property
     def size(self) -> int:
         """Number of neurons."""
-        return self.inputs.weights.shape[0]
+        return self.inputs.shape[0]
 
     def initial_state(self) -> LayerState:
         """At rest, without spikes under way."""
         recurrent = None if self.recurrent is None else self.recurrent.initial_history()
-        cell = self.cell.initial_state(self.size, self.inputs.weights.dtype)
+        cell = self.cell.initial_state(self.size, self.inputs.dtype)
         return LayerState(cell, self.inputs.initial_history(), recurrent)
 
     def advance(self, cell: Any, past: Any, output: Float[Array, " neurons"], arriving: Float[Array, " neurons"]):
@@ -85,17 +85,17 @@ def _parameters(model: Cell | AbstractNeuron) -> Iterator[Array]:
             yield field
 
 
-def _time_steps(cell: Cell) -> Iterator[Scalar]:
+def time_steps(cell: Cell) -> Iterator[Scalar]:
     """The lengths of a step that a cell, or one within it, was built for."""
     for name, field in vars(cell).items():
         if isinstance(field, Cell):
-            yield from _time_steps(field)
+            yield from time_steps(field)
         elif name == "dt":
             yield field
 
 
 class GridNetwork(eqx.Module):
-    """Layers one above the other; the output of the last one, as a rule a `LeakyReadout`, is that of the network."""
+    """Layers one above the other; the output of the last one, often a `GridLeakyReadout`, is that of the network."""
 
     layers: tuple[Layer, ...]
 
@@ -104,12 +104,12 @@ class GridNetwork(eqx.Module):
         if not self.layers:
             raise ValueError("a network needs at least one layer.")
         for below, above in zip(self.layers[:-1], self.layers[1:], strict=True):
-            if above.inputs.weights.shape[1] != below.size:
+            if above.inputs.shape[1] != below.size:
                 raise ValueError(
                     f"a layer of {below.size} neurons cannot feed weights of shape "
-                    f"{list(above.inputs.weights.shape)} [post, pre]."
+                    f"{list(above.inputs.shape)} [post, pre]."
                 )
-        steps = [dt for layer in self.layers for dt in _time_steps(layer.cell) if not isinstance(dt, jax.core.Tracer)]
+        steps = [dt for layer in self.layers for dt in time_steps(layer.cell) if not isinstance(dt, jax.core.Tracer)]
         if any(float(dt) != float(steps[0]) for dt in steps):
             raise ValueError(
                 f"all layers of a network share one time step dt, not {sorted({float(s) for s in steps})}."
@@ -118,7 +118,7 @@ class GridNetwork(eqx.Module):
     @property
     def channels(self) -> int:
         """Number of input channels."""
-        return self.layers[0].inputs.weights.shape[1]
+        return self.layers[0].inputs.shape[1]
 
     def initial_state(self) -> tuple[LayerState, ...]:
         """At rest, without spikes under way."""
@@ -199,7 +199,7 @@ def _run(network, inputs, state, scan):
 
 def run_layers(network: GridNetwork, inputs: Signals, state: tuple[LayerState, ...], run: Callable) -> GridRun:
     """Layer after layer, each by `run(layer, state, signals)`, which gives what `run_layer` does; and the status."""
-    signals = inputs.astype(network.layers[0].inputs.weights.dtype)
+    signals = inputs.astype(network.layers[0].inputs.dtype)
     runs, flags = [], jnp.zeros(inputs.shape[0], int)
     for layer, old in zip(network.layers, state, strict=True):
         new, signals, cells, wrong = run(layer, old, signals)

@@ -14,23 +14,30 @@ from stablespike.dynamics.status import raise_unless_ok
 
 
 def checkpointed_simulate(
-    network: Recurrent, states: Float[Array, "neurons variables"], inputs: Spikes, duration, *, max_events: int
+    network: Recurrent,
+    states: Float[Array, "neurons variables"],
+    inputs: Spikes,
+    duration,
+    *,
+    max_events: int,
+    every: int | None = None,
 ) -> Solution:
     """A recurrent network, as `simulate`, whose reverse mode keeps the states of about 2 sqrt(events) events only.
 
-    Blocks of sqrt(`max_events`) events start from kept states; the backward pass runs each block once more and records
-    it. Memory grows with the square root of the number of events (Griewank 1992), time by one forward pass.
+    Blocks of `every` events (default: sqrt(`max_events`)) start from kept states; the backward pass runs each block
+    once more and records it. Memory grows with the square root of the number of events (Griewank 1992), time by one
+    forward pass.
     """
     if max_events < 1:
         raise ValueError(f"max_events must be at least 1, not {max_events}.")
-    solution = _checkpointed(network, states, inputs, duration, max_events)
+    solution = _checkpointed(network, states, inputs, duration, max_events, every)
     raise_unless_ok(solution.status)
     return solution
 
 
 @eqx.filter_jit
-def _checkpointed(network, states, inputs, duration, max_events):
-    length = math.isqrt(max_events)
+def _checkpointed(network, states, inputs, duration, max_events, every):
+    length = every or math.isqrt(max_events)
     start = initial_network_state(network, states)
     final, events = run_events(network, start, inputs, duration, max_events, length=length, around=jax.checkpoint)
     return solution_of(network, inputs, duration, max_events, final, events)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from stablespike.dynamics.grid.cells import LeakyReadout, SpikingCell, approach, decayed
-from stablespike.dynamics.grid.connections import Dense
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, SpikingCell, approach, decayed
 from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.learning.gradients.real_time import Rule, StepInfo, StepLoss
 
@@ -95,16 +95,16 @@ def _unfiltered(cell):
     return cell.synaptic_time_constant is None and not jnp.ndim(cell.membrane_time_constant)
 
 
-def _parts(network: GridNetwork) -> tuple[Layer, LeakyReadout]:
+def _parts(network: GridNetwork) -> tuple[Layer, GridLeakyReadout]:
     """The recurrent layer and the readout; raise unless the network is made of these."""
     if len(network.layers) == 2:
         hidden, readout = network.layers
         cell = readout.cell
         plain = all(isinstance(one, Dense) for one in (hidden.inputs, hidden.recurrent, readout.inputs))
         spiking = isinstance(hidden.cell, SpikingCell) and readout.recurrent is None
-        if plain and spiking and isinstance(cell, LeakyReadout) and _unfiltered(cell):
+        if plain and spiking and isinstance(cell, GridLeakyReadout) and _unfiltered(cell):
             return hidden, cell
     raise ValueError(
-        "e-prop is for a recurrent layer of spiking cells and a `LeakyReadout` of one time constant, all with `Dense` "
-        "connections: use backpropagation through time for other networks."
+        "e-prop is for a recurrent layer of spiking cells and a leaky readout of one time constant, without a synapse, "
+        "all with `Dense` connections: use backpropagation through time for other networks."
     )

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import GridLIF, Heaviside, MembraneState, approach, decayed
-from stablespike.dynamics.grid.connections import Dense
 from stablespike.dynamics.grid.network import (
     GridNetwork,
     GridRun,

@@ -1,9 +1,10 @@
 """Backpropagation through time with another derivative or another memory: what `run_on_grid` takes as its `scan`.
 
-The values are those of the plain scan. What arrives from the layer below is no recurrence, so that a `Delayed`
+The values are those of the plain scan. What arrives from the layer below is no recurrence, so that a `DelayedSteps`
 connection between layers carries gradients across the borders of segments.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,22 +45,24 @@ class Truncated(eqx.Module):
 class Checkpointed(eqx.Module):
     """Only the states at every `every`-th step are kept; those in between are computed again on the way back.
 
-    Memory for T steps: T/every + every states instead of T, least at every = sqrt(T), for one more forward pass
+    Memory for T steps: T/every + every states instead of T, least at the default every = sqrt(T), for one more forward
+    pass
     (Chen et al. 2016). The derivative is that of the plain scan.
     """
 
-    every: int = eqx.field(static=True)
+    every: int | None = eqx.field(static=True, default=None)
     scan: Scan = eqx.field(default=scan_for_backend, static=True)
 
     def __check_init__(self):
         """Refuse an empty segment."""
-        require(self.every >= 1, f"every must be at least 1 step, not {self.every}.")
+        require(self.every is None or self.every >= 1, f"every must be at least 1 step, not {self.every}.")
 
     def __call__(self, step: Callable, start: Any, inputs: Any) -> tuple[Any, Any]:
         """The scan."""
         # A loop around it already keeps the compiler from merging the two passes.
         again = jax.checkpoint(lambda carry, part: self.scan(step, carry, part), prevent_cse=False)
-        return _by_segments(lambda carry, part, first: again(carry, part), self.every, start, inputs)
+        every = self.every or max(1, math.isqrt(jax.tree.leaves(inputs)[0].shape[0]))
+        return _by_segments(lambda carry, part, first: again(carry, part), every, start, inputs)
 
 
 def _by_segments(segment, every, start, inputs):

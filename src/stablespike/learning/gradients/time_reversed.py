@@ -115,12 +115,21 @@ def time_reversed_simulate(
     return solution
 
 
+def has_kernel(neuron: AbstractNeuron, *weights) -> bool:
+    """Whether `require_kernel` passes."""
+    try:
+        require_kernel(neuron, *weights)
+    except ValueError:
+        return False
+    return True
+
+
 def require_kernel(neuron: AbstractNeuron, *weights) -> None:
     """Raise `ValueError` where the reversed adjoint does not exist, naming the rules that do.
 
     Kernels read numbers as they lie in memory: all weights must have one type, float32 or float64.
     """
-    others = "use the recorded rule (`simulate`, `simulate_layer`) or `checkpointed_simulate`."
+    others = "use gradient=Recorded() or Checkpointed()."
     if type(neuron) not in relaxation.LINES:
         known = ", ".join(one.__name__ for one in relaxation.LINES)
         raise ValueError(f"the time-reversed rule knows {known}, not {type(neuron).__name__}: {others}")
