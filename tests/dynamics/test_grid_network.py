@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid.cells import AdaptiveGridLIF, BinaryCell, GridLIF, GridLeakyReadout, time_constant_of
 from stablespike.dynamics.connections import DelayedSteps, Dense
+from stablespike.dynamics.grid.cells import AdaptiveGridLIF, BinaryCell, GridLeakyReadout, GridLIF, time_constant_of
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import ResetBySubtraction
 from stablespike.dynamics.status import SimulationError
@@ -181,7 +181,9 @@ W = jnp.ones((2, 2))
         (lambda: GridLIF(2.0, 2.0, 0.5, jnp.inf), "threshold must lie above .* and be finite"),
         (lambda: AdaptiveGridLIF(GridLIF(2.0, 2.0, 0.5), 2.0, jnp.nan), "adaptation_step must be finite"),
         (
-            lambda: GridNetwork((Layer(GridLIF(2.0, None, 0.5), Dense(W)), Layer(GridLeakyReadout(2.0, 0.1), Dense(W)))),
+            lambda: GridNetwork(
+                (Layer(GridLIF(2.0, None, 0.5), Dense(W)), Layer(GridLeakyReadout(2.0, 0.1), Dense(W)))
+            ),
             r"share one time step dt, not \[0.1, 0.5\]",
         ),
         (lambda: AdaptiveGridLIF(GridLIF(2.0, 2.0, 0.5), 0.1, 0.1), "adaptation_time_constant must be"),

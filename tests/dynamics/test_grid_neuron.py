@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.neuron import GridNeuron, PhaseInStep, VoltageAfterStep, counts_on_grid
 from stablespike.dynamics.network import Recurrent

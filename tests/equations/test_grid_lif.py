@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.spikes import Spikes
 from stablespike.learning.surrogates import SuperSpike

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import NoReset, ResetToZero
 from stablespike.learning.escape_noise import LogisticEscape, NoisyCell, drawn_spikes, with_key

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid.cells import GridLIF, GridLeakyReadout
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import (
     Detached,

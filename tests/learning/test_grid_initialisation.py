@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import NoReset
 from stablespike.learning.grid_initialisation import (

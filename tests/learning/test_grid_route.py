@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid.cells import GridLIF, GridLeakyReadout
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import (
     Detached,

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid.cells import AdaptiveGridLIF, GridLIF, GridLeakyReadout
 from stablespike.dynamics.connections import Connection, DelayedSteps, Dense
+from stablespike.dynamics.grid.cells import AdaptiveGridLIF, GridLeakyReadout, GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import ResetBySubtraction
 from stablespike.dynamics.status import SimulationError

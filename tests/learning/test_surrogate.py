@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid.cells import GridLIF, MembraneState
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF, MembraneState
 from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import Detached, NewCurrent, OldCurrent, ResetBySubtraction, ResetToZero, Unfelt
 from stablespike.learning import surrogates as surrogate

@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import ResetToZero
 from stablespike.dynamics.network import Recurrent

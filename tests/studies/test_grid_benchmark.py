@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid.cells import GridLIF, GridLeakyReadout, time_constant_of
 from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF, time_constant_of
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import ResetBeforeInput
 from stablespike.learning.readouts import cross_entropy, maximum_over_time

@@ -20,7 +20,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from stablespike.dynamics.status import Status, sentence_of
+from stablespike.dynamics.status import Status, raise_unless_ok, sentence_of
 
 
 class TrainingState(eqx.Module):
@@ -107,7 +107,22 @@ def gradient_training(
         dynamic = jax.tree.map(lambda new, old: _where(applied, new, old), dynamic, eqx.filter(kept, eqx.is_array))
         return _strong(eqx.combine(dynamic, static)), TrainingInfo(value, norm, applied, size, status, extra)
 
-    return init, step
+    return init, Update(step, loss)
+
+
+class Update:
+    """One step of training, `update(state, batch) -> (state, info)`; remembers the `loss` that it descends.
+
+    Compared by identity, so that one object is compiled once.
+    """
+
+    def __init__(self, step: Callable[..., tuple[TrainingState, TrainingInfo]], loss: Callable[..., Any]):
+        """`step` does it."""
+        self.step, self.loss = step, loss
+
+    def __call__(self, state: TrainingState, batch: PyTree) -> tuple[TrainingState, TrainingInfo]:
+        """The step."""
+        return self.step(state, batch)
 
 
 def fault(info: TrainingInfo) -> str:
@@ -238,20 +253,23 @@ def fit(
     data: PyTree,
     *,
     epochs: int,
-    batch_size: int,
-    evaluate: Callable[[PyTree], dict[str, Any]],
+    batch_size: int = 32,
+    judge: PyTree = None,
+    evaluate: Callable[[PyTree], dict[str, Any]] | None = None,
     checkpoint: pathlib.Path | str | None = None,
     identity: str = "",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[TrainingState, list[dict[str, Any]]]:
     """Train for `epochs` epochs over `data` (arrays with a leading trial axis) and return the state and the history.
 
-    The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm and what
-    `evaluate(parameters)` returns. With a `checkpoint` file every epoch is saved, and an interrupted run goes on from
-    there, bit for bit; a checkpoint of another `identity` (any text) or of another model raises `ValueError` and is
-    left as it is; one of more epochs is returned. `progress` wraps the epochs (e.g. tqdm).
+    The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm, the
+    `accuracy_on` trials `judge` that are not trained on, and what `evaluate(parameters)` returns, if these are given.
+    With a `checkpoint` file every epoch is saved, and an interrupted run goes on from there, bit for bit; a checkpoint
+    of another `identity` (any text) or of another model raises `ValueError` and is left as it is; one of more epochs is
+    returned. `progress` wraps the epochs (e.g. tqdm).
     """
     trials = _trials(data)
+    evaluate = _evaluation(step, judge, evaluate)
     checkpoint = None if checkpoint is None else pathlib.Path(checkpoint)
     state, history = _restored(checkpoint, identity, state)
     if not history:
@@ -272,6 +290,32 @@ def fit(
         history.append({"epoch": epoch, **_as_numbers(means), **_as_numbers(evaluate(state.parameters))})
         _save(checkpoint, identity, state, history)
     return state, history
+
+
+def _evaluation(step, judge, evaluate) -> Callable[[PyTree], dict[str, Any]]:
+    """What is written down of the parameters after every epoch."""
+    if judge is not None and not isinstance(step, Update):
+        raise ValueError("`judge` needs the update that `gradient_training` made, which knows its loss.")
+
+    def all_of(parameters):
+        judged = {} if judge is None else accuracy_on(step.loss, parameters, judge)
+        return judged | ({} if evaluate is None else evaluate(parameters))
+
+    return evaluate if judge is None and evaluate is not None else all_of
+
+
+def accuracy_on(loss: Callable[..., Any], parameters: PyTree, trials: tuple[PyTree, Array]) -> dict[str, Any]:
+    """Part of the trials `(inputs, labels)` whose largest score is that of the label, and the loss.
+
+    `loss(parameters, trials, None)` returns `(value, (status, scores [trials, classes]))`, as what `classify` makes
+    does. Raises `SimulationError` if a simulation failed.
+    """
+    value, (status, scores) = _evaluated(loss, parameters, trials)
+    raise_unless_ok(status)
+    return {"test_accuracy": jnp.mean(jnp.argmax(scores, -1) == trials[1]), "test_loss": value}
+
+
+_evaluated = eqx.filter_jit(lambda loss, parameters, trials: loss(parameters, trials, None))
 
 
 def _trials(data: PyTree) -> int:
