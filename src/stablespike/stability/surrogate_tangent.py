@@ -14,11 +14,11 @@ from jaxtyping import Array, Float, Int
 from stablespike.dynamics.grid_cells import Cell, GridLIF, SpikingCell
 from stablespike.dynamics.grid_connections import Dense
 from stablespike.dynamics.grid_network import GridNetwork, Layer, LayerState, run_on_grid
-from stablespike.dynamics.grid_resets import Reset, ResetToZero, Unfelt
+from stablespike.dynamics.grid_resets import Detached, Reset, ResetToZero, Unfelt
 from stablespike.stability.lyapunov import AbstractEventfulStep
 
 Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
-PUBLIC = Unfelt(ResetToZero())
+PUBLIC = Unfelt(Detached(ResetToZero()))
 
 
 class GridStep(AbstractEventfulStep):
