@@ -1,4 +1,4 @@
-"""Flossing: its gradient against finite differences, a plain factorisation and a number from elsewhere; what it does."""
+"""Flossing: its gradient against finite differences, a plain calculation and outside numbers, and what it does."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ import pytest
 from stablespike.dynamics.grid_cells import GridLIF
 from stablespike.dynamics.grid_connections import Dense
 from stablespike.dynamics.grid_network import GridNetwork, Layer
-from stablespike.dynamics.grid_resets import Detached, ResetToZero, Unfelt
+from stablespike.dynamics.grid_resets import ResetToZero, Unfelt
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.neuron import initial_states
 from stablespike.dynamics.theta import Theta
@@ -40,6 +40,7 @@ RNG = np.random.default_rng(0)
 RECURRENT, INWARD = RNG.normal(0, 0.8, (SIZE, SIZE)), RNG.normal(2, 1, (SIZE, CHANNELS))
 DRIVES = jnp.asarray(RNG.random((STEPS, CHANNELS)) < 0.5, float)
 DIRECTION = RNG.normal(size=(SIZE, SIZE))
+SURROGATE = SurrogateSpike(SuperSpike(5.0))
 
 
 def smooth_spike(v):
@@ -59,7 +60,7 @@ def surrogate_loss(weights, reset=FULL):
     return flossing_loss(Flossing(3, 0.1, transient=2, interval=2), network, network.rest(), DRIVES, KEY)[0]
 
 
-def two_layers(reset, spike=SurrogateSpike(SuperSpike(5.0)), recurrent=RECURRENT):
+def two_layers(reset, spike=SURROGATE, recurrent=RECURRENT):
     cell = GridLIF(10.0, 5.0, 1.0, spike=spike, reset=reset)
     lower = Layer(cell, Dense(jnp.asarray(INWARD)), Dense(jnp.asarray(recurrent)))
     upper = Layer(cell, Dense(jnp.asarray(4 * np.abs(RECURRENT))), Dense(-jnp.asarray(recurrent)))
