@@ -35,7 +35,9 @@ def lively_network():
     lif = GridLIF(jnp.linspace(3.0, 9.0, SIZE), 2.0, 0.5)
     adaptive = AdaptiveGridLIF(GridLIF(6.0, None, 0.5, 0.7, reset=ResetBySubtraction()), 20.0, 0.1)
     return GridNetwork((
-        Layer(lif, DelayedSteps(numbers(0, SIZE, CHANNELS, scale=3), delays(1, CHANNELS)), Dense(numbers(2, SIZE, SIZE))),
+        Layer(
+            lif, DelayedSteps(numbers(0, SIZE, CHANNELS, scale=3), delays(1, CHANNELS)), Dense(numbers(2, SIZE, SIZE))
+        ),
         Layer(adaptive, Dense(numbers(3, 4, SIZE, scale=9)), DelayedSteps(numbers(4, 4, 4), delays(5, 4, 4))),
         Layer(GridLeakyReadout(5.0, 0.5), Dense(numbers(6, 3, 4))),
     ))  # fmt: skip

@@ -14,12 +14,12 @@ from jaxtyping import Array, Float
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import Cell, GridLIF, SpikingCell
 from stablespike.dynamics.grid.network import GridNetwork, Layer, LayerState, run_on_grid
-from stablespike.dynamics.grid.resets import Reset, ResetToZero, Unfelt
+from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero, Unfelt
 from stablespike.dynamics.status import Status
 from stablespike.stability.lyapunov import AbstractEventfulStep
 
 Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
-PUBLIC = Unfelt(ResetToZero())
+PUBLIC = Unfelt(Detached(ResetToZero()))
 
 
 class GridStep(AbstractEventfulStep):

@@ -60,8 +60,7 @@ def plain_flossing_step(dtype) -> Workload:
             of_syn = recurrent @ (slope(mem - 1)[:, None] * of_mem) + a * of_syn
             of_mem = b * of_mem + (1 - b) * of_syn
             syn = a * syn + inward @ drive + recurrent @ spike(mem - 1)
-            pre = b * mem + (1 - b) * syn
-            mem = pre - jax.lax.stop_gradient(pre * (mem >= 1).astype(dtype))
+            mem = (b * mem + (1 - b) * syn) * (mem < 1).astype(dtype)
             basis, upper = jnp.linalg.qr(jnp.concatenate([of_mem, of_syn]))
             return (mem, syn, basis), jnp.log(jnp.abs(jnp.diagonal(upper)))
 

@@ -67,7 +67,10 @@ class Detached(eqx.Module):
 class Unfelt(eqx.Module):
     """A `reset` that the derivative does not feel at all: the value is its own, the derivative that of no reset.
 
-    The Jacobian is the one that is called *public*: of determinant (ab)^n for n neurons.
+    The Jacobian is the one that is called *public*: of determinant (ab)^n for n neurons. That is so for gradients of
+    ordinary training and for tangent vectors. A derivative of tangent vectors, as flossing takes it, follows them along
+    the states at which they were taken, and these feel the `reset` as it says itself: `Unfelt(Detached(ResetToZero()))`
+    as the gate 1 - s of constant spikes, `Unfelt(ResetToZero())` with the surrogate of these spikes as well.
     """
 
     reset: Reset
@@ -85,7 +88,7 @@ def _with_derivative_of(differentiated, value):
 
 @_with_derivative_of.defjvp
 def _with_derivative_of_jvp(primals, tangents):
-    return _with_derivative_of(*primals), tangents[0]  # again, so that second derivatives follow the rule too
+    return primals[1], tangents[0]  # not the rule again: to a derivative from outside the value is what it is
 
 
 class NewCurrent(eqx.Module):
