@@ -17,7 +17,7 @@ from tests.workflow.miniature import build, edit, environment, snakemake
 
 PROFILE = "envs/profiles/slurm"
 RESULTS = Path("results/quick")
-FAILS_TWICE = "point-05"
+FAILS_TWICE = "point-02"
 CANCELLED = "walk-training"
 BASE_JOBS = 3  # line, walk-training and walk, which the miniature has
 
