@@ -19,6 +19,7 @@ from workflow.machine import cuda_plugin
 LONGEST_WAIT = 180
 UNLIMITED = 365 * 24 * 60
 JOB_NAMES = "stablespike"
+COMMANDS = Path("envs/profiles/slurm/bin")  # in place of Slurm's, for the executor
 
 # Read with the prefix STABLESPIKE_: the default, and what it is.
 SETTINGS = {
@@ -112,8 +113,7 @@ def minutes(time: str) -> int:
 def status_command() -> str:
     """Return the command that tells how jobs ended: `squeue` where Slurm remembers them for long enough, else `sacct`.
 
-    `squeue` comes first since it needs no database, and since the executor does not know the state "CANCELLED by
-    <user>" of `sacct`: it would wait for a cancelled job for ever.
+    `squeue` comes first since it needs no database.
     """
     configuration = asked_of_slurm("scontrol", "show", "config")
     remembered = int(entry(configuration, "MinJobAge").split()[0])
@@ -149,7 +149,7 @@ def asked_of_slurm(*command: str) -> str:
 
 
 def start_run() -> None:
-    """Refuse to run beside jobs of an earlier run of this folder, and let SIGTERM cancel this run's jobs as Ctrl-C does.
+    """Prepare to follow jobs: none of an earlier run of this folder is left, and SIGTERM cancels this run's as Ctrl-C does.
 
     A Snakemake that was killed leaves its jobs in the queue, where they would write the same files as the new ones.
     """
@@ -159,6 +159,7 @@ def start_run() -> None:
             f"Slurm still has {many} of an earlier run of this folder: wait until {they}, or "
             f"`scancel {' '.join(left)}`, after which a new run goes on from the checkpoints."
         )
+    os.environ["PATH"] = f"{COMMANDS.resolve()}{os.pathsep}{os.environ['PATH']}"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

@@ -1,6 +1,8 @@
 """What the profile for clusters asks for, with stand-ins for Slurm's commands."""
 
 import importlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,16 @@ def sentence(capture):
 def test_jobs_are_watched_by_what_tells_their_end(slurm, remembers, accounting, command):
     configure(slurm, remembers, accounting)
     assert profile()["slurm-status-command"] == command
+
+
+def test_the_executor_is_told_cancelled_by_the_word_it_knows(slurm):
+    (slurm / "sacct").write_text("#!/bin/sh\necho '4|CANCELLED by 0'\necho '5|COMPLETED'\n[ \"$1\" != --fail ]\n")
+    (slurm / "sacct").chmod(0o755)
+    ours = PROFILE.parent / "bin"
+    variables = {"PATH": f"{ours}:{slurm}:{os.defpath}"}
+    done = subprocess.run(["sacct", "-X"], env=variables, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "4|CANCELLED\n5|COMPLETED\n")
+    assert subprocess.run(["sacct", "--fail"], env=variables, capture_output=True).returncode == 1
 
 
 def test_a_slurm_that_forgets_at_once_is_refused(slurm):
