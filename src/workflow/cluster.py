@@ -1,4 +1,4 @@
-"""What envs/profiles/slurm asks a Slurm cluster for: by variables of the reader's and by what the cluster says of itself.
+"""What envs/profiles/slurm asks a cluster for: by variables of the reader's, and by what Slurm says of itself.
 
 Nothing here is imported by a rule or a notebook: it is read by the profile and, on a cluster, when a run starts.
 """
@@ -70,7 +70,7 @@ def analysis_cores() -> int:
 
 
 def most_memory() -> int:
-    """Return what a job may grow to in MB: a group to as much as its processors run at once, any job to its third try."""
+    """Return what a job may grow to in MB: a group to one run for each processor, any job to its third attempt."""
     return number("MEMORY_MB") * max(3, number("CORES"))
 
 
@@ -149,7 +149,7 @@ def asked_of_slurm(*command: str) -> str:
 
 
 def start_run() -> None:
-    """Prepare to follow jobs: none of an earlier run of this folder is left, and SIGTERM cancels this run's as Ctrl-C does.
+    """Refuse jobs that an earlier run of this folder left, and let SIGTERM cancel those of this run, as Ctrl-C does.
 
     A Snakemake that was killed leaves its jobs in the queue, where they would write the same files as the new ones.
     """

@@ -90,7 +90,9 @@ def write_configuration(folder: Path, gpu: bool) -> Path:
         resources="Gres=gpu:1" if gpu else "",
     )
     (folder / "slurm.conf").write_text(text, encoding="utf-8")
-    (folder / "gres.conf").write_text("AutoDetect=off\nNodeName=node Name=gpu File=/dev/null\n" if gpu else "", encoding="utf-8")
+    (folder / "gres.conf").write_text(
+        "AutoDetect=off\nNodeName=node Name=gpu File=/dev/null\n" if gpu else "", encoding="utf-8"
+    )
     return folder / "slurm.conf"
 
 

@@ -37,7 +37,7 @@ def slurm(tmp_path, monkeypatch):
 
 def configure(folder, remembers=300, accounting="accounting_storage/none"):
     """Write what the stand-in says of itself."""
-    (folder / "config").write_text(f"AccountingStorageType   = {accounting}\nMinJobAge               = {remembers} sec\n")
+    (folder / "config").write_text(f"AccountingStorageType   = {accounting}\nMinJobAge       = {remembers} sec\n")
 
 
 def profile():

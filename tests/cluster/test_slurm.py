@@ -33,7 +33,7 @@ def jobs(cluster, *options):
     return ask(cluster, "squeue", "--noheader", "--format=%A", *options).split()
 
 
-def run(folder, variables, *arguments, seconds=60):
+def run(folder, variables, *arguments, seconds=120):
     """What a run that has to end says."""
     with running(folder, variables, *arguments) as process:
         status = process.wait(seconds)
@@ -44,7 +44,7 @@ def test_a_study_survives_a_cancelled_and_a_failing_job(cluster, tmp_path):
     folder, local = (build_study(tmp_path / name, jobs=6) for name in ("cluster", "local"))
     with ThreadPoolExecutor() as pool:
         beside = pool.submit(snakemake, local)
-        run_study(folder, cluster, seconds=100)
+        run_study(folder, cluster, seconds=170)
         assert beside.result().returncode == 0
     found = histories(cluster, folder)
     assert found.pop(FAILS_TWICE) == [("FAILED", "1000M"), ("FAILED", "2000M"), ("COMPLETED", "3000M")]
