@@ -44,6 +44,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 ReturnToService=2
 KillWait=5
+MinJobAge=900
 {kinds}
 NodeName=node NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=64000 State=UNKNOWN {resources}
 PartitionName=short Nodes=node Default=YES MaxTime=1-0 State=UP
