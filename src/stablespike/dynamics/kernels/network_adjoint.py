@@ -31,6 +31,7 @@ from stablespike.dynamics.kernels.lines import (
     reset_pullback,
     scale,
     scale_of,
+    shortening,
     store,
     tangent,
     unreset,
@@ -59,19 +60,24 @@ REVERSAL_FAILED = np.frombuffer(
 @njit(**PLAIN)
 @no_type_check
 def unflow_all(constants, state, bars, dt):
-    """Back through a free flow of length `dt`, in place, for states and cotangents."""
+    """Back through a free flow of length `dt`, in place, for states and cotangents; whether that can be done."""
+    possible = True
     if dt == 0:
-        return
+        return possible
     back, forth = propagator(constants, -dt), propagator(constants, dt)
     for j in range(state.shape[1]):
         after = load(constants, state, j)
         before = flow(constants, back, after)
         factor = scale_of(constants, before)
+        short = shortening(constants, back, after)
         before = scale(constants, before, factor)
-        bar = scale(constants, load(constants, bars, j), 1 / factor)
+        short *= shortening(constants, forth, before)
+        possible &= short > 0
+        bar = scale(constants, load(constants, bars, j), 1 / (factor * state.dtype.type(short)))
         bar, _ = flow_pullback(constants, forth, before, after, bar)
         store(constants, state, j, before)
         store(constants, bars, j, bar)
+    return possible
 
 
 @njit(**PLAIN)

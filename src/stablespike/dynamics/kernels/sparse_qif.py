@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stablespike.dynamics.kernels import lines as line
-from stablespike.dynamics.kernels.qif import QIFConstants
+from stablespike.dynamics.kernels.qif import QIFConstants, limits
 from stablespike.dynamics.kernels.sparse_lines import (
     columns,
     due,
@@ -26,7 +26,7 @@ from stablespike.dynamics.kernels.sparse_lines import (
 
 def derive(neuron, dtype):
     """The constants `[neurons or 1, constants]`, from the JAX neuron."""
-    return table(dtype, neuron.membrane_time_constant, 64 * jnp.finfo(dtype).eps, 9.0, 0.0, 0.5, 1.0)
+    return table(dtype, neuron.membrane_time_constant, 64 * jnp.finfo(dtype).eps, 9.0, *limits(dtype))
 
 
 plug = plugs_of(QIFConstants)
