@@ -54,9 +54,7 @@ def derive(neuron, dtype):
 @no_type_check
 def unpack(array):
     """The named tuple from the array."""
-    return QIFConstants(
-        array[0], array[1], array[2], array[3], array[4], array[5], array[6], array[7], array[8]
-    )
+    return QIFConstants(array[0], array[1], array[2], array[3], array[4], array[5], array[6], array[7], array[8])
 
 
 lines = line.lines_of(QIFConstants, VARIABLES)
