@@ -41,7 +41,7 @@ def flow(constants, step, state):
 
 
 def shortening(constants, step, state):
-    """Positive factor by which `flow` shortens a state without meaningful length on top; 0 if no flow back undoes it."""
+    """The positive factor that `flow` takes out of a state's length on its own account; 0 if no flow back undoes it."""
     raise NotImplementedError
 
 

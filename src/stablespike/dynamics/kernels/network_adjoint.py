@@ -2,8 +2,8 @@
 
 The states are those of the exact inverse flow, started from the final state and set right at every checkpoint; what a
 reset destroyed is put back by the neuron's line `unreset`. Beyond the list of spikes the store is the checkpoints, so
-it does not depend on the number of events. The difference found at the checkpoints, and at each reset from the state after
-it, is the reversal error: a trial in which it exceeds the tolerance is replayed forwards (`network_replay`).
+it does not depend on the number of events. The difference found at the checkpoints, and at resets from the state after
+them, is the reversal error: a trial in which it exceeds the tolerance is replayed forwards (`network_replay`).
 
 With bar the cotangents and f the right-hand side of the free dynamics, the power sum(bar . f) is constant between
 events. The cotangent of an event's time is the power before it minus that after it (plus that of a recorded spike
@@ -60,6 +60,13 @@ REPLAY_FAILED = np.frombuffer(
 
 @njit(**PLAIN)
 @no_type_check
+def worse(one, other):
+    """The larger error; nan, once it is there, stays."""
+    return one if other == other and not one <= other else other
+
+
+@njit(**PLAIN)
+@no_type_check
 def unflow_all(constants, state, bars, dt):
     """Back through a free flow of length `dt`, in place, for states and cotangents; whether that can be done."""
     possible = True
@@ -111,7 +118,7 @@ def unspike(constants, weights, initial, state, bars, first, past, sources, spik
         unpulse_all(constants, state, bars, weights[j], weight_bars[j])
         mine = load(constants, state, j)
         error = distance(constants, mine, reset(constants, mine))
-        worst = error if not error <= worst else worst
+        worst = worse(error, worst)
         store(constants, state, j, unreset(constants, mine))
         store(constants, bars, j, reset_pullback(constants, load(constants, bars, j)))
         time_bars[k - first] = spike_bars[k] + (total_power(constants, state, bars) - after)
@@ -133,7 +140,7 @@ def correct(constants, state, check):
         mine = load(constants, state, j)
         store(constants, state, j, load(constants, check.T, j))
         error = distance(constants, mine, load(constants, state, j))
-        worst = error if not error <= worst else worst
+        worst = worse(error, worst)
     return worst
 
 
@@ -148,7 +155,7 @@ def back_to(constants, state, bars, checks, check, duration, now, until):
             break
         possible &= unflow_all(constants, state, bars, now - time)
         error = correct(constants, state, checks[check - 1])
-        worst = error if not error <= worst else worst
+        worst = worse(error, worst)
         check -= 1
         now = time
     possible &= unflow_all(constants, state, bars, now - until)
@@ -213,7 +220,7 @@ def trial_pullback(
         spiking = used == 0 or (past > 0 and spikes[past - 1] > times[used - 1])
         until = spikes[past - 1] if spiking else times[used - 1]
         check, error = back_to(constants, state, bars, checks, check, duration, now, until)
-        worst = error if not error <= worst else worst
+        worst = worse(error, worst)
         now = until
         if spiking:
             first = past - 1
@@ -222,7 +229,7 @@ def trial_pullback(
             error = unspike(
                 constants, weights, start, state, bars, first, past, sources, spike_bars, weight_bars, now == 0
             )
-            worst = error if not error <= worst else worst
+            worst = worse(error, worst)
             past = first
         else:
             used -= 1
@@ -232,9 +239,9 @@ def trial_pullback(
             if used < time_bars.shape[0]:
                 time_bars[used] = total_power(constants, state, bars) - after
     check, error = back_to(constants, state, bars, checks, check, duration, now, now - now)
-    worst = error if not error <= worst else worst
+    worst = worse(error, worst)
     error = correct(constants, state, checks[0])
-    worst = error if not error <= worst else worst
+    worst = worse(error, worst)
     leave(constants, initial, bars, state_bars)
     return worst
 
@@ -314,35 +321,40 @@ def replay_one(b, group, frame, unpack, dtype):
 
 @njit(**PLAIN)
 @no_type_check
-def pull_group(group, frame, unpack, dtype):
-    """The trials `members[group]` (-1 = none) one after the other, into sums of their own.
+def pull_members(group, frame, unpack, dtype):
+    """The trials `members[group]` (-1 = none) one after the other, into sums of their own: whether one of them failed.
 
-    If the reversal of one fails, the sums, which hold a part of it, are made anew.
+    By a replay if their error, so far, exceeds the tolerance.
     """
     flags, errors = vector(frame, ARGUMENTS, FLAGS, np.int32), vector(frame, RESULTS, 4, dtype)
-    tolerance, members = vector(frame, ARGUMENTS, TOLERANCE, dtype)[0], matrix(frame, ARGUMENTS, MEMBERS, np.int32)
-    for b in members[group]:
+    tolerance, failed = vector(frame, ARGUMENTS, TOLERANCE, dtype)[0], False
+    cube(frame, RESULTS, 0, dtype)[group].fill(0)
+    cube(frame, RESULTS, 1, dtype)[group].fill(0)
+    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
+        if b < 0:
+            continue
+        cube(frame, RESULTS, 2, dtype)[b].fill(0)
+        matrix(frame, RESULTS, 3, dtype)[b].fill(0)
+        if flags[b] != 0:  # a run that failed has said so, and has no gradient
+            continue
+        if errors[b] <= tolerance:
+            errors[b] = reverse_one(b, group, frame, unpack, dtype)
+        else:
+            errors[b] = replay_one(b, group, frame, unpack, dtype)
+        failed |= not errors[b] <= tolerance
+    return failed
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_group(group, frame, unpack, dtype):
+    """The trials of a group; if the reversal of one fails, the sums, which hold a part of it, are made anew."""
+    errors = vector(frame, RESULTS, 4, dtype)
+    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
         if b >= 0:
             errors[b] = 0
-    failed = True
-    for attempt in range(2):
-        if not failed:
-            break
-        failed = False
-        cube(frame, RESULTS, 0, dtype)[group].fill(0)
-        cube(frame, RESULTS, 1, dtype)[group].fill(0)
-        for b in members[group]:
-            if b < 0:
-                continue
-            cube(frame, RESULTS, 2, dtype)[b].fill(0)
-            matrix(frame, RESULTS, 3, dtype)[b].fill(0)
-            if flags[b] != 0:  # a run that failed has said so, and has no gradient
-                continue
-            if errors[b] <= tolerance:
-                errors[b] = reverse_one(b, group, frame, unpack, dtype)
-            else:
-                errors[b] = replay_one(b, group, frame, unpack, dtype)
-            failed |= not errors[b] <= tolerance
+    if pull_members(group, frame, unpack, dtype):
+        pull_members(group, frame, unpack, dtype)
 
 
 @njit(parallel=PRANGE_ONLY, **PLAIN)
@@ -358,5 +370,8 @@ def pull(count, frame, unpack, dtype):
 def pull_entry(frame, unpack, dtype):
     """Arguments: the network's, then `SPIKES` to `TOLERANCE`."""
     pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], frame, unpack, dtype)
-    worst = vector(frame, RESULTS, 4, dtype).max()
-    return 0 if worst <= vector(frame, ARGUMENTS, TOLERANCE, dtype)[0] else failure(frame, REPLAY_FAILED)
+    tolerance = vector(frame, ARGUMENTS, TOLERANCE, dtype)[0]
+    for error in vector(frame, RESULTS, 4, dtype):
+        if not error <= tolerance:
+            return failure(frame, REPLAY_FAILED)
+    return 0

@@ -86,7 +86,7 @@ def halving(root):
 @njit(**line.PLAIN)
 @no_type_check
 def stumpff_pair(constants, z):
-    """c_0(z), c_1(z) times a positive factor (`shortening`) by which neither is large; no length grows in many steps."""
+    """c_0(z), c_1(z) times a positive factor (see `shortening`), lest they, or lengths in many steps, overflow."""
     if z > -1:
         return two_stumpff(z)
     root = np.sqrt(-z)

@@ -19,6 +19,7 @@ from stablespike.dynamics.kernels.sparse_lines import (
     hit,
     leave,
     plugs_of,
+    pulses_and_reset_commute,
     rebase,
     table,
 )
@@ -89,6 +90,13 @@ def sparse_qif_fire(constants, step, now, rows, j):
     """The flow of the current since the last event, and (n, d) = (-1, 0)."""
     x = np.exp(-(now - rows[j, 3]) / constants.tau)
     rows[j, 0], rows[j, 1], rows[j, 2], rows[j, 3] = -1.0, 0.0, rows[j, 2] * x * x, now
+
+
+@plug(pulses_and_reset_commute)
+@no_type_check
+def sparse_qif_pulses_and_reset_commute(constants):
+    """A pulse adds to the current, which survives the reset."""
+    return True
 
 
 @plug(rebase)
