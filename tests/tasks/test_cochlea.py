@@ -9,9 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-
-from stablespike.tasks.cochlea.cells import BushyCell, Fibres, HairCell, count_given_some, fibre_key, firing_probability
-from stablespike.tasks.cochlea.membrane import (
+from stablespike.tasks.cochlea.model.cells import (
+    BushyCell,
+    Fibres,
+    HairCell,
+    count_given_some,
+    fibre_key,
+    firing_probability,
+)
+from stablespike.tasks.cochlea.model.membrane import (
     MODEL_RATE,
     SAMPLING_RATE,
     BasilarMembrane,
@@ -21,8 +27,9 @@ from stablespike.tasks.cochlea.membrane import (
     velocity,
     velocity_of_one,
 )
-from stablespike.tasks.cochlea.model import Cochlea, SpikeTrain, hear, hear_together, prepare
-from stablespike.tasks.cochlea.native import threefry
+from stablespike.tasks.cochlea.model.model import Cochlea, SpikeTrain, hear, hear_together, prepare
+from stablespike.tasks.cochlea.model.native import threefry
+
 from stablespike.tasks.sounds import read_sound
 
 needs_data = pytest.mark.skipif(
