@@ -108,9 +108,9 @@ def test_a_weight_of_an_oscillatory_neuron_on_itself_comes_after_its_reset(weigh
 def test_an_oscillatory_neuron_that_lifts_itself_to_its_threshold_exhausts_the_budget(weight):
     neuron, connection = OscillatoryLIF(0.7, 1.6, 1.1), from_matrix(scipy.sparse.csr_array([[weight]]))
     states, nothing = initial_states(neuron, jnp.zeros(1)), no_inputs(float)
-    with pytest.raises(SimulationError, match="budget of 8 was exhausted at time 0.814"):
+    with pytest.raises(SimulationError, match=r"budget of 8 was exhausted at time 0\.814"):
         simulate(Recurrent(neuron, jnp.asarray([[weight]]), jnp.zeros((1, 1))), states, nothing, 3.0, max_events=8)
-    with pytest.raises(SimulationError, match="budget of 8 was exhausted at time 0.814"):
+    with pytest.raises(SimulationError, match=r"budget of 8 was exhausted at time 0\.814"):
         simulate_sparse(SparseNetwork(neuron, connection), states, nothing, 3.0, max_spikes=8)
 
 
