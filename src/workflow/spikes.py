@@ -37,7 +37,7 @@ def prepare(name: str, data_folder: Path) -> dict[str, int]:
 
 def convert(folder: Path, file: Path, channels: int) -> None:
     """Turn a folder of labelled sound files into spikes in the layout of SHD."""
-    from stablespike.tasks.cochlea.model.recordings import convert_folder
+    from stablespike.tasks.cochlea.model.model.recordings import convert_folder
 
     from stablespike.tasks.dataset_error import DatasetError
 

@@ -12,7 +12,8 @@ from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.neurons.general_qif import GeneralQIF
 from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.spikes import SimulationError, Spikes
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
 from stablespike.native.overrides import lines, qif
 
 CURRENTS = {"float64": (-1e3, -1.3e5, -1e6, -1e12, -1e100), "float32": (-3e2, -1.5e3, -1e4, -1e8, -1e12, -1e20)}

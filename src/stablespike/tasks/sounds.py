@@ -12,7 +12,7 @@ import numpy as np
 import scipy.signal
 from jaxtyping import Float
 
-from stablespike.tasks.cochlea.model.membrane import SAMPLING_RATE
+from stablespike.tasks.cochlea.model.model.membrane import SAMPLING_RATE
 from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

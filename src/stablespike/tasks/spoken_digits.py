@@ -14,9 +14,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from stablespike.tasks.cochlea.model.membrane import cached_membrane_filter
-from stablespike.tasks.cochlea.model.model import LONGEST_DIGIT, Cochlea
-from stablespike.tasks.cochlea.model.recordings import hear_all
+from stablespike.tasks.cochlea.model.model.membrane import cached_membrane_filter
+from stablespike.tasks.cochlea.model.model.model import LONGEST_DIGIT, Cochlea
+from stablespike.tasks.cochlea.model.model.recordings import hear_all
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import DIGITS, LabelledSound, heidelberg_digits
 from stablespike.tasks.speaker_splits import Split, unseen
