@@ -88,7 +88,7 @@ def gather(
     classes: tuple[str, ...],
     channel_count: int,
     *,
-    dtype: type = np.float64,
+    dtype: type | np.dtype = np.float64,
 ) -> Recordings:
     """Recordings from one pair (times in s, channels) a trial, in any order within it; equal times keep theirs.
 
