@@ -197,6 +197,7 @@ def merge_channels(recordings: Recordings, channel_count: int) -> Recordings:
     if not 0 < channel_count <= recordings.channel_count:
         raise ValueError(f"{recordings.channel_count} channels can't be merged into {channel_count}.")
     merged = recordings.channels.astype(np.int64) * channel_count // recordings.channel_count
+    merged = merged.astype(recordings.channels.dtype)
     one = recordings
     return Recordings(one.times, merged, one.offsets, one.labels, one.speakers, one.classes, channel_count)
 
