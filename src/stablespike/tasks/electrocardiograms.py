@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
+from stablespike.tasks.dataset_error import DAMAGED_ARRAYS, DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.requirements import require
 
@@ -53,7 +53,7 @@ def electrocardiograms(file: str | pathlib.Path) -> MarkedSplit:
             sides = [(content[f"{side}_events"], content[f"{side}_labels"]) for side in ("train", "test")]
     except FileNotFoundError as error:
         raise DatasetError(f"The electrocardiograms are missing: put ecg_qtdb.npz at {file}.") from error
-    except (OSError, KeyError, TypeError, ValueError, MemoryError, *DAMAGED_ARCHIVE) as error:
+    except DAMAGED_ARRAYS as error:
         raise DatasetError(f"{file} is damaged or not the file of electrocardiograms ({error}): replace it.") from error
     try:
         return MarkedSplit(*(_marked(events, labels) for events, labels in sides))
