@@ -118,8 +118,8 @@ def at_room(module):
         ("stablespike.learning.training", "from stablespike.stability import lyapunov"),
         ("stablespike.stability.lyapunov", "import stablespike.figures.style"),
         ("stablespike.figures.style", "import jax.numpy as jnp"),
-        ("stablespike.figures.style", "from stablespike.dynamics.spikes import Spikes"
-        ("stablespike", "from stablespike.dynamics.spikes import Spikes"
+        ("stablespike.figures.style", "from stablespike.dynamics.spikes import Spikes"),
+        ("stablespike", "from stablespike.dynamics.spikes import Spikes"),
     ],
 )
 def test_a_planted_import_is_found(module, line):
@@ -131,7 +131,7 @@ def test_a_planted_import_is_found(module, line):
     [
         ("stablespike.dynamics.neurons.qif", "from .stumpff import stumpff"),
         ("stablespike.dynamics.__init__", "from .stumpff import stumpff"),
-        ("stablespike.tasks.volleys", "from stablespike.dynamics.spikes import Spikes"
+        ("stablespike.tasks.volleys", "from stablespike.dynamics.spikes import Spikes"),
         ("stablespike.tasks.volleys", "from stablespike.dynamics import spikes"),
         ("stablespike.learning.training", "import optax, stablespike.dynamics.network"),
         ("stablespike.stability.lyapunov", "from stablespike.learning.losses import cross_entropy"),

@@ -78,6 +78,21 @@ DATASETS: dict[str, Dataset | Local | TonicSet] = {
         files={"hd_audio_subset.zip": "368ea9bd2ca3a481f48945384f97403feb6a523476251a1e743205e483c97168"},
         source="2640 FLAC files of the Heidelberg Digits, doi 10.1109/TNNLS.2020.3044364",
     ),
+    "heidelberg-spikes-full": Local(
+        files={
+            "hd_spikes_full/shd_train.h5.zip": "8ff95770ad522aac3b99528cab55fa606a7d23a27d7569a53201f67eb73961f2",
+            "hd_spikes_full/shd_test.h5.zip": "03afa451f8987cd6d36b462958cf3c08d886972c82d1d8259801930c49cc59de",
+        },
+        source="all 10 420 Heidelberg Digits as spikes of 700 channels, doi 10.1109/TNNLS.2020.3044364",
+    ),
+    "free-spoken-digits": Local(
+        files={"fsdd.zip": "05386c7f15cc480f37de149fec9149095b2cfd2af58061cb1062b5e40264905a"},
+        source="3000 WAV files of the Free Spoken Digit Dataset, doi 10.5281/zenodo.1342401",
+    ),
+    "electrocardiograms": Local(
+        files={"ecg_qtdb.npz": "a84cb3523f43d9c493f7dc6c983d8a1dd04d4e6827eea61fe4a96de59a8be423"},
+        source="events and waves of the QT database, as published with Yin, Corradi and Bohte 2021",
+    ),
     "nmnist-small": Local(
         files={
             "nmnist_small_train.zip": "805de38ae6e26377e4adac864d13cc503ce087130c1d3e3bdf0635986a260d09",

@@ -13,7 +13,12 @@ from workflow.hashing import digest
 from workflow.notebook import Notebook
 
 SETS = Path("src/stablespike/tasks/spoken_digits.py")
-MADE = ("synthetic-small", "synthetic", "heidelberg-digits")  # those that are converted; the others are read
+MADE = (
+    "synthetic-small",
+    "synthetic",
+    "heidelberg-digits",
+    "free-spoken-digits",
+)  # those that are converted; the others are read
 
 
 @cache
@@ -30,8 +35,10 @@ def prepare(name: str, data_folder: Path) -> dict[str, int]:
 
     try:
         split = NAMED_SETS[name](Places(data_folder, cache_folder(), lambda trials: tqdm(trials, desc=name)))
-    except DatasetError as error:
+    except (DatasetError, ValueError) as error:
         raise Fault(str(error)) from error
+    except OSError as error:
+        raise Fault(f"The spikes of {name} can't be kept in {cache_folder()} ({error}): make room there.") from error
     return {"train": len(split.train), "test": len(split.test)}
 
 
@@ -45,6 +52,16 @@ def convert(folder: Path, file: Path, channels: int) -> None:
         convert_folder(folder, file, channels=channels, progress=lambda sounds: tqdm(sounds, desc=folder.name))
     except (DatasetError, ValueError) as error:
         raise Fault(str(error)) from error
+    except OSError as error:
+        raise Fault(f"The spikes of {folder} can't be written to {file} ({error}): make room there.") from error
+
+
+def write_receipt(file: Path, found: dict[str, int]) -> None:
+    """Say how many trials there are, for the rules that wait for them."""
+    try:
+        file.write_text("".join(f"{side}: {trials} trials\n" for side, trials in found.items()))
+    except OSError as error:
+        raise Fault(f"The receipt {file} can't be written ({error}): make room for it.") from error
 
 
 def main() -> None:
@@ -64,10 +81,9 @@ def main() -> None:
         if chosen.kind == "sounds":
             convert(chosen.folder, chosen.file, chosen.channels)
             return
-        found = prepare(chosen.name, chosen.data_folder)
+        write_receipt(chosen.receipt, prepare(chosen.name, chosen.data_folder))
     except Fault as fault:
         sys.exit(str(fault))
-    chosen.receipt.write_text("".join(f"{side}: {trials} trials\n" for side, trials in found.items()))
 
 
 if __name__ == "__main__":

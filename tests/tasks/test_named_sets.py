@@ -44,7 +44,7 @@ def test_an_inventory_names_what_is_absent(tmp_path):
     assert spike_rows(one, 1) == [{"time": 0.2, "channel": 1}]
 
 
-@pytest.mark.parametrize("name", ["heidelberg-digits", "heidelberg-spikes", "shd", "nmnist-small"])
+@pytest.mark.parametrize("name", sorted(set(NAMED_SETS) - {"synthetic-small", "synthetic"}))
 def test_every_set_that_needs_files_says_which(name, tmp_path):
     pytest.importorskip("h5py")
     pytest.importorskip("tonic")

@@ -193,12 +193,22 @@ def _where(condition, new, old):
 
 def shuffled_batches(key: Key[Array, ""], trials: int, batch_size: int) -> Int[Array, "batches batch"]:
     """Indices of one epoch's minibatches, every trial at most once; a remainder smaller than a batch is left out."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+    _require_whole(1, batch_size=batch_size)
     batches = trials // batch_size
     if batches == 0:
         raise ValueError(f"batch_size {batch_size} exceeds the {trials} trials of the training set.")
     return jax.random.permutation(key, trials)[: batches * batch_size].reshape(batches, batch_size)
+
+
+def _require_whole(least: int, **values: Any) -> None:
+    """Raise `ValueError` that names the first of the values that is no whole number of at least `least`."""
+    for name, value in values.items():
+        try:
+            possible = operator.index(value) >= least
+        except TypeError:
+            possible = False
+        if not possible:
+            raise ValueError(f"{name} must be a whole number and at least {least}, not {value!r}.")
 
 
 @eqx.filter_jit
@@ -268,6 +278,8 @@ def fit(
     of another `identity` (any text) or of another model raises `ValueError` and is left as it is; one of more epochs is
     returned. `progress` wraps the epochs (e.g. tqdm).
     """
+    _require_whole(0, epochs=epochs)
+    _require_whole(1, batch_size=batch_size)
     trials = _trials(data)
     evaluate = _evaluation(step, judge, evaluate)
     checkpoint = None if checkpoint is None else pathlib.Path(checkpoint)
