@@ -6,7 +6,7 @@ from workflow.configuration import TRAINING
 from workflow.faults import Fault
 from workflow.machine import gpu_is_visible
 from workflow.manuscript import MANUSCRIPT, prose
-from workflow.one_run import hold_lock
+from workflow.one_run import begin
 from workflow.plan import PROSE, prepare
 from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
 from workflow.spikes import cache_folder
@@ -15,6 +15,8 @@ try:
     PLAN = prepare(config, workflow.configfiles)
 except Fault as fault:
     sys.exit(str(fault))
+except OSError as error:
+    sys.exit(f"The plan of this run cannot be written ({error}): give it the room, and the right to write there.")
 
 for name, reasons in PLAN.reasons.items():
     if reasons:
@@ -47,6 +49,6 @@ rule all:
 
 onstart:
     try:
-        hold_lock()
+        begin()
     except Fault as fault:
         sys.exit(str(fault))

@@ -1,0 +1,19 @@
+"""Snakemake, started so that Ctrl-C while it reads and plans ends it in a sentence: `./reproduce` calls this."""
+
+import signal
+import sys
+
+from workflow.one_run import leave
+
+
+def main() -> None:
+    """Run Snakemake with this program's arguments."""
+    signal.signal(signal.SIGINT, leave)
+    from snakemake.cli import main as snakemake  # takes a second, in which Ctrl-C is no mishap either
+
+    sys.argv[0] = "snakemake"
+    snakemake()
+
+
+if __name__ == "__main__":
+    main()
