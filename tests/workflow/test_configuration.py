@@ -157,3 +157,9 @@ def test_a_file_is_looked_at_before_snakemake_reads_it(tmp_path, content, expect
 def test_a_readable_file_is_let_through(miniature):
     command = [sys.executable, "-m", "workflow.configuration", str(miniature / FILE)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = 1\0", b"x = ("])
+def test_a_notebook_that_is_no_python_is_named(miniature, content):
+    (miniature / "notebooks/line.py").write_bytes(content)
+    assert "notebooks/line.py" in complaint(miniature)

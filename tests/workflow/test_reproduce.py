@@ -10,7 +10,8 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 TOOLS = (
-    "awk bash cat chmod cksum cmp cp cut date df dirname env flock grep head ln ls mkdir mv printf readlink rm sed sort touch tr"
+    "awk bash cat chmod cksum cmp cp cut date df dirname env flock grep head ln ls mkdir mv printf readlink rm sed "
+    "sort touch tr"
 ).split()
 
 # Answers as a Python would, and as `uv`, `pytest` and `snakemake` of the environment that it makes.
