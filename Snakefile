@@ -30,11 +30,13 @@ include: "src/workflow/rules/data.smk"
 include: "src/workflow/rules/train.smk"
 include: "src/workflow/rules/analyse.smk"
 include: "src/workflow/rules/manuscript.smk"
+include: "src/workflow/rules/dependencies.smk"
 
 
 localrules:
     all,
     data,
+    dependencies,
     manuscript,
     prose,
 
