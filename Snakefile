@@ -6,13 +6,15 @@ from workflow.configuration import TRAINING
 from workflow.faults import Fault
 from workflow.machine import gpu_is_visible
 from workflow.manuscript import MANUSCRIPT, prose
-from workflow.one_run import begin
+from workflow.one_run import begin, require_folders, settle_times
 from workflow.plan import PROSE, prepare
 from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
 from workflow.spikes import cache_folder
 
 try:
+    settle_times()
     PLAN = prepare(config, workflow.configfiles)
+    require_folders([question.folder for question in PLAN.configuration.questions.values()])
 except Fault as fault:
     sys.exit(str(fault))
 except OSError as error:

@@ -65,7 +65,7 @@ def execute(
                 stderr_file=output,
                 extra_arguments=[LIBRARIES_STAY_OUT, NO_HISTORY],
             )
-        except (PapermillExecutionError, DeadKernelError) as error:
+        except (PapermillExecutionError, DeadKernelError, RuntimeError) as error:  # the last: it died at its start
             output.write(f"{error}\n")
             raise Fault(f"{path} failed ({reason(error)}): traceback in {log}, partial copy in {partial}.") from error
     return executed, json.loads(executed.cells.pop().outputs[0].text)
@@ -86,8 +86,10 @@ def read_source(path: Path) -> NotebookNode:
 
 def reason(error: Exception) -> str:
     """Return why a notebook failed, in one line, and what may help where memory ran out."""
-    if not isinstance(error, PapermillExecutionError):
+    if isinstance(error, DeadKernelError) or "Kernel died" in str(error):
         return f"its kernel died, most likely for want of memory{memory_left()}"
+    if not isinstance(error, PapermillExecutionError):
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
     text = f"{error.ename}: {' '.join(COLOURS.sub('', error.evalue).split())}".rstrip(".: ")[:300]
     return f"out of memory{memory_left()}: {text}" if any(sign in text for sign in WANT_OF_MEMORY) else text
 

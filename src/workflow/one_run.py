@@ -6,13 +6,34 @@ import select
 import signal
 import stat
 import threading
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
 from workflow.faults import Fault
 
+INPUTS = ("notebooks", "src", "manuscript", "results", ".cache/plans", ".cache/prose", ".cache/data", ".cache/spikes")
 LOCK = Path(".cache/run.lock")
 HELD: list[TextIO] = []
+
+
+def require_folders(folders: Iterable[Path]) -> None:
+    """Stop where something else has the place of a folder."""
+    for place in (place for folder in folders for place in (folder, *folder.parents)):
+        if place.exists() and not place.is_dir():
+            raise Fault(f"{place} is not a folder, and products go there: remove it, or give it another name.")
+
+
+def settle_times() -> None:
+    """Make what seems to come from the future a little older than now: the clock may have been put back.
+
+    Snakemake throws away what a job has just made if an input is younger; what has to run is decided by content.
+    """
+    now = time.time()
+    for path in (path for folder in INPUTS for path in Path(folder).rglob("*")):
+        if path.is_file() and path.stat().st_mtime > now:
+            os.utime(path, (now - 60, now - 60))
 
 
 def begin() -> None:

@@ -1,5 +1,6 @@
 """Snakemake, started so that Ctrl-C while it reads and plans ends it in a sentence: `./reproduce` calls this."""
 
+import logging
 import signal
 import sys
 
@@ -12,7 +13,11 @@ def main() -> None:
     from snakemake.cli import main as snakemake  # takes a second, in which Ctrl-C is no mishap either
 
     sys.argv[0] = "snakemake"
-    snakemake()
+    logging.raiseExceptions = False  # a log that a full disk does not take is no reason to stop, nor for a traceback
+    try:
+        snakemake()
+    except OSError as error:
+        sys.exit(f"The run cannot go on: {error}.")
 
 
 if __name__ == "__main__":

@@ -96,6 +96,11 @@ def test_a_disk_without_locks_is_not_another_run(tmp_path, monkeypatch):
         one_run.hold_lock()
 
 
+def test_a_kernel_that_dies_at_its_start_is_a_sentence():
+    assert reason(RuntimeError("Kernel died before replying to kernel_info")).startswith("its kernel died")
+    assert reason(RuntimeError("no\nport is free")) == "RuntimeError: no port is free"
+
+
 def test_a_cache_that_cannot_be_written_stops_snakemake_with_one_sentence(miniature):
     (miniature / ".cache").touch()
     finished = snakemake(miniature, "-n")
@@ -103,6 +108,25 @@ def test_a_cache_that_cannot_be_written_stops_snakemake_with_one_sentence(miniat
     assert finished.returncode == 1
     assert len(lines) == 1, finished.stderr
     assert lines[0].startswith("The plan of this run cannot be written")
+
+
+@pytest.mark.parametrize("place", ["results", "results/quick", "results/quick/line"])
+def test_a_file_in_the_place_of_a_folder_stops_snakemake_with_one_sentence(miniature, place):
+    (miniature / place).parent.mkdir(parents=True, exist_ok=True)
+    (miniature / place).touch()
+    finished = snakemake(miniature, "-n")
+    assert finished.returncode == 1
+    assert finished.stderr.splitlines()[-1].startswith(f"{place} is not a folder, and products go there")
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_file_from_the_future_becomes_older_than_now(miniature):
+    later, before = time.time() + 86400, time.time() - 86400
+    os.utime("notebooks/line.py", (later, later))
+    os.utime("notebooks/walk.py", (before, before))
+    one_run.settle_times()
+    assert before < Path("notebooks/line.py").stat().st_mtime < time.time()
+    assert Path("notebooks/walk.py").stat().st_mtime == pytest.approx(before)
 
 
 # Ctrl-C, and a reader who goes away
