@@ -15,6 +15,7 @@ from workflow.faults import Fault
 
 INPUTS = ("notebooks", "src", "manuscript", "results", ".cache/plans", ".cache/prose", ".cache/data", ".cache/spikes")
 LOCK = Path(".cache/run.lock")
+ROOM = 1_000_000  # bytes
 HELD: list[TextIO] = []
 
 
@@ -34,6 +35,17 @@ def settle_times() -> None:
     for path in (path for folder in INPUTS for path in Path(folder).rglob("*")):
         if path.is_file() and path.stat().st_mtime > now:
             os.utime(path, (now - 60, now - 60))
+
+
+def require_room() -> None:
+    """Stop before Snakemake answers a full disk by a traceback."""
+    trial = LOCK.with_name("room")
+    try:
+        LOCK.parent.mkdir(exist_ok=True)
+        trial.write_bytes(bytes(ROOM))
+        trial.unlink()
+    except OSError as error:
+        raise Fault(f"No {ROOM / 1e6:.0f} MB can be written to {LOCK.parent} ({error.strerror}): make room.") from error
 
 
 def begin() -> None:

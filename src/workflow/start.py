@@ -4,7 +4,8 @@ import logging
 import signal
 import sys
 
-from workflow.one_run import leave
+from workflow.faults import Fault
+from workflow.one_run import leave, require_room
 
 
 def main() -> None:
@@ -15,7 +16,10 @@ def main() -> None:
     sys.argv[0] = "snakemake"
     logging.raiseExceptions = False  # a log that a full disk does not take is no reason to stop, nor for a traceback
     try:
+        require_room()
         snakemake()
+    except Fault as fault:
+        sys.exit(str(fault))
     except OSError as error:
         sys.exit(f"The run cannot go on: {error}.")
 

@@ -4,10 +4,12 @@ import fcntl
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,17 @@ def test_a_file_in_the_place_of_a_folder_stops_snakemake_with_one_sentence(minia
     assert finished.returncode == 1
     assert finished.stderr.splitlines()[-1].startswith(f"{place} is not a folder, and products go there")
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("size", [0, 3000])
+def test_a_full_disk_is_told_before_anything_runs(miniature, size):
+    command = [sys.executable, "-m", "workflow.start", "--cores", "1", "-n"]
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    said = subprocess.run(
+        command, env=environment(miniature), preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 1
+    assert said.stderr == "No 1 MB can be written to .cache (File too large): make room.\n"
 
 
 def test_a_file_from_the_future_becomes_older_than_now(miniature):
