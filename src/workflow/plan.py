@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from workflow.configuration import Configuration, check_configuration, read_yaml
+from workflow.configuration import Configuration, check_configuration, parsed, read_yaml
 from workflow.data import DATASETS
 from workflow.fingerprint import sources
 from workflow.hashing import digest
@@ -100,7 +98,7 @@ def merged(content: Any, options: Mapping[str, Any]) -> Any:
     """Return a configuration with the entries of `--config`, which arrive as texts, in place of its own."""
     if not isinstance(content, dict):
         return content
-    new = {name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in options.items()}
+    new = {name: parsed(v, f"--config {name}") if isinstance(v, str) else v for name, v in options.items()}
     deep = {name: merged(content.get(name) or {}, value) for name, value in new.items() if isinstance(value, Mapping)}
     return content | new | deep
 

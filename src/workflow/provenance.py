@@ -64,8 +64,8 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def prose_hash(question: Question) -> str:
-    """Return the hash of a notebook's whole text, comments and prose included."""
-    return digest(question.notebook.source)
+    """Return the hash of a notebook's whole text, comments and prose included, Jupyter's header aside."""
+    return digest(question.notebook.text)
 
 
 def has_old_prose(question: Question) -> bool:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from workflow.configuration import Configuration, Question, load_configuration
 from workflow.copies import write_copies
-from workflow.execution import execute, set_environment
+from workflow.environment import set_environment
+from workflow.execution import execute
 from workflow.faults import Fault
 from workflow.fingerprint import identity
 from workflow.hashing import digest, file_digest
@@ -48,12 +49,22 @@ def check_training(question: Question, configuration: Configuration) -> None:
     """Stop if a file that the training left for this question is gone or is another one."""
     if question.training is None:
         return
-    folder = configuration.questions[question.training].folder
-    manifest = folder / MANIFEST
-    for name, expected in json.loads(manifest.read_text(encoding="utf-8")).items():
+    manifest = configuration.questions[question.training].folder / MANIFEST
+    for name, expected in listed(manifest).items():
         file = manifest.parent / name
         if not file.is_file() or file_digest(file) != expected:
             raise Fault(f"{file} is not what {question.training} wrote: remove {manifest} to train again.")
+
+
+def listed(manifest: Path) -> dict[str, str]:
+    """Return the raw files that a training wrote, with their hashes."""
+    try:
+        files = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Fault(f"{manifest} cannot be read ({error}): remove it to train again.") from error
+    if not isinstance(files, dict):
+        raise Fault(f"{manifest} is no list of files with their hashes: remove it to train again.")
+    return files
 
 
 def clear_old_products(folder: Path) -> None:
@@ -128,8 +139,8 @@ def main() -> None:
         sys.exit(str(fault))
     except KeyboardInterrupt:
         sys.exit(f"{arguments.question} was interrupted: the next run goes on from its last checkpoint.")
-    except OSError as error:
-        sys.exit(f"{arguments.question} failed: {error}.")
+    except (OSError, MemoryError) as error:
+        sys.exit(f"{arguments.question} failed: {error or 'out of memory'}.")
 
 
 if __name__ == "__main__":

@@ -117,6 +117,33 @@ def renew(name):
     renew_prose(configuration.questions[name], configuration)
 
 
+def test_a_notebook_that_jupyter_saved_is_current(continued):
+    notebook = continued / "notebooks/line.py"
+    first, saved = (HEADER.format(kernel=kernel, more=more) for kernel, more in (("Python 3", ""), ("mine", VERSION)))
+    notebook.write_text(first + notebook.read_text())
+    renew("line")
+    before = bytes_of(continued / RESULTS / "line")
+    edit(notebook, first, saved)
+    assert stale_products("quick") == {}
+    renew("line")
+    assert bytes_of(continued / RESULTS / "line") == before
+
+
+HEADER = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+{more}#   kernelspec:
+#     display_name: {kernel}
+#     language: python
+#     name: python3
+# ---
+"""
+VERSION = "#       format_version: '1.3'\n#       jupytext_version: 1.19.6\n"
+
+
 def test_an_analysis_is_stale_when_its_training_ran_again(continued):
     record = continued / RESULTS / "walk-training/provenance.json"
     record.write_text(record.read_text().replace('"raw": "', '"raw": "0'))
