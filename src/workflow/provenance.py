@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow.configuration import Configuration, Question
-from workflow.fingerprint import identity
+from workflow.fingerprint import NOTEBOOK, identity
 from workflow.hashing import digest, file_digest
 from workflow.machine import code_version, lock_hash, lock_in_use
 
@@ -99,12 +99,37 @@ def why_stale(question: Question, configuration: Configuration) -> list[str]:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Yield which code, parameters, data and training a product was not made from."""
-    for part in ("code", "parameters", "data"):
+    if old["code"] != new["code"]:
+        yield f"code: {'; '.join(changed_code(old['code'], new['code']))}"
+    for part in ("parameters", "data"):
         if changed := [name for name in sorted(old[part] | new[part]) if old[part].get(name) != new[part].get(name)]:
             yield f"{part}: {', '.join(changed)}"
     for part in ("scale", "training"):
         if old[part] != new[part]:
             yield f"{part} changed"
+
+
+def changed_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which definitions are not what they were, which are new and which are gone, by name."""
+    if NOTEBOOK not in old:
+        yield "recorded file by file, as was done before single definitions were"
+        return
+    before, now = definition_hashes(old), definition_hashes(new)
+    kept = before.keys() & now.keys()
+    groups = {
+        "changed": [name for name in kept if before[name] != now[name]],
+        "new": now.keys() - kept,
+        "gone": before.keys() - kept,
+    }
+    yield from (f"{', '.join(sorted(names))} {what}" for what, names in groups.items() if names)
+
+
+def definition_hashes(code: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of definitions by their names in full."""
+    modules = ((module, names) for module, names in code.items() if module != NOTEBOOK)
+    return {f"{module}.{name}": sha for module, names in modules for name, sha in names.items()} | {
+        NOTEBOOK: code[NOTEBOOK]
+    }
 
 
 def losses(question: Question, record: Mapping[str, Any]) -> Iterator[str]:
