@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from workflow.modules import Module
 from workflow.names import Function
 from workflow.syntax import FOR_THE_CHECKER, Definition, External, Reader, Reference, Whole
 
@@ -165,8 +164,10 @@ def at_once(nodes: list[ast.AST]) -> Iterator[ast.AST]:
 
 
 def leaves_something(node: ast.AST, reader: Reader) -> bool:
-    """Return whether code, when it runs, may change something outside of itself that lasts; only its own lines count."""
-    local: set[str] = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+    """Return whether code may change, by its own lines, something outside of itself that lasts."""
+    local: set[str] = {
+        name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+    }
     local |= {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
 
     def outside(part: ast.expr) -> Reference | None:
@@ -177,7 +178,7 @@ def leaves_something(node: ast.AST, reader: Reader) -> bool:
         return None if is_local else reader.chain(root, None)[0]  # type: ignore[arg-type]
 
     def lasts(place: Reference | None, handed_on: ast.expr | None) -> bool:
-        """Whether writing there lasts; a table of another package that gets an entry for an object made here may not."""
+        """Whether writing there lasts: not where another package gets an entry for an object that is made here."""
         made_here = handed_on is not None and names_in(handed_on) & local
         return place is not None and not (isinstance(place, External) and made_here)
 

@@ -32,11 +32,23 @@ def identity(question: Question, configuration: Configuration) -> dict[str, Any]
 def code_hashes(notebook: Notebook) -> dict[str, Any]:
     """Return a hash of the notebook, and for every module one of each definition that the notebook reaches."""
     books, found = read_notebook(notebook)
-    hashes: dict[str, Any] = {}
+    return definition_hashes(books, found) | {NOTEBOOK: notebook_hash(notebook, books)}
+
+
+def module_hashes(name: str) -> dict[str, dict[str, str]]:
+    """Return the hashes of what a module reaches, which is given by its first name; none where it is not there."""
+    books = library()
+    present = books.renames.present(name)
+    return definition_hashes(books, Reach(books, [Whole(present)], [])) if present in books.modules else {}
+
+
+def definition_hashes(books: Library, found: Reach) -> dict[str, dict[str, str]]:
+    """Return the hash of each definition, by module and name as they are recorded."""
+    hashes: dict[str, dict[str, str]] = {}
     for definition in sorted(found.definitions, key=str):
         module, _, name = books.renames.recorded(str(definition)).rpartition(".")
         hashes.setdefault(module, {})[name] = books.unit(definition).hash
-    return hashes | {NOTEBOOK: notebook_hash(notebook, books)}
+    return hashes
 
 
 def read_notebook(notebook: Notebook) -> tuple[Library, Reach]:

@@ -38,7 +38,9 @@ class Module:
         found: dict[str, list[ast.stmt]] = {}
         for statement in self.statements:
             if not isinstance(statement, Import):
-                names = bound_names([statement]) | {name for one in imports([statement]) for name, _ in imported(one, "")}
+                names = bound_names([statement]) | {
+                    name for one in imports([statement]) for name, _ in imported(one, "")
+                }
                 for name in sorted(names):
                     found.setdefault(name, []).append(statement)
         for name, statement in self.declared_by_functions():
@@ -63,7 +65,12 @@ class Module:
     @cached_property
     def stars(self) -> list[str]:
         """The modules all of whose names are imported, the last first: it goes before the others."""
-        return [target.module for one in self.import_statements for name, target in imported(one, self.package) if name == "*"][::-1]
+        return [
+            target.module
+            for one in self.import_statements
+            for name, target in imported(one, self.package)
+            if name == "*"
+        ][::-1]
 
     @cached_property
     def import_statements(self) -> list[Import]:
@@ -143,4 +150,3 @@ def parents(name: str) -> list[str]:
     """Return the packages around a module, the outermost first."""
     parts = name.split(".")
     return [".".join(parts[:depth]) for depth in range(1, len(parts))]
-

@@ -55,13 +55,15 @@ def binds(node: ast.AST) -> Iterator[str]:
 
 
 def here(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Yield the nodes of one scope: not those of functions, classes and comprehensions in it, but what they bind here."""
+    """Yield the nodes of one scope, without those of functions, classes and comprehensions in it."""
     for node in nodes:
         yield node
         if isinstance(node, Function | ast.ClassDef):
             continue
         if isinstance(node, Comprehension):
-            yield from (target for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr) for target in [inner.target])
+            yield from (
+                target for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr) for target in [inner.target]
+            )
         else:
             yield from here(ast.iter_child_nodes(node))
 

@@ -8,7 +8,7 @@ bound package; a class counts as a whole. What may happen when a module is impor
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from workflow.effects import Effect, Touch, leaves_something
@@ -26,7 +26,7 @@ UNFOLLOWED = ("importlib.import_module", "builtins.__import__", "__import__", "s
 
 @dataclass(frozen=True)
 class Unit:
-    """A definition as it counts: the hash of the statements that make it, what they refer to, how many lines they are."""
+    """A definition as it counts: the hash of the statements that make it, what they refer to, their lines."""
 
     hash: str
     references: frozenset[Reference]
@@ -59,7 +59,7 @@ class Library:
         return self.attribute(target.module, str(target.name))
 
     def attribute(self, module: str, name: str, seen: tuple[str, ...] = ()) -> Reference:
-        """Return what `module.name` is: defined there, imported from elsewhere, bound lazily, or a module in a package."""
+        """Return what `module.name` is: defined there, imported, bound lazily, or a module in a package."""
         place = self.modules[module]
         if name in place.bound:
             return Definition(module, name)
@@ -105,7 +105,9 @@ class Library:
         """Return the top-level statements that bind a name or change what it is bound to."""
         module = self.modules[definition.module]
         bound = module.bound.get(definition.name, [])
-        return bound + [node for node, effect in self.effects(module.name) if definition in effect.keys and node not in bound]
+        return bound + [
+            node for node, effect in self.effects(module.name) if definition in effect.keys and node not in bound
+        ]
 
     def effects(self, name: str) -> list[tuple[ast.stmt, Effect]]:
         """Return the top-level statements of a module that do something beside binding names."""

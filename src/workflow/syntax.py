@@ -8,7 +8,16 @@ from typing import Any
 
 from workflow.faults import Fault
 from workflow.modules import Module, is_bare_text
-from workflow.names import Comprehension, Function, Scope, Target, class_scope, comprehension_scope, function_scope, imported
+from workflow.names import (
+    Comprehension,
+    Function,
+    Scope,
+    Target,
+    class_scope,
+    comprehension_scope,
+    function_scope,
+    imported,
+)
 
 LEFT_OUT = ("annotation", "returns", "ctx", "kind", "type_comment", "type_ignores", "type_params")
 FOR_THE_CHECKER = ("typing.no_type_check", "typing.final", "typing.override", "typing.runtime_checkable")
@@ -118,8 +127,10 @@ class Reader:
         if found is None or left or isinstance(found, Definition):
             return found, [*left, node.attr]
         if isinstance(found, Whole):
-            return (found, [node.attr]) if node.attr in OF_EVERY_MODULE else (self.attribute(found.module, node.attr), [])
-        return External(f"{found.name}.{node.attr}"), []
+            return (
+                (found, [node.attr]) if node.attr in OF_EVERY_MODULE else (self.attribute(found.module, node.attr), [])
+            )
+        return (External(f"{found.name}.{node.attr}"), []) if isinstance(found, External) else (None, [])
 
     def render(self, node: object, scope: Scope | None = None) -> Any:
         """Return a piece of syntax as nested lists."""

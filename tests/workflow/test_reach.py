@@ -40,7 +40,7 @@ def reached():
 
 PACKAGE = {"src/stablespike/room/__init__.py": "from stablespike.lines import line as drawn\n"}
 LAZY = {
-    "src/stablespike/__init__.py": '''from typing import TYPE_CHECKING
+    "src/stablespike/__init__.py": """from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stablespike.nowhere import line
@@ -52,7 +52,7 @@ def __getattr__(name):
     import importlib
 
     return getattr(importlib.import_module(_PLACES[name]), name)
-'''
+"""
 }
 
 
@@ -113,11 +113,20 @@ def test_what_is_said_to_the_type_checker_does_not_count(house):
 
 @pytest.mark.parametrize(
     ("new", "is_seen"),
-    [("x: str = 1", False), ("x: ClassVar[int] = 1", True), ("x = 1", True), ("x: int = 1.0", True), ("y: int = 1", True)],
+    [
+        ("x: str = 1", False),
+        ("x: ClassVar[int] = 1", True),
+        ("x = 1", True),
+        ("x: int = 1.0", True),
+        ("y: int = 1", True),
+    ],
 )
 def test_of_a_field_name_and_default_count(house, new, is_seen):
     text = "from typing import ClassVar\n\n\nclass Line:\n    x: int = 1\n\n    def f(self): ...\n"
-    files = {"notebooks/question.py": "from stablespike.lines import Line\n\nLine()\n", "src/stablespike/lines.py": text}
+    files = {
+        "notebooks/question.py": "from stablespike.lines import Line\n\nLine()\n",
+        "src/stablespike/lines.py": text,
+    }
     before = house(files)
     assert (house(files | {"src/stablespike/lines.py": text.replace("x: int = 1", new)}) != before) == is_seen
 
@@ -173,7 +182,11 @@ SEEN = {
     "a table that is filled": ("TABLE = {}\nTABLE[1] = 1\n\n\ndef line(x):\n    return TABLE\n", "= 1\n", "= 2\n"),
     "a table that is updated": ("TABLE = {}\nTABLE.update(a=1)\n\n\ndef line(x):\n    return TABLE\n", "a=1", "a=2"),
     "a name made longer": ("LIST = [1]\nLIST += [2]\n\n\ndef line(x):\n    return LIST\n", "[2]", "[3]"),
-    "a condition": ("import os\nif os.name == 'a':\n    A = 1\nelse:\n    A = 2\n\n\ndef line(x):\n    return A\n", "2", "3"),
+    "a condition": (
+        "import os\nif os.name == 'a':\n    A = 1\nelse:\n    A = 2\n\n\ndef line(x):\n    return A\n",
+        "2",
+        "3",
+    ),
     "an alternative": (
         "try:\n    from a import b\nexcept ImportError:\n    from c import b\n\n\ndef line(x):\n    return b\n",
         "from c",
@@ -246,7 +259,9 @@ UNSEEN = {
     ),
     "for a type checker": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    A = 1\n\n\ndef line(x): ...\n",
     "run as a program": "def line(x): ...\n\n\nif __name__ == '__main__':\n    line(1)\n",
-    "compiled but not called": "import numba\n\n\n@numba.njit(cache=True)\ndef other():\n    return 1\n\n\ndef line(x): ...\n",
+    "compiled but not called": (
+        "import numba\n\n\n@numba.njit(cache=True)\ndef other():\n    return 1\n\n\ndef line(x): ...\n"
+    ),
 }
 
 
@@ -319,7 +334,8 @@ TABLE = "src/workflow/renames.toml"
         '"stablespike.lines" = "stablespike.hall.drawn"\n',
         '"stablespike.lines" = "stablespike.once"\n"stablespike.once" = "stablespike.hall.drawn"\n',
         '"stablespike.lines" = "stablespike.salon.drawn"\n"stablespike.salon" = "stablespike.hall"\n',
-        '"stablespike.lines.line" = "stablespike.hall.drawn.line"\n"stablespike.lines.SLOPE" = "stablespike.hall.drawn.SLOPE"\n',
+        '"stablespike.lines.line" = "stablespike.hall.drawn.line"\n'
+        '"stablespike.lines.SLOPE" = "stablespike.hall.drawn.SLOPE"\n',
     ],
 )
 def test_a_module_that_moved_is_the_same_by_the_table_and_another_without(house, rows):
