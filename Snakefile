@@ -4,11 +4,12 @@ import sys
 
 from workflow.configuration import TRAINING
 from workflow.faults import Fault
+from workflow.kept import KEPT, MANIFEST
 from workflow.machine import gpu_is_visible
 from workflow.manuscript import MANUSCRIPT, prose
 from workflow.one_run import hold_lock
 from workflow.plan import PROSE, prepare
-from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
+from workflow.provenance import ANSWER, RECORD, TRAINED
 from workflow.spikes import cache_folder
 
 try:

@@ -8,6 +8,7 @@ from typing import Any
 from workflow.configuration import Configuration, Question
 from workflow.fingerprint import NOTEBOOK, identity
 from workflow.hashing import digest, file_digest
+from workflow.kept import MANIFEST
 from workflow.machine import code_version, lock_hash, lock_in_use
 
 RECORD = "provenance.json"
@@ -22,7 +23,7 @@ ANSWER = (
     "numbers.json",
 )
 TRAINED = ("notebook.ipynb", "notebook.html", "numbers.json")
-MANIFEST = "raw/manifest.json"
+NAMED = 6  # names in a list of changed definitions
 
 
 def products(question: Question) -> tuple[str, ...]:
@@ -121,7 +122,13 @@ def changed_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
         "new": now.keys() - kept,
         "gone": before.keys() - kept,
     }
-    yield from (f"{', '.join(sorted(names))} {what}" for what, names in groups.items() if names)
+    yield from (f"{listed(sorted(names))} {what}" for what, names in groups.items() if names)
+
+
+def listed(names: list[str]) -> str:
+    """Return names as a list, the first of many."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def definition_hashes(code: Mapping[str, Any]) -> dict[str, str]:
