@@ -93,9 +93,28 @@ def why_stale(question: Question, configuration: Configuration) -> list[str]:
     if record is None:
         return ["missing" if not question.folder.is_dir() else f"{RECORD} is missing"]
     try:
-        return [*differences(record["identity"], identity(question, configuration)), *losses(question, record)]
+        now = identity(question, configuration)
+        is_of_now = record["identity"] == now and record["lock"]["hash"] == lock_hash(record["lock"]["name"])
+        old = record if is_of_now else as_confirmed(record)
+        return [*differences(old["identity"], now), *losses(question, old)]
     except (KeyError, TypeError, AttributeError):
         return [f"{RECORD} cannot be read"]
+
+
+def as_confirmed(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record with the code and the lock of the replay that confirmed it last, if there was one."""
+    stamp = record.get("confirmed")
+    return {**record, "identity": stamp["identity"], "lock": stamp["lock"]} if stamp else record
+
+
+def confirmation(question: Question, configuration: Configuration) -> dict[str, Any] | None:
+    """Return by what a question is confirmed whose products another code made; nothing where it is current or stale."""
+    record = read_record(question.folder) or {}
+    if "confirmed" not in record or why_stale(question, configuration):
+        return None
+    stamp: dict[str, Any] = record["confirmed"]
+    is_needed = record["identity"] != identity(question, configuration) or record["lock"] != stamp["lock"]
+    return {name: stamp[name] for name in ("parameters", "rows", "when", "code_version")} if is_needed else None
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

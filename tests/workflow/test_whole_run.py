@@ -113,7 +113,9 @@ def test_a_module_that_moved_runs_nothing(continued):
     (source / "words").mkdir()
     (source / "wording.py").rename(source / "words/endings.py")
     edit(source / "drawing.py", "stablespike.wording", "stablespike.words.endings")
-    names = "stablespike.drawing.title changed; stablespike.words.endings.finished new; stablespike.wording.finished gone"
+    names = (
+        "stablespike.drawing.title changed; stablespike.words.endings.finished new; stablespike.wording.finished gone"
+    )
     assert stale_products("quick")["line"] == [f"code: {names}"]
     row = '"stablespike.wording" = "stablespike.words.endings"\n'
     (continued / "src/workflow/renames.toml").write_text(row)
