@@ -20,7 +20,7 @@ from workflow.execution import execute, set_environment
 from workflow.faults import Fault
 from workflow.fingerprint import identity
 from workflow.kept import check, restore
-from workflow.machine import code_version, lock_in_use
+from workflow.machine import code_version, lock_in_use, processor
 from workflow.one_run import hold_lock
 from workflow.provenance import RECORD, differences, losses, raw_hash, read_record, why_stale, write_json
 
@@ -42,7 +42,7 @@ def confirm(question: Question, configuration: Configuration) -> dict[str, int]:
         replay(question, configuration, part["parameters"], Path(folder))
         rows = {table: compare(question, table, same, Path(folder)) for table, same in part["same"].items()}
     stamp = {"parameters": part["parameters"], "rows": rows, "when": datetime.now(UTC).date().isoformat()}
-    stamp |= {"code_version": code_version(), "identity": now, "lock": lock_in_use()}
+    stamp |= {"code_version": code_version(), "identity": now, "lock": lock_in_use(), "processor": processor()}
     write_json(question.folder / RECORD, record | {"confirmed": stamp})
     return rows
 
@@ -83,10 +83,16 @@ def compare(question: Question, table: str, same: Mapping[str, Sequence[str]], f
             raise Fault(f"{where}: the record has no such row, so that the replay is no part of it.")
         for column in [*recorded[key], *row]:
             if recorded[key].get(column) != row.get(column):
-                raise Fault(
-                    f"{where}: {column} is {row.get(column)} now and {recorded[key].get(column)} in the record."
-                )
+                numbers = f"{row.get(column)} now and {recorded[key].get(column)} in the record"
+                raise Fault(f"{where}: {column} is {numbers}{elsewhere(question)}.")
     return len(replayed)
+
+
+def elsewhere(question: Question) -> str:
+    """Return, as a clause, that the record is of another processor, where last digits may differ for that alone."""
+    recorded = (read_record(question.folder) or {}).get("session", {}).get("processor")
+    here = processor()
+    return f", which is of another processor ({recorded}, this is {here})" if recorded not in (None, here) else ""
 
 
 def recorded_table(question: Question, table: str) -> Path:

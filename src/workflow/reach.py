@@ -6,10 +6,11 @@ bound package; a class counts as a whole. What may happen when a module is impor
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 from workflow.effects import Effect, Touch, leaves_something
 from workflow.faults import Fault
@@ -17,7 +18,7 @@ from workflow.hashing import digest, short
 from workflow.modules import Module, parents, parse, read_sources
 from workflow.names import Target, imported, origin
 from workflow.renames import Renames, parse_renames, read_renames
-from workflow.syntax import SUBCLASSES, Definition, External, Loaded, Reader, Reference, Whole
+from workflow.syntax import SUBCLASSES, Definition, External, Loaded, Reader, Reference, Resolve, Whole
 
 EFFECTS = "(effects)"
 # What leads to code that no name tells: all of it counts where one of these is used.
@@ -53,7 +54,7 @@ class Library:
         if target.module.partition(".")[0] not in self.tops:
             return External(dotted(target))
         if target.module not in self.modules:
-            raise Fault(f"An import names {target.module}, and there is no such module in src.")
+            raise Fault(f"an import names {target.module}, and there is no such module in src.")
         if target.name in (None, "*"):
             return Whole(target.module)
         return self.attribute(target.module, str(target.name))
@@ -74,19 +75,20 @@ class Library:
                 return self.passed_on(Target(star, name), f"{module}.{name}", seen)
         if "__getattr__" in place.bound and not place.door:
             return Whole(module)
-        raise Fault(f"{place.file}: nothing is called {name} in {module}, where other code looks for it.")
+        raise Fault(f"nothing is called {name} in {module}, where it is looked for.")
 
     def passed_on(self, target: Target, name: str, seen: tuple[str, ...]) -> Reference:
         """Return what a name leads to that is imported, by however many steps."""
         if name in seen:
-            raise Fault(f"The imports of {name} lead in a circle.")
+            raise Fault(f"the imports of {name} lead in a circle.")
         if target.name in (None, "*") or target.module not in self.modules:
             return self.resolve(target)
         return self.attribute(target.module, str(target.name), (*seen, name))
 
     def reader(self, module: Module, is_notebook: bool = False, tolerant: bool = False) -> Reader:
         """Return a reader of one module's syntax."""
-        return Reader(module, self.resolve, self.attribute, self.renames.recorded, is_notebook, tolerant)
+        resolve, attribute = for_file(module.file, self.resolve), for_file(module.file, self.attribute)
+        return Reader(module, resolve, attribute, self.renames.recorded, is_notebook, tolerant)
 
     def unit(self, definition: Definition) -> Unit:
         """Return a definition with everything that makes it what it is."""
@@ -165,10 +167,12 @@ class Library:
 
     def loaded_by(self, module: Module) -> frozenset[str]:
         """Return the modules that the import statements of a module run."""
-        found = {name for statement in module.import_statements for name in self.named(statement, module.package)}
+        resolve = for_file(module.file, self.resolve)
+        statements = module.import_statements
+        found = {name for one in statements for name in self.named(one, module.package, resolve)}
         return frozenset(part for name in found for part in (*parents(name), name))
 
-    def named(self, statement: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+    def named(self, statement: ast.Import | ast.ImportFrom, package: str, resolve: Resolve) -> Iterator[str]:
         """Yield the modules of this repository that an import statement needs."""
         if isinstance(statement, ast.Import):
             yield from (alias.name for alias in statement.names if alias.name in self.modules)
@@ -177,7 +181,7 @@ class Library:
             return
         yield base
         for _, target in imported(statement, package):
-            found = self.resolve(target)
+            found = resolve(target)
             yield from [found.module] if isinstance(found, Definition | Whole) else []
 
     def stars(self, name: str) -> list[Reference]:
@@ -191,6 +195,18 @@ class Library:
         yield from (self.resolve(target) for target in module.plain_imports.values())
         yield from (self.attribute(name, lazy) for lazy in module.door)
         yield from (Whole(other) for other in self.modules if other.rpartition(".")[0] == name and module.is_package)
+
+
+def for_file(file: Path, look_up: Callable[..., Reference]) -> Callable[..., Reference]:
+    """Return a look-up whose Faults name the file that asks."""
+
+    def asked(*arguments: Any) -> Reference:
+        try:
+            return look_up(*arguments)
+        except Fault as fault:
+            raise Fault(f"{file}: {fault}") from fault
+
+    return asked
 
 
 def dotted(target: Target) -> str:

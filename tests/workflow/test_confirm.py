@@ -74,11 +74,14 @@ def test_other_numbers_do_not(recorded):
     edit(Path("notebooks/line.py"), "slope * x}", "slope * x * x}")
     edit(recorded / "table.csv", "1,2.0,", "1,2.0000000000000004,")
     record = json.loads((recorded / "provenance.json").read_text())
-    record["products"] = product_hashes(recorded)
+    record |= {"products": product_hashes(recorded), "session": {"processor": "abacus"}}
     (recorded / "provenance.json").write_text(json.dumps(record))
     finished = run("line")
     assert finished.returncode == 1
-    assert "line: table.csv, x 1: y is 2.0 now and 2.0000000000000004 in the record." in finished.stderr
+    assert (
+        "line: table.csv, x 1: y is 2.0 now and 2.0000000000000004 in the record, which is of another processor (abacus"
+        in finished.stderr
+    )
     assert "confirmed" not in json.loads((recorded / "provenance.json").read_text())
     assert state() == ["code: notebook changed"]
 

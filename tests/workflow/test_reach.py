@@ -302,8 +302,14 @@ def test_where_a_name_cannot_be_followed_all_of_the_module_counts(house, use):
     ("text", "sentence"),
     [
         ("def line(x):\n    return nowhere\n", "src/stablespike/lines.py: the name nowhere is bound nowhere"),
-        ("from stablespike.gone import f\n\n\ndef line(x):\n    return f\n", "no such module"),
-        ("from stablespike import gone\n\n\ndef line(x):\n    return gone\n", "nothing is called gone in stablespike"),
+        (
+            "from stablespike.gone import f\n\n\ndef line(x):\n    return f\n",
+            "src/stablespike/lines.py: an import names stablespike.gone, and there is no such module",
+        ),
+        (
+            "from stablespike import gone\n\n\ndef line(x):\n    return gone\n",
+            "src/stablespike/lines.py: nothing is called gone in stablespike",
+        ),
     ],
 )
 def test_what_leads_nowhere_is_a_fault(house, text, sentence):
