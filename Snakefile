@@ -5,11 +5,12 @@ import sys
 from workflow.cluster import start_run
 from workflow.configuration import TRAINING
 from workflow.faults import Fault
+from workflow.kept import KEPT, MANIFEST
 from workflow.machine import gpu_is_visible
 from workflow.manuscript import MANUSCRIPT, prose
 from workflow.one_run import begin, require_folders, settle_times
 from workflow.plan import PROSE, prepare
-from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
+from workflow.provenance import ANSWER, RECORD, TRAINED
 from workflow.spikes import cache_folder
 
 try:

@@ -63,14 +63,14 @@ import jax
 import numpy as np
 import pandas as pd
 from IPython.display import Image
-from stablespike.tasks.cochlea.model.model.membrane import (
+from stablespike.tasks.cochlea.membrane import (
     MODEL_RATE,
     SAMPLING_RATE,
     BasilarMembrane,
     cached_membrane_filter,
 )
-from stablespike.tasks.cochlea.model.model.model import LONGEST_DIGIT, Cochlea, hear, hear_together, prepare
-from stablespike.tasks.cochlea.model.model.statistics import band_statistics, click_delays, follow, reference_statistics
+from stablespike.tasks.cochlea.model import LONGEST_DIGIT, Cochlea, hear, hear_together, prepare
+from stablespike.tasks.cochlea.statistics import band_statistics, click_delays, follow, reference_statistics
 from tqdm import tqdm
 
 from stablespike.figures.products import save_figure, save_numbers, save_table

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float
-from stablespike.tasks.cochlea.model.model.model import Cochlea, hear
-from stablespike.tasks.cochlea.model.model.statistics import BANDS
+from stablespike.tasks.cochlea.model import Cochlea, hear
+from stablespike.tasks.cochlea.statistics import BANDS
 
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import heidelberg_digits

@@ -10,7 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from workflow.notebook import PATHS, Notebook
 
 SCHEMA = Path("config/config.schema.yaml")
 TRAINING = "-training"
+SECTIONS = ("kept", "confirm")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Question:
     scale: str
     parameters: Mapping[str, Any]
     training: str | None
+    place: Path | None = None  # of the products, where it is not that of the scale
 
     @property
     def notebook(self) -> Notebook:
@@ -42,7 +44,7 @@ class Question:
     @property
     def folder(self) -> Path:
         """The folder of the question's products."""
-        return Path("results", self.scale, self.name)
+        return self.place or Path("results", self.scale, self.name)
 
     @property
     def trains(self) -> bool:
@@ -63,11 +65,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A scale: its questions with their parameters, and the folder of the datasets."""
+    """A scale: its questions with their parameters, the folder of the datasets, what is kept and what confirms."""
 
     scale: str
     data_folder: Path
     questions: Mapping[str, Question]
+    kept: Mapping[str, list[str]] = field(default_factory=dict)
+    confirm: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_configuration(file: Path) -> Configuration:
@@ -129,7 +133,20 @@ def check_configuration(content: object, file: str) -> Configuration:
     for question in questions.values():
         check_parameters(question, file)
     folder = os.environ.get("STABLESPIKE_DATA") or content.get("data_folder", "data")
-    return Configuration(content["scale"], Path(folder), questions)
+    check_sections(content, questions, file)
+    return Configuration(content["scale"], Path(folder), questions, *(content.get(name) or {} for name in SECTIONS))
+
+
+def check_sections(content: Mapping[str, Any], questions: Mapping[str, Question], file: str) -> None:
+    """Check that what is said beside the questions is about one of them, and names parameters that it has."""
+    for section in SECTIONS:
+        for name, entry in (content.get(section) or {}).items():
+            if name not in questions:
+                raise Fault(f"{file}: {section}.{name} is not among the questions; {did_you_mean(name, questions)}")
+            if section == "confirm":
+                part = replace(questions[name], parameters={**questions[name].parameters, **entry["parameters"]})
+                for complaint in parameter_complaints(part):
+                    raise Fault(f"{file}: confirm.{name}.parameters.{complaint}")
 
 
 def check_values(content: object, file: str, place: str = "") -> None:

@@ -1,5 +1,6 @@
 """Running a notebook in a kernel of this environment, its output visible in the log while it runs."""
 
+import ast
 import json
 import os
 import re
@@ -44,11 +45,13 @@ class Log:
 
 
 def execute(
-    question: Question, configuration: Configuration, partial: Path, log: Path
+    question: Question, configuration: Configuration, partial: Path, log: Path, *, claims: bool = True
 ) -> tuple[NotebookNode, dict[str, Any]]:
-    """Run a notebook and return its executed copy with a description of the session that ran it."""
+    """Run a notebook, or all of it but the assertions of its claims; return its executed copy and its session."""
     path = question.notebook.path
     source = read_source(path)
+    if not claims:
+        leave_out_claims(source)
     source.cells.append(new_code_cell(PROBE))
     with log.open("a", encoding="utf-8") as stream:
         output = Log(stream)
@@ -82,6 +85,14 @@ def read_source(path: Path) -> NotebookNode:
             except Fault as fault:
                 raise Fault(f"{path}: {fault}") from fault
     return source
+
+
+def leave_out_claims(source: NotebookNode) -> None:
+    """Remove the assertions from a notebook's cells."""
+    for cell in source.cells:
+        if cell.cell_type == "code":
+            kept = [node for node in ast.parse(cell.source).body if not isinstance(node, ast.Assert)]
+            cell.source = "\n".join(ast.unparse(node) for node in kept)
 
 
 def reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from stablespike.tasks.cochlea.model.model.cells import (
+from stablespike.tasks.cochlea.cells import (
     BushyCell,
     Fibres,
     HairCell,
@@ -17,7 +17,7 @@ from stablespike.tasks.cochlea.model.model.cells import (
     fibre_key,
     firing_probability,
 )
-from stablespike.tasks.cochlea.model.model.membrane import (
+from stablespike.tasks.cochlea.membrane import (
     MODEL_RATE,
     SAMPLING_RATE,
     BasilarMembrane,
@@ -27,8 +27,8 @@ from stablespike.tasks.cochlea.model.model.membrane import (
     velocity,
     velocity_of_one,
 )
-from stablespike.tasks.cochlea.model.model.model import Cochlea, SpikeTrain, hear, hear_together, prepare
-from stablespike.tasks.cochlea.model.model.native import threefry
+from stablespike.tasks.cochlea.model import Cochlea, SpikeTrain, hear, hear_together, prepare
+from stablespike.tasks.cochlea.native import threefry
 
 from stablespike.tasks.sounds import read_sound
 

@@ -13,7 +13,7 @@ import jax.extend.random
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt32
 
-from stablespike.tasks.cochlea.model.model.membrane import MODEL_RATE
+from stablespike.tasks.cochlea.membrane import MODEL_RATE
 
 
 class HairCellState(NamedTuple):

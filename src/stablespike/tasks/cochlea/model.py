@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from stablespike.tasks.cochlea.model.model.cells import BushyCell, Fibres, HairCell, fibre_key
-from stablespike.tasks.cochlea.model.model.membrane import MODEL_RATE, MembraneFilter, velocity, velocity_of_one
-from stablespike.tasks.cochlea.model.model.native import cell_spikes
+from stablespike.tasks.cochlea.cells import BushyCell, Fibres, HairCell, fibre_key
+from stablespike.tasks.cochlea.membrane import MODEL_RATE, MembraneFilter, velocity, velocity_of_one
+from stablespike.tasks.cochlea.native import cell_spikes
 
 LONGEST_DIGIT = (
     67_198  # samples that hold every recording of the Heidelberg Digits; half of it + 1 is quick to transform

@@ -9,7 +9,7 @@ from typing import no_type_check
 import numba
 import numpy as np
 
-from stablespike.tasks.cochlea.model.model.membrane import MODEL_RATE
+from stablespike.tasks.cochlea.membrane import MODEL_RATE
 
 ROTATIONS = np.array([[13, 15, 26, 6], [17, 29, 16, 24]], np.uint32)
 LANES = 8  # channels whose hair cells are computed side by side

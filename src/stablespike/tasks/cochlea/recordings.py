@@ -10,8 +10,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from stablespike.tasks.cochlea.model.model.membrane import cached_membrane_filter
-from stablespike.tasks.cochlea.model.model.model import Cochlea, hear
+from stablespike.tasks.cochlea.membrane import cached_membrane_filter
+from stablespike.tasks.cochlea.model import Cochlea, hear
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.sounds import LabelledSound, labelled_folder

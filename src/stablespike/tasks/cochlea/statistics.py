@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from stablespike.tasks.cochlea.model.model.cells import firing_probability
-from stablespike.tasks.cochlea.model.model.membrane import MODEL_RATE, MembraneFilter, velocity_of_one
-from stablespike.tasks.cochlea.model.model.model import Cochlea, SpikeTrain, hear, prepare
+from stablespike.tasks.cochlea.cells import firing_probability
+from stablespike.tasks.cochlea.membrane import MODEL_RATE, MembraneFilter, velocity_of_one
+from stablespike.tasks.cochlea.model import Cochlea, SpikeTrain, hear, prepare
 from stablespike.tasks.dataset_error import DatasetError
 
 BANDS = 10
