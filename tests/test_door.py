@@ -32,6 +32,11 @@ def test_every_name_is_where_the_table_says_and_has_a_docstring():
     assert set(dir(ss)) == {"__version__", *ss._PLACES}
 
 
+def test_no_name_of_the_door_is_that_of_a_module_beside_it():
+    beside = {path.stem for path in Path(ss.__file__).parent.iterdir()}
+    assert not beside & set(ss._PLACES)  # importing the module would bind its name in place of the object
+
+
 def test_a_name_that_is_none_says_where_to_look():
     with pytest.raises(AttributeError, match=r"has no 'nothing_of_the_kind'; dir\(stablespike\) lists"):
         ss.nothing_of_the_kind

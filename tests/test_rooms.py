@@ -12,10 +12,10 @@ ROOMS = {
     "stablespike.native": (),
     "stablespike.dynamics": ("stablespike.native",),
     "stablespike.tasks": ("stablespike.dynamics.spikes",),
-    "stablespike.simulate": ("stablespike.native", "stablespike.dynamics", "stablespike.learning"),
-    "stablespike.learning": ("stablespike.native", "stablespike.dynamics", "stablespike.simulate"),
+    "stablespike.simulation": ("stablespike.native", "stablespike.dynamics", "stablespike.learning"),
+    "stablespike.learning": ("stablespike.native", "stablespike.dynamics", "stablespike.simulation"),
     "stablespike.learning.gradients": ("stablespike.native", "stablespike.dynamics", "stablespike.learning.surrogates"),
-    "stablespike.stability": tuple(f"stablespike.{room}" for room in ("native", "dynamics", "learning", "simulate")),
+    "stablespike.stability": tuple(f"stablespike.{room}" for room in ("native", "dynamics", "learning", "simulation")),
     "stablespike.figures": (),
     "studies.figures": ("stablespike.figures",),
     "studies": ("stablespike",),
@@ -87,7 +87,7 @@ def modules():
 def test_every_folder_of_the_package_is_a_room():
     folders = {path.name for path in PACKAGES[0].iterdir() if path.is_dir() and path.name != "__pycache__"}
     named = {room.split(".")[1] for room in ROOMS if within(room, ["stablespike"])}
-    assert folders | {"simulate"} == named
+    assert folders | {"simulation"} == named
 
 
 def test_rooms_import_only_what_they_may():

@@ -38,7 +38,7 @@ _PLACES = {
     "fixed_in_degree": "stablespike.dynamics.sparse_weights",
     "from_matrix": "stablespike.dynamics.sparse_weights",
     # simulation
-    "simulate": "stablespike.simulate",
+    "simulate": "stablespike.simulation",
     "Events": "stablespike.dynamics.ways",
     "Grid": "stablespike.dynamics.ways",
     "Spikes": "stablespike.dynamics.spikes",
@@ -144,7 +144,7 @@ if TYPE_CHECKING:
     from stablespike.learning.training import accuracy_on as accuracy_on
     from stablespike.learning.training import fit as fit
     from stablespike.learning.training import gradient_training as gradient_training
-    from stablespike.simulate import simulate as simulate
+    from stablespike.simulation import simulate as simulate
     from stablespike.stability.covariant import covariant_vectors as covariant_vectors
     from stablespike.stability.flossing import Flossing as Flossing
     from stablespike.stability.flossing import network_flossing as network_flossing

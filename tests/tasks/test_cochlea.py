@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+
 from stablespike.tasks.cochlea.cells import (
     BushyCell,
     Fibres,
@@ -29,7 +30,6 @@ from stablespike.tasks.cochlea.membrane import (
 )
 from stablespike.tasks.cochlea.model import Cochlea, SpikeTrain, hear, hear_together, prepare
 from stablespike.tasks.cochlea.native import threefry
-
 from stablespike.tasks.sounds import read_sound
 
 needs_data = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.ways import Events, Grid
 from stablespike.learning.gradients.rules import Rule
 from stablespike.learning.readouts import mean_over_time
-from stablespike.simulate import EXACTLY, simulate
+from stablespike.simulation import EXACTLY, simulate
 
 Labelled = tuple[Spikes, Int[Array, " trials"]]
 Score = Callable[[Run], Float[Array, " classes"]]
