@@ -55,14 +55,14 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.layers import simulate_layer
-from stablespike.figures.costs import cost_compared_figure
+from stablespike.dynamics.engines.layers import simulate_layer
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.adjoint import time_reversed
-from stablespike.learning.grid_route import run_on_grid_natively
-from stablespike.learning.grid_workloads import surrogate_training_step
-from stablespike.learning.workloads import cost, surrogate_arrays, surrogate_step, yin_yang_arrays, yin_yang_step
+from stablespike.learning.gradients.grid_route import run_on_grid_natively
+from stablespike.learning.gradients.time_reversed import time_reversed
 from stablespike.tasks.yin_yang import yin_yang
+from studies.benchmarks.grid_workloads import surrogate_training_step
+from studies.benchmarks.workloads import cost, surrogate_arrays, surrogate_step, yin_yang_arrays, yin_yang_step
+from studies.figures.costs import cost_compared_figure
 from workflow.peers import measure_peers
 
 jax.config.update("jax_enable_x64", True)

@@ -83,10 +83,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.figures.costs import gradient_cost_figure
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.event_costs import OPERATIONS, gradient_rows, many_spikes_rows, matrix_product_rate
-from stablespike.learning.sparse_costs import combination_rows, size_rows, slope
+from studies.benchmarks.event_costs import OPERATIONS, gradient_rows, many_spikes_rows, matrix_product_rate
+from studies.benchmarks.sparse_costs import combination_rows, size_rows, slope
+from studies.figures.costs import gradient_cost_figure
 
 jax.config.update("jax_enable_x64", True)
 kinds = [{32: jnp.float32, 64: jnp.float64}[bits] for bits in float_bits]

@@ -56,13 +56,13 @@ import pandas as pd
 from IPython.display import Image, Markdown
 from tqdm import tqdm
 
-from stablespike.figures.datasets import datasets_figure
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.tasks import named_sets, tonic_datasets
 from stablespike.tasks.image_codes import burst_code, coded, latency_code, threshold_crossing_code
 from stablespike.tasks.image_files import FASHION_MNIST, MNIST, first_images, idx_images, small_digit_images
 from stablespike.tasks.inventory import shared_speakers, spike_rows, statistics, take_inventory
-from stablespike.tasks.linear_baseline import logistic_accuracy
+from studies.figures.datasets import datasets_figure
+from studies.linear_baseline import logistic_accuracy
 
 jax.config.update("jax_enable_x64", True)
 data = pathlib.Path(data_folder)

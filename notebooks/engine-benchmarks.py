@@ -64,13 +64,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.layers import simulate_layer
-from stablespike.dynamics.simulate import simulate
-from stablespike.figures.costs import engine_benchmarks_figure
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.engines.layers import simulate_layer
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.adjoint import time_reversed
-from stablespike.learning.workloads import cost, mnist_gradient, recurrent_gradient, yin_yang_step
+from stablespike.learning.gradients.time_reversed import time_reversed
 from stablespike.tasks.yin_yang import yin_yang
+from studies.benchmarks.workloads import cost, mnist_gradient, recurrent_gradient, yin_yang_step
+from studies.figures.costs import engine_benchmarks_figure
 
 jax.config.update("jax_enable_x64", True)
 

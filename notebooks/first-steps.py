@@ -62,17 +62,17 @@ import optax
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.lif import LIF
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.theta import Theta
-from stablespike.figures.first_steps import first_steps_figure
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.adjoint import time_reversed
-from stablespike.learning.patterns import network_pattern_loss, random_network_pattern
+from stablespike.learning.gradients.time_reversed import time_reversed
 from stablespike.learning.training import descend, gradient_training
 from stablespike.tasks.poisson import poisson_spikes
+from studies.figures.first_steps import first_steps_figure
+from studies.spike_patterns import network_pattern_loss, random_network_pattern
 
 jax.config.update("jax_enable_x64", True)
 

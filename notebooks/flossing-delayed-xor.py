@@ -73,16 +73,16 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.grid_cells import BinaryCell, GridLIF
-from stablespike.figures.flossed_training import flossed_training_figure
+from stablespike.dynamics.grid.cells import BinaryCell, GridLIF
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.bit_answers import bit_streams, distances_of
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
-from stablespike.stability import flossing_training as training
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.stability.flossing import Before, Flossing, Never
-from stablespike.stability.kept_tables import kept_tables
 from stablespike.stability.surrogate_tangent import PUBLIC
 from stablespike.tasks.temporal import delayed_xor
+from studies import flossing_delayed_xor as training
+from studies.bit_answers import bit_streams, distances_of
+from studies.figures.flossed_training import flossed_training_figure
+from studies.kept_tables import kept_tables
 
 # %% [markdown]
 # ## Settings

@@ -63,13 +63,13 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.figures.flossing import flossing_spectra_figure
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.learning.training import descend, gradient_training
 from stablespike.stability.flossing import Flossing, network_flossing
 from stablespike.stability.lyapunov import lyapunov_spectrum
 from stablespike.stability.surrogate_tangent import random_surrogate_network, spike_counts
+from studies.figures.flossing import flossing_spectra_figure
 
 jax.config.update("jax_enable_x64", True)
 

@@ -80,11 +80,7 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
-# %%
-from stablespike.learning import spike_classification as classifiers
-from stablespike.learning.grid_readouts import mean_over_time
-from stablespike.learning.recurrent_classifiers import recurrent_classifier
-from stablespike.stability.flossed_classifiers import ClassifierFlossing, setting, train_in_rounds
+from stablespike.learning.readouts import mean_over_time
 from stablespike.stability.flossing import Flossing
 from stablespike.stability.surrogate_tangent import PUBLIC
 from stablespike.tasks.augmentation import ChannelShift, InTurn, TimeStretch
@@ -92,6 +88,11 @@ from stablespike.tasks.inventory import shared_speakers, statistics
 from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
 from stablespike.tasks.recordings import as_events
 from stablespike.tasks.speaker_splits import hold_out_speakers
+
+# %%
+from studies import spoken_digits as classifiers
+from studies.flossing_spoken_digits import ClassifierFlossing, setting, train_in_rounds
+from studies.recurrent_classifiers import recurrent_classifier
 
 jax.config.update("jax_enable_x64", True)
 raw = pathlib.Path(results_folder) / "raw"

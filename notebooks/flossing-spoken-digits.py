@@ -61,18 +61,19 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-# %%
-from stablespike.figures.flossed_speech import flossed_speech_figure
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning import spike_classification as classifiers
-from stablespike.learning.grid_readouts import mean_over_time
-from stablespike.learning.recurrent_classifiers import recurrent_classifier
-from stablespike.stability.flossed_classifiers import dynamics_tables
+from stablespike.learning.readouts import mean_over_time
 from stablespike.stability.surrogate_tangent import PUBLIC
 from stablespike.tasks.inventory import shared_speakers
 from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
 from stablespike.tasks.recordings import as_events
 from stablespike.tasks.speaker_splits import hold_out_speakers
+from studies import spoken_digits as classifiers
+
+# %%
+from studies.figures.flossed_speech import flossed_speech_figure
+from studies.flossing_spoken_digits import dynamics_tables
+from studies.recurrent_classifiers import recurrent_classifier
 
 jax.config.update("jax_enable_x64", True)
 

@@ -66,13 +66,13 @@ from IPython.display import Image
 from tqdm import tqdm
 
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.figures.sound_to_spikes import sound_to_spikes_figure
-from stablespike.tasks.cochlea import LONGEST_DIGIT, Cochlea, hear, hear_together, prepare
-from stablespike.tasks.cochlea_comparison import compared_counts, conversion_speed
-from stablespike.tasks.cochlea_membrane import MODEL_RATE, SAMPLING_RATE, BasilarMembrane, cached_membrane_filter
-from stablespike.tasks.cochlea_statistics import band_statistics, click_delays, follow, reference_statistics
+from stablespike.tasks.cochlea.membrane import MODEL_RATE, SAMPLING_RATE, BasilarMembrane, cached_membrane_filter
+from stablespike.tasks.cochlea.model import LONGEST_DIGIT, Cochlea, hear, hear_together, prepare
+from stablespike.tasks.cochlea.statistics import band_statistics, click_delays, follow, reference_statistics
 from stablespike.tasks.sounds import DIGITS, heidelberg_digit, read_sound
 from stablespike.tasks.speech import Utterance, spoken, voices
+from studies.figures.sound_to_spikes import sound_to_spikes_figure
+from studies.sound_to_spikes import compared_counts, conversion_speed
 
 jax.config.update("jax_enable_x64", True)
 data = pathlib.Path(data_folder)

@@ -59,12 +59,12 @@ import jax.numpy as jnp
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.grid_network import run_on_grid
-from stablespike.figures.costs import engine_benchmarks_figure
+from stablespike.dynamics.grid.network import run_on_grid
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.grid_route import run_on_grid_natively
-from stablespike.learning.grid_workloads import spike_product_gradient, surrogate_training_step, unrolled
-from stablespike.learning.workloads import cost, surrogate_step
+from stablespike.learning.gradients.grid_route import run_on_grid_natively
+from studies.benchmarks.grid_workloads import spike_product_gradient, surrogate_training_step, unrolled
+from studies.benchmarks.workloads import cost, surrogate_step
+from studies.figures.costs import engine_benchmarks_figure
 
 jax.config.update("jax_enable_x64", True)
 routes, deep_sizes = (run_on_grid, run_on_grid_natively), tuple(deep_sizes)

@@ -78,16 +78,16 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.adjoint import time_reversed_layer
-from stablespike.learning.classification import (
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.learning.gradients.time_reversed import time_reversed_layer
+from stablespike.tasks.handwritten_digits import mnist, small_digits
+from studies.handwritten_digits import (
     ClassifierTask,
     evaluate_classifier,
     halving_schedule,
     phase_classifier,
     train_classifier,
 )
-from stablespike.tasks.handwritten_digits import mnist, small_digits
 
 jax.config.update("jax_enable_x64", True)
 

@@ -56,12 +56,12 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.theta import Theta
-from stablespike.figures.handwritten_digits import handwritten_digits_figure
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.adjoint import time_reversed_layer
-from stablespike.learning.classification import ClassifierTask, output_voltages, phase_classifier, run_trial, spike_rows
+from stablespike.learning.gradients.time_reversed import time_reversed_layer
 from stablespike.tasks.handwritten_digits import mnist, small_digits
+from studies.figures.handwritten_digits import handwritten_digits_figure
+from studies.handwritten_digits import ClassifierTask, output_voltages, phase_classifier, run_trial, spike_rows
 
 jax.config.update("jax_enable_x64", True)
 

@@ -63,14 +63,14 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.lif import LIF
-from stablespike.dynamics.qif import QIF
-from stablespike.figures.gradient_stability import lyapunov_predicts_gradients_figure
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.qif import QIF
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.comparison import twin_weights
-from stablespike.stability.gradient_growth import growth_of_gradients, growth_rate
-from stablespike.stability.twin_steps import EventTwin, GridTwin, twin_spectrum
 from stablespike.tasks.poisson import poisson_spikes
+from studies.figures.gradient_stability import lyapunov_predicts_gradients_figure
+from studies.gradients_through_time import growth_of_gradients, growth_rate
+from studies.surrogate_versus_exact import twin_weights
+from studies.twin_steps import EventTwin, GridTwin, twin_spectrum
 
 jax.config.update("jax_enable_x64", True)
 

@@ -60,17 +60,12 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.qif import QIF
-from stablespike.figures.patterns import recurrent_pattern_figure
+from stablespike.dynamics.neurons.qif import QIF
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.patterns import (
-    network_pattern_loss,
-    network_trial,
-    random_network_pattern,
-    spike_move_limit,
-)
 from stablespike.learning.training import descend, gradient_training
 from stablespike.tasks.poisson import poisson_spikes
+from studies.figures.patterns import recurrent_pattern_figure
+from studies.spike_patterns import network_pattern_loss, network_trial, random_network_pattern, spike_move_limit
 
 jax.config.update("jax_enable_x64", True)
 

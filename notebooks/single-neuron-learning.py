@@ -67,18 +67,18 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.sampling import voltages
-from stablespike.figures.patterns import single_neuron_figure
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.patterns import (
+from stablespike.learning.training import descend, gradient_training
+from studies.figures.patterns import single_neuron_figure
+from studies.spike_patterns import (
     InputSpikes,
     neuron_pattern_loss,
     neuron_trial,
     random_neuron_pattern,
     spike_move_limit,
 )
-from stablespike.learning.training import descend, gradient_training
 
 jax.config.update("jax_enable_x64", True)
 

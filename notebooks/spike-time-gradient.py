@@ -70,11 +70,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.lif import LIF
-from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.qif import QIF
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.figures.spike_time_gradient import spike_time_gradient_figure
-from stablespike.learning.sweeps import edge_of_spiking, finite_differences, sweep_first_spike
+from studies.figures.spike_time_gradient import spike_time_gradient_figure
+from studies.spike_time_gradient import edge_of_spiking, finite_differences, sweep_first_spike
 
 jax.config.update("jax_enable_x64", True)
 

@@ -81,11 +81,11 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
-from stablespike.learning import spike_classification as classifiers
 from stablespike.tasks.augmentation import ChannelShift, InTurn, TimeStretch
 from stablespike.tasks.inventory import statistics
 from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
 from stablespike.tasks.recordings import as_events
+from studies import spoken_digits as classifiers
 
 jax.config.update("jax_enable_x64", True)
 raw = pathlib.Path(results_folder) / "raw"

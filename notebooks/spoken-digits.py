@@ -56,13 +56,13 @@ from IPython.display import Image
 from tqdm import tqdm
 
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.figures.spoken_digits import spoken_digits_figure
-from stablespike.learning import spike_classification as networks
-from stablespike.stability.network_complexity import event_complexity, grid_complexity
 from stablespike.tasks.inventory import shared_speakers
-from stablespike.tasks.linear_baseline import logistic_accuracy
 from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
 from stablespike.tasks.recordings import as_events, select
+from studies import spoken_digits as networks
+from studies.figures.spoken_digits import spoken_digits_figure
+from studies.linear_baseline import logistic_accuracy
+from studies.network_complexity import event_complexity, grid_complexity
 
 jax.config.update("jax_enable_x64", True)
 

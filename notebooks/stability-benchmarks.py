@@ -53,15 +53,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.theta import Theta
-from stablespike.figures.processor_times import processor_times_figure
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.stability.flossing_workload import (
-    exponents_of,
-    flossing_step,
-    plain_flossing_step,
-    processor_time,
-)
+from studies.benchmarks.flossing_step import exponents_of, flossing_step, plain_flossing_step, processor_time
+from studies.figures.processor_times import processor_times_figure
 
 jax.config.update("jax_enable_x64", True)
 

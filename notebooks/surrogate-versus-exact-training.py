@@ -77,13 +77,13 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
-from stablespike.dynamics.lif import LIF
-from stablespike.dynamics.qif import QIF
-from stablespike.learning.comparison import Classification, Exact, Surrogate, twin_weights
-from stablespike.learning.comparison_training import latency_trials, stacked, train_to_classify, train_to_spike
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.tasks.poisson import poisson_spikes
 from stablespike.tasks.yin_yang import yin_yang
+from studies.surrogate_versus_exact import Classification, Exact, Surrogate, twin_weights
+from studies.surrogate_versus_exact_training import latency_trials, stacked, train_to_classify, train_to_spike
 
 jax.config.update("jax_enable_x64", True)
 raw = pathlib.Path(results_folder) / "raw"

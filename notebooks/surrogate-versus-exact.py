@@ -66,13 +66,13 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.neurons.lif import LIF
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.figures.surrogate_versus_exact import surrogate_versus_exact_figure
-from stablespike.learning.comparison import Exact, twin_weights
-from stablespike.learning.comparison_training import stacked
-from stablespike.stability.gradient_alignment import align
 from stablespike.tasks.poisson import poisson_spikes
+from studies.figures.surrogate_versus_exact import surrogate_versus_exact_figure
+from studies.gradient_alignment import align
+from studies.surrogate_versus_exact import Exact, twin_weights
+from studies.surrogate_versus_exact_training import stacked
 
 jax.config.update("jax_enable_x64", True)
 

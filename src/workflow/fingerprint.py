@@ -14,7 +14,7 @@ from workflow.hashing import digest
 from workflow.notebook import Notebook, literal
 
 PACKAGES = Path("src")
-PACKAGE = "stablespike"
+OURS = ("stablespike", "studies")
 
 
 def identity(question: Question, configuration: Configuration) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def imported_files(tree: ast.Module, package: str) -> Iterator[Path]:
 def module_files(name: str) -> Iterator[Path]:
     """Yield the files that importing a dotted name runs: its packages, and itself where it is a module."""
     parts = name.split(".")
-    if parts[0] != PACKAGE:
+    if parts[0] not in OURS:
         return
     for depth in range(1, len(parts) + 1):
         place = PACKAGES.joinpath(*parts[:depth])

@@ -44,7 +44,7 @@ def prepare(name: str, data_folder: Path) -> dict[str, int]:
 
 def convert(folder: Path, file: Path, channels: int) -> None:
     """Turn a folder of labelled sound files into spikes in the layout of SHD."""
-    from stablespike.tasks.cochlea_recordings import convert_folder
+    from stablespike.tasks.cochlea.recordings import convert_folder
     from stablespike.tasks.dataset_error import DatasetError
 
     try:

@@ -6,13 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.early_stop import everyone_spiked, simulate_layers_until
-from stablespike.dynamics.layers import simulate_layers
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.early_stop import everyone_spiked, simulate_layers_until
+from stablespike.dynamics.engines.layers import simulate_layers
 from stablespike.dynamics.network import Layered
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.spikes import Flag, SimulationError, Spikes, in_order
-from stablespike.learning.adjoint import time_reversed_layer
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.spikes import Spikes, in_order
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.time_reversed import time_reversed_layer
+from stablespike.native.conventions import Flag
 
 NEURON, END, TRIALS = LIF(2.0, 1.0), 4.0, 7
 RANDOM = np.random.default_rng(3)

@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid_cells import (
-    AdaptiveGridLIF,
-    BinaryCell,
-    GridLIF,
-    LeakyReadout,
-    time_constant_of,
-)
-from stablespike.dynamics.grid_connections import Delayed, Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import ResetBySubtraction
-from stablespike.dynamics.spikes import Flag, SimulationError
-from stablespike.learning.surrogate import SuperSpike
+from stablespike.dynamics.connections import DelayedSteps, Dense
+from stablespike.dynamics.grid.cells import AdaptiveGridLIF, BinaryCell, GridLeakyReadout, GridLIF, time_constant_of
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import ResetBySubtraction
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.surrogates import SuperSpike
+from stablespike.native.conventions import Flag
 
 STEPS, CHANNELS, SIZE = 40, 5, 6
 
@@ -40,9 +35,11 @@ def lively_network():
     lif = GridLIF(jnp.linspace(3.0, 9.0, SIZE), 2.0, 0.5)
     adaptive = AdaptiveGridLIF(GridLIF(6.0, None, 0.5, 0.7, reset=ResetBySubtraction()), 20.0, 0.1)
     return GridNetwork((
-        Layer(lif, Delayed(numbers(0, SIZE, CHANNELS, scale=3), delays(1, CHANNELS)), Dense(numbers(2, SIZE, SIZE))),
-        Layer(adaptive, Dense(numbers(3, 4, SIZE, scale=9)), Delayed(numbers(4, 4, 4), delays(5, 4, 4))),
-        Layer(LeakyReadout(5.0, 0.5), Dense(numbers(6, 3, 4))),
+        Layer(
+            lif, DelayedSteps(numbers(0, SIZE, CHANNELS, scale=3), delays(1, CHANNELS)), Dense(numbers(2, SIZE, SIZE))
+        ),
+        Layer(adaptive, Dense(numbers(3, 4, SIZE, scale=9)), DelayedSteps(numbers(4, 4, 4), delays(5, 4, 4))),
+        Layer(GridLeakyReadout(5.0, 0.5), Dense(numbers(6, 3, 4))),
     ))  # fmt: skip
 
 
@@ -92,12 +89,12 @@ def all_equations(jaxpr):
 def test_one_input_below_threshold_has_its_closed_form():
     tau, tau_s, dt, w = 10.0, 4.0, 0.5, 1.3
     a, b = np.exp(-dt / tau_s), np.exp(-dt / tau)
-    network = GridNetwork((Layer(LeakyReadout(tau, dt, tau_s), Dense(jnp.array([[w]]))),))
+    network = GridNetwork((Layer(GridLeakyReadout(tau, dt, tau_s), Dense(jnp.array([[w]]))),))
     inputs = jnp.zeros((30, 1)).at[0].set(1)
     n = np.arange(30)
     expected = w * (1 - b) * (b ** (n + 1) - a ** (n + 1)) / (b - a)
     np.testing.assert_allclose(run_on_grid(network, inputs).readout[:, 0], expected, rtol=1e-12)
-    quick = GridNetwork((Layer(LeakyReadout(tau, dt), Dense(jnp.array([[w]]))),))
+    quick = GridNetwork((Layer(GridLeakyReadout(tau, dt), Dense(jnp.array([[w]]))),))
     np.testing.assert_allclose(run_on_grid(quick, inputs).readout[:, 0], w * (1 - b) * b**n, rtol=1e-12)
     lif = GridNetwork((Layer(GridLIF(tau, tau_s, dt), Dense(jnp.array([[w]]))),))
     np.testing.assert_allclose(run_on_grid(lif, inputs).cells[0].voltage[:, 0], expected, rtol=1e-12)
@@ -144,7 +141,7 @@ def test_delays_shift_what_they_apply_to():
     weights, signals = numbers(0, 3, CHANNELS), numbers(1, STEPS, CHANNELS)
     per_neuron, per_connection = delays(2, CHANNELS), delays(3, 3, CHANNELS)
     for chosen in (per_neuron, per_connection):
-        connection = Delayed(weights, chosen)
+        connection = DelayedSteps(weights, chosen)
         arriving, history = connection.over_time(connection.initial_history(), signals)
         spread = np.broadcast_to(chosen, weights.shape)
         expected = np.zeros((STEPS, 3))
@@ -152,14 +149,14 @@ def test_delays_shift_what_they_apply_to():
             expected[delay:, post] += float(weights[post, pre]) * np.asarray(signals[: STEPS - delay, pre])
         np.testing.assert_allclose(arriving, expected, rtol=1e-12, atol=1e-13)
         np.testing.assert_array_equal(history, signals[STEPS - connection.longest :])
-    none = Delayed(weights, np.zeros(CHANNELS, int))
+    none = DelayedSteps(weights, np.zeros(CHANNELS, int))
     np.testing.assert_array_equal(none.over_time(none.initial_history(), signals)[0], signals @ weights.T)
 
 
 def test_a_recurrent_delay_comes_on_top_of_the_step():
     """A neuron that excites itself over 3 + 1 steps spikes every 4 steps."""
     lif = GridLIF(1.0, None, 1.0)
-    network = GridNetwork((Layer(lif, Dense(jnp.array([[2.0]])), Delayed(jnp.array([[2.0]]), np.array([3]))),))
+    network = GridNetwork((Layer(lif, Dense(jnp.array([[2.0]])), DelayedSteps(jnp.array([[2.0]]), np.array([3]))),))
     spikes = run_on_grid(network, jnp.zeros((13, 1)).at[0].set(1)).outputs[0][:, 0]
     np.testing.assert_array_equal(np.flatnonzero(spikes), [0, 4, 8, 12])
 
@@ -180,19 +177,21 @@ W = jnp.ones((2, 2))
         (lambda: GridLIF(2.0, jnp.array([1.0, 0.1]), 0.5), "synaptic_time_constant must be finite and at least"),
         (lambda: GridLIF(2.0, 2.0, 0.5, spike=SuperSpike()), "spike must be a step like SurrogateSpike"),
         (lambda: BinaryCell(spike=SuperSpike()), "spike must be a step like SurrogateSpike"),
-        (lambda: LeakyReadout(jnp.nan, 0.5), "membrane_time_constant must be finite"),
-        (lambda: LeakyReadout(2.0, -0.5), "dt must be positive"),
+        (lambda: GridLeakyReadout(jnp.nan, 0.5), "membrane_time_constant must be finite"),
+        (lambda: GridLeakyReadout(2.0, -0.5), "dt must be positive"),
         (lambda: GridLIF(2.0, 2.0, 0.5, -1.0), "threshold must lie above"),
         (lambda: GridLIF(2.0, 2.0, 0.5, jnp.inf), "threshold must lie above .* and be finite"),
         (lambda: AdaptiveGridLIF(GridLIF(2.0, 2.0, 0.5), 2.0, jnp.nan), "adaptation_step must be finite"),
         (
-            lambda: GridNetwork((Layer(GridLIF(2.0, None, 0.5), Dense(W)), Layer(LeakyReadout(2.0, 0.1), Dense(W)))),
+            lambda: GridNetwork(
+                (Layer(GridLIF(2.0, None, 0.5), Dense(W)), Layer(GridLeakyReadout(2.0, 0.1), Dense(W)))
+            ),
             r"share one time step dt, not \[0.1, 0.5\]",
         ),
         (lambda: AdaptiveGridLIF(GridLIF(2.0, 2.0, 0.5), 0.1, 0.1), "adaptation_time_constant must be"),
         (lambda: Dense(jnp.full((2, 2), jnp.nan)), "weights must be finite"),
-        (lambda: Delayed(jnp.ones((2, 3)), np.array([-1, 0, 0])), "must not be negative"),
-        (lambda: Delayed(jnp.ones((2, 3)), np.zeros((4, 3), int)), r"shape \[3\] or \[2, 3\], not \[4, 3\]"),
+        (lambda: DelayedSteps(jnp.ones((2, 3)), np.array([-1, 0, 0])), "must not be negative"),
+        (lambda: DelayedSteps(jnp.ones((2, 3)), np.zeros((4, 3), int)), r"shape \[3\] or \[2, 3\], not \[4, 3\]"),
         (lambda: Layer(GridLIF(2.0, 2.0, 0.5), Dense(jnp.ones((2, 3))), Dense(jnp.ones((3, 3)))), "layer of 2 neurons"),
         (lambda: Layer(GridLIF(jnp.ones(3), 2.0, 0.5), Dense(jnp.ones((2, 3)))), r"have shape \[2\], not \[3\]"),
         (lambda: GridNetwork(()), "at least one layer"),
@@ -208,10 +207,10 @@ def test_what_cannot_be_meant_is_refused(build, sentence):
 
 
 def test_known_delays_may_be_given_inside_jit():
-    found = jax.jit(lambda w: Delayed(w, np.array([1, 0])).over_time(jnp.zeros((1, 2)), jnp.eye(2))[0])(W)
+    found = jax.jit(lambda w: DelayedSteps(w, np.array([1, 0])).over_time(jnp.zeros((1, 2)), jnp.eye(2))[0])(W)
     np.testing.assert_array_equal(found, [[0, 0], [2, 2]])
     with pytest.raises(ValueError, match="delays must be known"):
-        jax.jit(lambda d: Delayed(W, d).longest)(jnp.array([1, 0]))
+        jax.jit(lambda d: DelayedSteps(W, d).longest)(jnp.array([1, 0]))
 
 
 def test_what_goes_wrong_is_said_also_from_inside_jit():

@@ -6,19 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.general_qif import GeneralQIF
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_neuron import GridNeuron, PhaseInStep, VoltageAfterStep, counts_on_grid
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.neuron import GridNeuron, PhaseInStep, VoltageAfterStep, counts_on_grid
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.numerical_models import AdaptiveLIF
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.spikes import SimulationError, Spikes
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.general_qif import GeneralQIF
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.numerical_models import AdaptiveLIF
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
 
 DURATION, SIZE, STEPS = 3.0, 5, 60
 NEURONS = {

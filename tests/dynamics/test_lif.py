@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.dynamics import exact
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.neurons.lif import LIF
 
 TAU, THRESHOLD = 0.7, 1.3
 CURRENTS = (40.0, 6.0, 1e-30, 0.0, -1e-30, -0.3, -20.0)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tests.golden import exact_network, networks
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.theta import Theta
 
 NEURONS = {"qif": QIF(), "lif": LIF(), "theta": Theta(), "oscillatory_lif": OscillatoryLIF(), "qif_delayed": QIF()}
 NEURONS |= {"theta_chaotic": Theta()}

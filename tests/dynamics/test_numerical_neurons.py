@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from tests.dynamics import exact
 
-from stablespike.dynamics.general_qif import GeneralQIF
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.numerical import NumericalNeuron
-from stablespike.dynamics.numerical_models import AdaptiveLIF, ExponentialIF, Izhikevich
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.neurons.general_qif import GeneralQIF
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.numerical import NumericalNeuron
+from stablespike.dynamics.neurons.numerical_models import AdaptiveLIF, ExponentialIF, Izhikevich
+from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.spikes import Spikes
 
 TAU = 0.7

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.dynamics import exact
 
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.theta import Theta
 
 TAU, DRIVE, THRESHOLD = 0.7, 1.6, 1.1
 VOLTAGES = (-50.0, -1.0, 0.0, 1e-3, 0.5, 1.0, 40.0)

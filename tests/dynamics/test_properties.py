@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stablespike.dynamics.layers import simulate_layers
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.engines.layers import simulate_layers
 from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.theta import Theta
 
 SIZE, CHANNELS, EVENTS, DURATION, BUDGET = 5, 3, 8, 4.0, 160
 MODELS = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.dynamics import exact
 
-from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.neurons.qif import QIF
 
 CURRENTS = (30.0, 5.0, 0.3, 1e-30, 0.0, -1e-30, -0.3, -5.0, -20.0)
 STEPS = (1e-6, 0.5, 2.0, 6.0)

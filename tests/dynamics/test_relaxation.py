@@ -5,16 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.engines.windows import simulate_delayed, simulate_relaxed
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.numerical_models import ExponentialIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.relaxation import simulate_delayed, simulate_relaxed
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.spikes import Flag, SimulationError, Spikes
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.adjoint import time_reversed_layer
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.numerical_models import ExponentialIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.time_reversed import time_reversed_layer
+from stablespike.native.conventions import Flag
 
 SIZE, CHANNELS, INPUTS, EVENTS, DURATION = 12, 4, 40, 512, 8.0
 NUDGE, FOLLOWED = 1e-9, 1e3  # of the initial voltages; its growth up to which spikes can be compared to 1e-11

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.sampling import highest_voltages, sampled_states, voltages
-from stablespike.dynamics.simulate import simulate
 from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.theta import Theta
 
 SIZE, DURATION = 6, 3.0
 CASES = [(QIF(1.3), 4.0), (LIF(1.3), 3.0), (Theta(1.3, 1.1), 2.0), (OscillatoryLIF(1.3), 0.7)]

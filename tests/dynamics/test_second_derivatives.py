@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stablespike.dynamics.lif import LIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.stumpff import stumpff
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.stumpff import stumpff
+from stablespike.dynamics.neurons.theta import Theta
 
 SECOND = {
     "forward over forward": lambda f: jax.jacfwd(jax.jacfwd(f)),

@@ -5,16 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.layers import simulate_layer, simulate_layers
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate, sufficient_budget
+from stablespike.dynamics.engines.layers import simulate_layer, simulate_layers
 from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate, sufficient_budget
-from stablespike.dynamics.spikes import Flag, SimulationError, Spikes
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.adjoint import time_reversed_layer
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.time_reversed import time_reversed_layer
+from stablespike.native.conventions import Flag
 
 DURATION, SIZE = 3.0, 4
 INPUTS = Spikes(jnp.asarray([0.1, 0.6, 0.6, 1.1]), jnp.asarray([0, 1, 0, 1]))

@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.engines.sparse import SparseNetwork, memory_needed, no_inputs, simulate_sparse
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.numerical_models import ExponentialIF
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.sparse import SparseNetwork, memory_needed, no_inputs, simulate_sparse
-from stablespike.dynamics.sparse_control import (
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.numerical_models import ExponentialIF
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.sparse_weights import SparseWeights, fixed_in_degree, from_matrix, from_sources
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.time_reversed import time_reversed
+from stablespike.native.conventions import Flag
+from stablespike.stability.sparse_spectrum import sparse_network_spectrum
+from studies.benchmarks.balanced_networks import (
     TAU,
     all_neurons_loop,
     balanced_lif,
@@ -22,11 +29,6 @@ from stablespike.dynamics.sparse_control import (
     balanced_weights,
     spikes_per_second,
 )
-from stablespike.dynamics.sparse_weights import SparseWeights, fixed_in_degree, from_matrix, from_sources
-from stablespike.dynamics.spikes import Flag, SimulationError, Spikes
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.adjoint import time_reversed
-from stablespike.stability.sparse_spectrum import sparse_network_spectrum
 
 SIZE, CHANNELS, INPUTS, DURATION, BUDGET = 30, 5, 120, 12.0, 600
 MODELS = {  # neuron from parameters, size of recurrent and of input weights

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.dynamics.exact import ROUNDING
 
-from stablespike.dynamics.logarithm import arctanh, log1p
-from stablespike.dynamics.stumpff import SERIES_RADIUS, stumpff
+from stablespike.dynamics.neurons.logarithm import arctanh, log1p
+from stablespike.dynamics.neurons.stumpff import SERIES_RADIUS, stumpff
 
 EDGE = SERIES_RADIUS * np.asarray([1 - 1e-15, 1.0, 1 + 1e-15, 1.2])
 MAGNITUDES = np.concatenate([np.geomspace(1e-30, 90, 40), EDGE])

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.theta import Theta
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.grid_cells import GridLIF
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.spikes import Spikes
-from stablespike.learning.comparison import Surrogate, TwinWeights
-from stablespike.learning.surrogate import SuperSpike
+from stablespike.learning.surrogates import SuperSpike
+from studies.surrogate_versus_exact import Surrogate, TwinWeights
 
 TAU, DURATION, STEPS = 0.8, 2.0, 50
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.lif import LIF
-from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.qif import QIF
 
 TAU = 0.7
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.neurons.lif import LIF
 
 
 def test_flow_solves_the_equation():

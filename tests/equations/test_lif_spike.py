@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.neurons.lif import LIF
 
 
 def test_flow_meets_the_threshold_at_the_root():

@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.layers import simulate_layers
+from stablespike.dynamics.engines.layers import simulate_layers
 from stablespike.dynamics.network import Layered
-from stablespike.dynamics.neuron import initial_states
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.theta import Theta
 from stablespike.learning.pseudospikes import layered_spike_times
 
 NEURON, DURATION = Theta(1.0, 1.25), 0.5

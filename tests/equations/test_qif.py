@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.neurons.qif import QIF
 
 
 def test_flow_solves_the_equation():

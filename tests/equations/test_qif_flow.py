@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.stumpff import stumpff
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.stumpff import stumpff
 
 TAU = 0.7
 

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.theta import Theta
 
 TAU = 0.7
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.qif import QIF
+from stablespike.dynamics.neurons.qif import QIF
 
 TAU = 0.7
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.theta import Theta
 
 
 def test_flow_solves_the_equation():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.theta import Theta
 
 NEURON = Theta(0.7, 1.6)
 A = np.sqrt(1.6 - 0.25)

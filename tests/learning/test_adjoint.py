@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.layers import simulate_layer
-from stablespike.dynamics.lif import LIF
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.spikes import Flag, Spikes
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.adjoint import time_reversed_layer
+from stablespike.dynamics.engines.layers import simulate_layer
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes
+from stablespike.learning.gradients.time_reversed import time_reversed_layer
+from stablespike.native.conventions import Flag
 
 TRIALS, NEURONS, CHANNELS, EVENTS, CAPACITY, DURATION = 3, 37, 5, 25, 12, 10.0
 NEURON = Theta(1.3, 1.1)

@@ -5,14 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.spikes import Flag, Spikes
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.adjoint import time_reversed, time_reversed_simulate
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes
+from stablespike.learning.gradients.time_reversed import time_reversed, time_reversed_simulate
+from stablespike.native.conventions import Flag
 
 SIZE, CHANNELS, INPUTS, EVENTS, DURATION = 12, 4, 30, 400, 9.0
 CASES = [(QIF(1.1), 3.0), (LIF(1.1, 1.0), 1.0), (Theta(1.1, 0.9), 0.5)]

@@ -8,14 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.layers import simulate_layer
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.engines.layers import simulate_layer
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.spikes import Flag, SimulationError, Spikes
-from stablespike.learning.adjoint import time_reversed
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.time_reversed import time_reversed
+from stablespike.native.conventions import Flag
 
 WEIGHTS, INPUT_WEIGHTS = jnp.full((3, 3), -1.0), jnp.full((3, 2), 5.0)
 INPUTS = Spikes(jnp.array([0.1, 0.4, 0.9]), jnp.array([0, 1, 0]))

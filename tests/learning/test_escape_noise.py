@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid_cells import GridLIF
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import NoReset, ResetToZero
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import NoReset, ResetToZero
 from stablespike.learning.escape_noise import LogisticEscape, NoisyCell, drawn_spikes, with_key
 
 STEPS, ESCAPE = 6, LogisticEscape(4.0)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid_cells import GridLIF, LeakyReadout
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import (
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import (
     Detached,
     NewCurrent,
     NoReset,
@@ -22,7 +22,7 @@ from stablespike.dynamics.grid_resets import (
     ResetToZero,
     Unfelt,
 )
-from stablespike.learning import surrogate
+from stablespike.learning import surrogates as surrogate
 
 NAMES = tuple(by_hand.SLOPES)
 RESETS = {
@@ -53,7 +53,7 @@ def spike_number(place):
 
 def network_of(p, spike, reset, driving):
     lif = GridLIF(p["membrane"], p["synapse"], p["dt"], p["threshold"], spike, reset, driving)
-    readout = LeakyReadout(p["readout"], p["dt"])
+    readout = GridLeakyReadout(p["readout"], p["dt"])
     return GridNetwork((Layer(lif, Dense(p["W"]), Dense(p["V"])), Layer(readout, Dense(p["O"]))))
 
 

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid_cells import GridLIF
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import NoReset
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import NoReset
 from stablespike.learning.grid_initialisation import (
     Drive,
     critical_gain,
@@ -19,7 +19,7 @@ from stablespike.learning.grid_initialisation import (
     response_energy,
 )
 from stablespike.learning.regularisers import RateBand
-from stablespike.learning.surrogate import Gaussian, SuperSpike
+from stablespike.learning.surrogates import Gaussian, SuperSpike
 
 CELL = GridLIF(20.0, 10.0, 1.0, reset=NoReset())
 KEY = jax.random.key(0)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.learning import grid_readouts as readouts
+from stablespike.learning import readouts
 
 OUTPUTS = jnp.array([[1.0, 0.0], [3.0, -1.0], [2.0, 5.0]])
 

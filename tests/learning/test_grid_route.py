@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid_cells import GridLIF, LeakyReadout
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import (
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import (
     Detached,
     NewCurrent,
     NoReset,
@@ -19,12 +19,12 @@ from stablespike.dynamics.grid_resets import (
     ResetToZero,
     Unfelt,
 )
-from stablespike.dynamics.spikes import SimulationError
-from stablespike.learning import native_grid
-from stablespike.learning.grid_route import layer_use, run_on_grid_natively
-from stablespike.learning.native_grid import spike_product
-from stablespike.learning.surrogate import Gaussian, SuperSpike, SurrogateSpike, Triangle
-from stablespike.learning.trial_rule import Trials
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients import native_grid
+from stablespike.learning.gradients.grid_route import layer_use, run_on_grid_natively
+from stablespike.learning.gradients.native_grid import spike_product
+from stablespike.learning.surrogates import Gaussian, SuperSpike, SurrogateSpike, Triangle
+from stablespike.native.trial_rule import Trials
 
 TRIALS, STEPS, CHANNELS, SIZES = 19, 12, 40, (21, 10)
 
@@ -42,7 +42,7 @@ def network_of(reset, driving, slope):
 
     first = Layer(cell(SIZES[0]), dense(SIZES[0], CHANNELS, 1.0), dense(SIZES[0], SIZES[0], 0.5))
     second = Layer(cell(SIZES[1]), dense(SIZES[1], SIZES[0], 2.0))  # not recurrent
-    return GridNetwork((first, second, Layer(LeakyReadout(5.0, 1.0), dense(3, SIZES[1], 1.0))))
+    return GridNetwork((first, second, Layer(GridLeakyReadout(5.0, 1.0), dense(3, SIZES[1], 1.0))))
 
 
 def batch(density=0.1):

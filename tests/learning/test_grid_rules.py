@@ -6,15 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid_cells import AdaptiveGridLIF, GridLIF, LeakyReadout
-from stablespike.dynamics.grid_connections import Connection, Delayed, Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid_resets import ResetBySubtraction
-from stablespike.dynamics.spikes import SimulationError
-from stablespike.learning.eprop import eligibility_propagation
-from stablespike.learning.real_time import gradient_in_real_time, real_time_recurrent_learning
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
-from stablespike.learning.through_time import Checkpointed, Truncated
+from stablespike.dynamics.connections import Connection, DelayedSteps, Dense
+from stablespike.dynamics.grid.cells import AdaptiveGridLIF, GridLeakyReadout, GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.grid.resets import ResetBySubtraction
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.eprop import eligibility_propagation
+from stablespike.learning.gradients.real_time import gradient_in_real_time, real_time_recurrent_learning
+from stablespike.learning.gradients.through_time import Checkpointed, Truncated
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 
 CHANNELS, SIZE, OUTPUTS, STEPS = 3, 4, 2, 23
 RNG = np.random.default_rng(0)
@@ -38,7 +38,7 @@ class DeafDense(Connection):
 
 
 def network(cell, recurrent):
-    return GridNetwork((Layer(cell, Dense(W), recurrent), Layer(LeakyReadout(5.0, 0.5), Dense(O))))
+    return GridNetwork((Layer(cell, Dense(W), recurrent), Layer(GridLeakyReadout(5.0, 0.5), Dense(O))))
 
 
 def squares(output, target):
@@ -66,7 +66,7 @@ def close(found, expected, tolerance):
 @pytest.fixture(scope="module")
 def delayed():
     """A network with everything that has a state, and its plain gradient."""
-    one = network(ADAPTIVE, Delayed(V, np.array([0, 2, 1, 0])))
+    one = network(ADAPTIVE, DelayedSteps(V, np.array([0, 2, 1, 0])))
     assert 0.1 < run_on_grid(one, INPUTS).outputs[0].mean() < 0.9
     return one, backpropagated(one)
 
@@ -179,7 +179,7 @@ def test_rules_refuse_what_they_are_not_for():
     init, _ = eligibility_propagation(squares)
     for wrong in (
         network(LIF, None),
-        network(LIF, Delayed(V, np.zeros(SIZE, int))),
+        network(LIF, DelayedSteps(V, np.zeros(SIZE, int))),
         GridNetwork((Layer(LIF, Dense(W)),)),
     ):
         with pytest.raises(ValueError, match="use backpropagation through time"):

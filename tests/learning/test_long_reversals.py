@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.adjoint import time_reversed
+from stablespike.learning.gradients.time_reversed import time_reversed
 
 SIZE, INPUTS, EVENTS, DURATION = 10, 9920, 10_600, 30.0  # of one time constant
 CASES = {  # neuron; recurrent weight, spread and mean of the input weights, of a stable and of a chaotic network

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stablespike.dynamics.layers import simulate_layers
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.engines.layers import simulate_layers
 from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.theta import Theta
 from stablespike.learning.pseudospikes import continued_spike_times, layered_spike_times, recurrent_spike_times
 
 DURATION = 2.0

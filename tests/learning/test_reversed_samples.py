@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from tests.learning.test_adjoint_network import CASES, EVENTS, close, problem
 
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.sampling import sampled_states
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.spikes import SimulationError, Spikes
-from stablespike.learning.reversed_samples import time_reversed_samples
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.reversed_samples import time_reversed_samples
 
 TIMES = jnp.asarray([0.0, 1.3, 1.3, 4.0, 8.5])
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from tests.dynamics.test_sparse import BUDGET, DURATION, MODELS, problem
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
+from stablespike.dynamics.engines.sparse import SparseNetwork
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.sparse import SparseNetwork
+from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.sparse_weights import SparseWeights, from_matrix
-from stablespike.dynamics.spikes import SimulationError, Spikes
-from stablespike.learning.sparse_adjoint import adjoint_memory, differentiable_sparse
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.sparse import adjoint_memory, differentiable_sparse
 
 
 def loss_of(solution):

@@ -7,18 +7,11 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.grid_cells import GridLIF, MembraneState
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer
-from stablespike.dynamics.grid_resets import (
-    Detached,
-    NewCurrent,
-    OldCurrent,
-    ResetBySubtraction,
-    ResetToZero,
-    Unfelt,
-)
-from stablespike.learning import surrogate
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF, MembraneState
+from stablespike.dynamics.grid.network import GridNetwork, Layer
+from stablespike.dynamics.grid.resets import Detached, NewCurrent, OldCurrent, ResetBySubtraction, ResetToZero, Unfelt
+from stablespike.learning import surrogates as surrogate
 
 SLOPES = {name: getattr(surrogate, name)() for name in by_hand.SLOPES}
 GRID = np.linspace(-200, 200, 800_001)

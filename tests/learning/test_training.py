@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from stablespike.dynamics.status import Status
 from stablespike.learning.training import TrainingError, fit, gradient_training, shuffled_batches
 
 DATA = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3)))
@@ -13,7 +14,7 @@ DATA = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3)))
 
 def squared_distance(parameters, batch, key):
     noisy = batch + 0.01 * jax.random.normal(key, batch.shape)
-    return jnp.mean((parameters["centre"] - noisy) ** 2) + parameters["constant"], (jnp.zeros((), int), None)
+    return jnp.mean((parameters["centre"] - noisy) ** 2) + parameters["constant"], ((), None)
 
 
 def run(epochs, loss=squared_distance, size=3, optimiser=None, **options):
@@ -115,25 +116,33 @@ def test_data_and_evaluations_that_do_not_fit_are_refused():
         fit(step, state, DATA, epochs=1, batch_size=8, evaluate=lambda p: {"each": p["centre"]})
 
 
-@pytest.mark.parametrize("bad", ["loss", "flags"])
+@pytest.mark.parametrize("bad", ["loss", "budget"])
 def test_bad_step_is_not_applied_and_raised_with_the_history(bad):
     def loss(parameters, batch, key):
-        value, (flags, extra) = squared_distance(parameters, batch, key)
+        value, (_, extra) = squared_distance(parameters, batch, key)
         wrong = parameters["centre"][0] < 0.6
         value = jnp.where(wrong & (bad == "loss"), jnp.nan, value)
-        return value, (jnp.where(wrong & (bad == "flags"), 1, flags), extra)
+        flags = jnp.where(wrong & (bad == "budget"), jnp.array([0, 1]), 0)
+        return value, (Status(flags, jnp.array([2.0, 0.75]), 12, "capacity"), extra)
 
-    sentence = {"loss": "not applied: the loss is nan", "flags": r"a simulation failed \(BUDGET_EXHAUSTED\)"}[bad]
+    cure = r"not applied\. The budget of 12 was exhausted at time 0\.75, before the end of the trial: raise `capacity`"
+    sentence = {"loss": r"not applied\. The loss is nan\.", "budget": cure}[bad]
     with pytest.raises(TrainingError, match=sentence) as caught:
         run(20, loss)
     assert caught.value.history[-1]["norm"] > 0
 
 
 def test_bad_step_leaves_parameters_as_they_were():
-    init, step = gradient_training(lambda p, b, k: (jnp.nan * jnp.sum(p), (jnp.zeros((), int), None)), optax.sgd(0.1))
+    init, step = gradient_training(lambda p, b, k: (jnp.nan * jnp.sum(p), ((), None)), optax.sgd(0.1))
     state, info = step(init(jnp.ones(2), jax.random.key(0)), None)
     assert not bool(info.applied)
     assert state.parameters.tolist() == [1.0, 1.0]
+
+
+def test_a_loss_without_a_status_is_refused():
+    init, step = gradient_training(lambda p, b, k: (jnp.sum(p), (jnp.zeros((), int), None)), optax.sgd(0.1))
+    with pytest.raises(TypeError, match="with the `Status` of its simulations"):
+        step(init(jnp.ones(2), jax.random.key(0)), None)
 
 
 def test_batches_use_every_trial_at_most_once():

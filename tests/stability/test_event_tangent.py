@@ -5,14 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states, over_neurons
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import simulate
-from stablespike.dynamics.spikes import SimulationError, Spikes
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states, over_neurons
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError
 from stablespike.stability.event_tangent import (
     AngleAndCurrent,
     AsItIs,

@@ -1,4 +1,7 @@
-"""Flossing: its gradient against finite differences and against a plain factorisation, and what it does."""
+"""Flossing: its gradient against finite differences, a plain calculation and outside numbers, and what it does."""
+
+import json
+import pathlib
 
 import equinox as eqx
 import jax
@@ -7,15 +10,16 @@ import numpy as np
 import optax
 import pytest
 
-from stablespike.dynamics.grid_cells import GridLIF
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer
-from stablespike.dynamics.grid_resets import ResetToZero
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer
+from stablespike.dynamics.grid.resets import ResetToZero, Unfelt
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states
-from stablespike.dynamics.theta import Theta
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.dynamics.neurons.neuron import initial_states
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.learning.training import gradient_training
+from stablespike.native.conventions import Flag
 from stablespike.stability.event_tangent import NextSpike, Phase
 from stablespike.stability.flossing import (
     Adaptive,
@@ -29,6 +33,7 @@ from stablespike.stability.flossing import (
 )
 from stablespike.stability.lyapunov import lyapunov_spectrum
 from stablespike.stability.surrogate_tangent import PUBLIC, GridStep, layer_steps, recurrent_step
+from studies.twin_steps import GridWindow
 
 KEY, FULL = jax.random.key(0), ResetToZero()
 SIZE, CHANNELS, STEPS = 4, 3, 12
@@ -36,6 +41,7 @@ RNG = np.random.default_rng(0)
 RECURRENT, INWARD = RNG.normal(0, 0.8, (SIZE, SIZE)), RNG.normal(2, 1, (SIZE, CHANNELS))
 DRIVES = jnp.asarray(RNG.random((STEPS, CHANNELS)) < 0.5, float)
 DIRECTION = RNG.normal(size=(SIZE, SIZE))
+SURROGATE = SurrogateSpike(SuperSpike(5.0))
 
 
 def smooth_spike(v):
@@ -43,9 +49,28 @@ def smooth_spike(v):
     return 0.5 + v / (1 + 5 * jnp.abs(v))
 
 
-def surrogate_loss(weights, spike=smooth_spike, reset=FULL, count=3):
-    network = recurrent_step(GridLIF(10.0, 5.0, 1.0, spike=spike, reset=reset), weights, jnp.asarray(INWARD))
-    return flossing_loss(Flossing(count, 0.1, transient=2, interval=2), network, network.rest(), DRIVES, KEY)[0]
+class ResetOfWholeSpikes(eqx.Module):
+    """`ResetToZero` of neurons above threshold, where `smooth_spike` is 1/2: to finite differences that is a gate."""
+
+    def __call__(self, decayed, driven, spikes, threshold):
+        return jnp.where(spikes >= 0.5, 0, decayed + driven)
+
+
+def surrogate_loss(weights, reset=FULL):
+    network = recurrent_step(GridLIF(10.0, 5.0, 1.0, spike=smooth_spike, reset=reset), weights, jnp.asarray(INWARD))
+    return flossing_loss(Flossing(3, 0.1, transient=2, interval=2), network, network.rest(), DRIVES, KEY)[0]
+
+
+def two_layers(reset, spike=SURROGATE, recurrent=RECURRENT):
+    cell = GridLIF(10.0, 5.0, 1.0, spike=spike, reset=reset)
+    lower = Layer(cell, Dense(jnp.asarray(INWARD)), Dense(jnp.asarray(recurrent)))
+    upper = Layer(cell, Dense(jnp.asarray(4 * np.abs(RECURRENT))), Dense(-jnp.asarray(recurrent)))
+    return GridNetwork((lower, upper))
+
+
+def stack_loss(weights):
+    network = GridStep(two_layers(Unfelt(ResetOfWholeSpikes()), smooth_spike, weights))
+    return flossing_loss(Flossing(3, 0.1), network, network.rest(), DRIVES, KEY)[0]
 
 
 def rate_loss(weights):
@@ -60,7 +85,13 @@ def event_loss(weights):
     return flossing_loss(Flossing(3, 0.1, duration=step.duration), step, start, None, KEY, STEPS)[0]
 
 
-@pytest.mark.parametrize("loss", [surrogate_loss, rate_loss, event_loss])
+@pytest.mark.parametrize("reset", [Unfelt(FULL), Unfelt(ResetOfWholeSpikes())])
+def test_gradient_where_only_the_trajectory_feels_the_reset(reset):
+    """That of the loss itself: smooth spikes and the reset on the trajectory, the spikes' slope in the tangents."""
+    test_gradient_is_that_of_finite_differences(eqx.Partial(surrogate_loss, reset=reset))
+
+
+@pytest.mark.parametrize("loss", [surrogate_loss, stack_loss, rate_loss, event_loss])
 def test_gradient_is_that_of_finite_differences(loss):
     value = jax.jit(lambda weights: (loss(weights), jax.grad(loss)(weights)))
     weights, h = jnp.asarray(RECURRENT), 1e-4
@@ -71,8 +102,25 @@ def test_gradient_is_that_of_finite_differences(loss):
     np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
+@pytest.mark.parametrize("reset", [PUBLIC, FULL])
+def test_flossing_of_windows_is_that_of_their_steps(reset):
+    """Of spikes with a surrogate: their slope on the trajectory must survive the scan over the steps of a window."""
+
+    def by_window(weights):
+        step = GridWindow(two_layers(reset, recurrent=weights))
+        return flossing_loss(Flossing(3, 0.3), step, step.start(), DRIVES.reshape(4, 3, CHANNELS), KEY)[0]
+
+    def by_step(weights):
+        step = GridStep(two_layers(reset, recurrent=weights))
+        return 9 * flossing_loss(Flossing(3, 0.1, interval=3), step, step.rest(), DRIVES, KEY)[0]
+
+    found, expected = (jax.jit(jax.value_and_grad(one))(jnp.asarray(RECURRENT)) for one in (by_window, by_step))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-10, atol=1e-12)
+
+
 def plain_loss(weights, count=3):
-    """The public convention with Jacobians written out, and the QR of the library."""
+    """The public convention with Jacobians written out: without reset, along a trajectory that feels it as a gate."""
     a, b = np.exp(-1 / 5), np.exp(-1 / 10)
     spike, slope, identity = SurrogateSpike(SuperSpike(5.0)), SuperSpike(5.0), jnp.eye(SIZE)
     start = jnp.asarray(np.linalg.qr(np.random.default_rng(1).normal(size=(2 * SIZE, count)))[0])
@@ -83,8 +131,7 @@ def plain_loss(weights, count=3):
         lower = jnp.concatenate([through, a * identity], 1)
         jacobian = jnp.concatenate([jnp.concatenate([b * identity, 0 * identity], 1) + (1 - b) * lower, lower])
         syn = a * syn + INWARD @ drive + weights @ spike(mem - 1)
-        pre = b * mem + (1 - b) * syn
-        new = pre - jax.lax.stop_gradient(pre * (mem >= 1).astype(float))
+        new = (b * mem + (1 - b) * syn) * jnp.where(mem < 1, 1.0, 0.0)
         basis, upper = jnp.linalg.qr(jacobian @ basis)
         return (new, syn, basis), jnp.log(jnp.abs(jnp.diagonal(upper)))
 
@@ -107,9 +154,29 @@ def test_surrogate_flossing_agrees_with_a_direct_calculation(monkeypatch):
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-10, atol=1e-12)
 
 
+def test_surrogate_flossing_agrees_with_a_number_from_independent_code(monkeypatch):
+    case = json.loads((pathlib.Path(__file__).parent / "flossing_gradient.json").read_text())
+    monkeypatch.setattr("stablespike.stability.lyapunov.random_basis", lambda *_: jnp.asarray(case["basis"]).T)
+    spike = SurrogateSpike(SuperSpike(case["sharpness"]))
+    cell = GridLIF(case["tau_mem"], case["tau_syn"], case["dt"], spike=spike, reset=PUBLIC)
+    drives = jnp.asarray([[int(spiked) for spiked in step] for step in case["spikes"]], float)
+
+    def loss(weights):
+        step = recurrent_step(cell, weights, jnp.asarray(case["inward"]))
+        start = eqx.tree_at(lambda state: state[0].cell.voltage, step.rest(), jnp.asarray(case["voltage"]))
+        value, (_, exponents) = flossing_loss(Flossing(16), step, start, drives, KEY)
+        return value, exponents
+
+    (value, exponents), found = jax.jit(jax.value_and_grad(loss, has_aux=True))(jnp.asarray(case["recurrent"]))
+    largest = np.abs(case["gradient"]).max()
+    np.testing.assert_allclose(exponents, case["exponents"], rtol=1e-12)
+    np.testing.assert_allclose(value, case["loss"], rtol=1e-12)
+    np.testing.assert_allclose(found, case["gradient"], rtol=0, atol=1e-12 * largest)
+
+
 def test_descent_brings_the_exponents_to_their_target():
     def task(weights, batch, key):
-        return 0 * jnp.sum(weights), (jnp.zeros((), int), None)
+        return 0 * jnp.sum(weights), ((), None)
 
     def regulariser(weights, batch, key):
         step = eqx.Partial(lambda weights, x, _: weights @ jnp.tanh(x), weights)
@@ -123,20 +190,13 @@ def test_descent_brings_the_exponents_to_their_target():
     assert np.max(np.abs(info.extra[1])) < 0.01
 
 
-def two_layers(reset):
-    cell = GridLIF(10.0, 5.0, 1.0, spike=SurrogateSpike(SuperSpike(5.0)), reset=reset)
-    lower = Layer(cell, Dense(jnp.asarray(INWARD)), Dense(jnp.asarray(RECURRENT)))
-    upper = Layer(cell, Dense(jnp.asarray(4 * np.abs(RECURRENT))), Dense(jnp.asarray(-RECURRENT)))
-    return GridNetwork((lower, upper))
-
-
 def test_exponents_of_a_stack_are_those_of_its_layers():
     network, drives, options = two_layers(PUBLIC), jnp.tile(DRIVES, (40, 1)), {"transient": 40, "key": KEY}
     whole = GridStep(network)
     joint = lyapunov_spectrum(whole, whole.rest(), drives, count=4 * SIZE, **options)
-    steps, flags = layer_steps(network, drives)
+    steps, status = layer_steps(network, drives)
     each = [lyapunov_spectrum(step, step.rest(), given, count=2 * SIZE, **options).exponents for step, given in steps]
-    assert flags == 0
+    assert status.ok
     assert np.ptp(joint.exponents) > 0.1
     np.testing.assert_allclose(joint.exponents, np.sort(np.concatenate(each))[::-1], atol=0.02)
 
@@ -159,8 +219,8 @@ def test_memory_fades_the_derivative_of_the_trajectory_and_no_value():
 
 def test_a_jacobian_of_low_rank_is_flagged():
     rank_one = jnp.ones((SIZE, SIZE))
-    _, (flags, _) = flossing_loss(Flossing(2), lambda x, _: rank_one @ x, jnp.ones(SIZE), None, KEY, STEPS)
-    assert flags != 0
+    _, (status, _) = flossing_loss(Flossing(2), lambda x, _: rank_one @ x, jnp.ones(SIZE), None, KEY, STEPS)
+    assert status.flags == Flag.NOT_DEFINED
 
 
 def test_schedules():

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.special import digamma
 
-from stablespike.dynamics.grid_cells import GridLIF, MembraneState
-from stablespike.dynamics.grid_network import LayerState
-from stablespike.dynamics.grid_resets import Detached, ResetToZero
-from stablespike.learning.surrogate import SuperSpike, SurrogateSpike
+from stablespike.dynamics.grid.cells import GridLIF, MembraneState
+from stablespike.dynamics.grid.network import LayerState
+from stablespike.dynamics.grid.resets import Detached, ResetToZero
+from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.stability.covariant import covariant_vectors
 from stablespike.stability.flossing import Adaptive
 from stablespike.stability.lyapunov import (

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from stablespike.dynamics.lif import LIF
+from stablespike.dynamics.engines.sparse import SparseNetwork, simulate_sparse
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import initial_states, over_neurons
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.sparse import SparseNetwork, simulate_sparse
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import initial_states, over_neurons
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.sparse_weights import from_matrix
-from stablespike.dynamics.spikes import SimulationError
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.status import SimulationError
 from stablespike.stability.event_tangent import NextSpike, Phase, spike_to_spike_spectrum
 from stablespike.stability.sparse_spectrum import push_sparse_tangents, sparse_network_spectrum
 

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablespike.dynamics.grid_cells import GridLIF, LeakyReadout
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, run_on_grid
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF
+from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.stability.synaptic_operations import (
     Operations,
     Projection,
@@ -59,7 +59,10 @@ def grid_run(generator):
     """A recurrent network of 5 neurons, half of whose weights are 0, and its run on 4 trials of 7 steps."""
     matrices = [generator.normal(size=shape) * generator.integers(0, 2, shape) for shape in ((5, 3), (5, 5), (2, 5))]
     inputs, loop, readout = (jnp.asarray(3 * one) for one in matrices)
-    layers = Layer(GridLIF(5.0, 3.0, 1.0), Dense(inputs), Dense(loop)), Layer(LeakyReadout(5.0, 1.0), Dense(readout))
+    layers = (
+        Layer(GridLIF(5.0, 3.0, 1.0), Dense(inputs), Dense(loop)),
+        Layer(GridLeakyReadout(5.0, 1.0), Dense(readout)),
+    )
     signals = jnp.asarray(generator.integers(0, 2, (4, 7, 3)), float)
     network = GridNetwork(layers)
     spikes = np.stack([run_on_grid(network, one).outputs[0] for one in signals])

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from stablespike.tasks.cochlea import Cochlea, SpikeTrain, hear, hear_together, prepare
-from stablespike.tasks.cochlea_cells import BushyCell, Fibres, HairCell, count_given_some, fibre_key, firing_probability
-from stablespike.tasks.cochlea_membrane import (
+from stablespike.tasks.cochlea.cells import BushyCell, Fibres, HairCell, count_given_some, fibre_key, firing_probability
+from stablespike.tasks.cochlea.membrane import (
     MODEL_RATE,
     SAMPLING_RATE,
     BasilarMembrane,
@@ -22,7 +21,8 @@ from stablespike.tasks.cochlea_membrane import (
     velocity,
     velocity_of_one,
 )
-from stablespike.tasks.cochlea_native import threefry
+from stablespike.tasks.cochlea.model import Cochlea, SpikeTrain, hear, hear_together, prepare
+from stablespike.tasks.cochlea.native import threefry
 from stablespike.tasks.sounds import read_sound
 
 needs_data = pytest.mark.skipif(

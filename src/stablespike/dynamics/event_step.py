@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import over_neurons, require_states
-from stablespike.dynamics.spikes import Flag, Spikes
+from stablespike.dynamics.neurons.neuron import over_neurons, require_states
+from stablespike.dynamics.spikes import Spikes
+from stablespike.native.conventions import Flag
 
 SPIKE, INPUT, DELIVERY, END = range(4)
 

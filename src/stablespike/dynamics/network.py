@@ -1,12 +1,86 @@
-"""Networks: a population of one neuron model with recurrent and input weights, post index first."""
+"""Networks: layers of neurons and their connections, post index first; and the forms in which engines take them."""
+
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from stablespike.dynamics.neuron import AbstractNeuron, require
-from stablespike.dynamics.spikes import Flag
+from stablespike.dynamics.connections import Connection
+from stablespike.dynamics.grid.cells import Cell
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, require
+from stablespike.dynamics.neurons.readout import LeakyReadout
+from stablespike.native.conventions import Flag
+
+
+class Layer(eqx.Module):
+    """Neurons with connections from below (`inputs`; the first layer: from the channels) and among themselves (`loop`).
+
+    `neuron` is any neuron of the package, with parameters that are numbers or arrays `[neurons]`; a `LeakyReadout`; or
+    a `Cell`, which exists on a grid only. The connections are `Dense`, `Sparse` or `Delayed`.
+    """
+
+    neuron: Any
+    inputs: Connection
+    loop: Connection | None = None
+
+    def __check_init__(self):
+        """Refuse what is no neuron or connection, and parts that do not fit."""
+        if not isinstance(self.neuron, AbstractNeuron | LeakyReadout | Cell):
+            raise ValueError(f"a layer is made of a neuron such as QIF(), not of a {_kind(self.neuron)}.")
+        for name, one in (("inputs", self.inputs), ("loop", self.loop)):
+            if not isinstance(one, Connection) and (name == "inputs" or one is not None):
+                raise ValueError(f"{name} of a layer must be Dense(weights), Sparse or Delayed, not {_kind(one)}.")
+        if self.loop is not None and self.loop.shape != (self.size, self.size):
+            raise ValueError(
+                f"the loop of a layer of {self.size} neurons must have shape [{self.size}, {self.size}], not "
+                f"{list(self.loop.shape)}."
+            )
+        if self.loop is not None and isinstance(self.neuron, LeakyReadout):
+            raise ValueError("a readout has no loop: it sends out voltages, not spikes.")
+        if isinstance(self.neuron, AbstractNeuron):
+            _require_population(self.neuron, self.size)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return self.inputs.shape[0]
+
+
+class Network(eqx.Module):
+    """Layers one above the other: `Network(Layer(...), Layer(...))`. What runs it, and how, is said to `simulate`."""
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, *layers: Layer):
+        """The layers, from the input to the output."""
+        self.layers = layers
+
+    def __check_init__(self):
+        """Refuse layers that do not fit together."""
+        if not self.layers or not all(isinstance(one, Layer) for one in self.layers):
+            raise ValueError("a network is made of at least one layer: Network(Layer(neuron, Dense(weights)), ...).")
+        for below, above in zip(self.layers[:-1], self.layers[1:], strict=True):
+            if above.inputs.shape[1] != below.size:
+                raise ValueError(
+                    f"a layer of {below.size} neurons cannot feed weights of shape {list(above.inputs.shape)} [post, "
+                    "pre]."
+                )
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return self.layers[0].inputs.shape[1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of neurons of each layer."""
+        return tuple(layer.size for layer in self.layers)
+
+
+def _kind(thing) -> str:
+    return "class" if isinstance(thing, type) else type(thing).__name__
 
 
 class Recurrent(eqx.Module):

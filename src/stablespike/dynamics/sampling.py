@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neuron import AbstractNeuron, one_neuron, require
-from stablespike.dynamics.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.simulate import Solution
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, one_neuron, require
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.spikes import Spikes
 
 BISECTIONS = 60  # of an interval in search of its highest voltage: more than the digits of a float64

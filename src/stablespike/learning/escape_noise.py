@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, UInt32
 
-from stablespike.dynamics.grid_cells import SpikingCell, Values
-from stablespike.dynamics.neuron import Scalar, require
+from stablespike.dynamics.grid.cells import SpikingCell, Values
+from stablespike.dynamics.neurons.neuron import Scalar, require
 
 
 class LogisticEscape(eqx.Module):

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from stablespike.dynamics.grid_cells import GridLIF, approach
-from stablespike.dynamics.neuron import Scalar, require
+from stablespike.dynamics.grid.cells import GridLIF, approach
+from stablespike.dynamics.neurons.neuron import Scalar, require
 
 NODES = 200  # of the Gauss-Hermite rule: enough for the kinks of SuperSpike and triangle to one part in a thousand
 

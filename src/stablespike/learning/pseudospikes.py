@@ -9,10 +9,10 @@ every layer even of a silent network; in scheme 1 nothing arrives.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.layers import LayerSolution
+from stablespike.dynamics.engines.events import Solution
+from stablespike.dynamics.engines.layers import LayerSolution
 from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neuron import over_neurons
-from stablespike.dynamics.simulate import Solution
+from stablespike.dynamics.neurons.neuron import over_neurons
 
 
 def continued_spike_times(

@@ -20,7 +20,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from stablespike.dynamics.spikes import Flag
+from stablespike.dynamics.status import Status, raise_unless_ok, sentence_of
 
 
 class TrainingState(eqx.Module):
@@ -34,14 +34,14 @@ class TrainingState(eqx.Module):
 
 class TrainingInfo(eqx.Module):
     """What a step is looked at by: its `loss`, the norm of its gradient, whether it was `applied`, the part of the
-    optimiser's step that was taken (1 without a limit), the `flags` of the simulations, and what the loss adds.
+    optimiser's step that was taken (1 without a limit), the `status` of the simulations, and what the loss adds.
     """
 
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     applied: Bool[Array, ""]
     step_size: Float[Array, ""]
-    flags: Int[Array, ""]
+    status: PyTree
     extra: PyTree
 
 
@@ -67,14 +67,15 @@ class TrainingError(RuntimeError):
 
 
 def gradient_training(
-    loss: Callable[..., tuple[Float[Array, ""], tuple[Int[Array, ""], PyTree]]],
+    loss: Callable[..., tuple[Float[Array, ""], tuple[PyTree, PyTree]]],
     optimiser: optax.GradientTransformation,
     limit: StepLimit | None = None,
 ) -> tuple[Callable[..., TrainingState], Callable[..., tuple[TrainingState, TrainingInfo]]]:
-    """The pair (init, step) that minimises `loss(parameters, batch, key) -> (value, (flags, extra))`.
+    """The pair (init, step) that minimises `loss(parameters, batch, key) -> (value, (status, extra))`.
 
-    Only floating-point arrays among the parameters are trained; numbers stay, NumPy's scalars included. `flags` are
-    those of the simulations (0 = well). A `limit` shortens steps that change too much.
+    Only floating-point arrays among the parameters are trained; numbers stay, NumPy's scalars included. `status` is
+    that of the simulations, a `Status` with any trial axes or a tree of several (as `simulate` gives it). A `limit`
+    shortens steps that change too much.
     """
 
     def init(parameters: PyTree, key: Key[Array, ""]) -> TrainingState:
@@ -86,11 +87,12 @@ def gradient_training(
     def step(state: TrainingState, batch: PyTree) -> tuple[TrainingState, TrainingInfo]:
         key, used = jax.random.split(state.key)
         trainable, rest = eqx.partition(state.parameters, eqx.is_inexact_array)
-        (value, (flags, extra)), gradient = jax.value_and_grad(
+        (value, (status, extra)), gradient = jax.value_and_grad(
             lambda varied: loss(eqx.combine(varied, rest), batch, used), has_aux=True
         )(trainable)
         norm = optax.tree.norm(gradient)
-        applied = jnp.isfinite(value) & jnp.isfinite(norm) & (flags == 0)
+        status = _over_trials(status)
+        applied = jnp.isfinite(value) & jnp.isfinite(norm) & _all_ok(status)
         size = jnp.ones_like(value)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             updates, optimiser_state = optimiser.update(gradient, state.optimiser_state, trainable)
@@ -103,22 +105,58 @@ def gradient_training(
         kept = TrainingState(state.parameters, state.optimiser_state, key, state.steps)
         dynamic, static = eqx.partition(fresh, eqx.is_array)
         dynamic = jax.tree.map(lambda new, old: _where(applied, new, old), dynamic, eqx.filter(kept, eqx.is_array))
-        return _strong(eqx.combine(dynamic, static)), TrainingInfo(
-            value, norm, applied, size, jnp.asarray(flags), extra
+        return _strong(eqx.combine(dynamic, static)), TrainingInfo(value, norm, applied, size, status, extra)
+
+    return init, Update(step, loss)
+
+
+class Update:
+    """One step of training, `update(state, batch) -> (state, info)`; remembers the `loss` that it descends.
+
+    Compared by identity, so that one object is compiled once.
+    """
+
+    def __init__(self, step: Callable[..., tuple[TrainingState, TrainingInfo]], loss: Callable[..., Any]):
+        """`step` does it."""
+        self.step, self.loss = step, loss
+
+    def __call__(self, state: TrainingState, batch: PyTree) -> tuple[TrainingState, TrainingInfo]:
+        """The step."""
+        return self.step(state, batch)
+
+
+def fault(info: TrainingInfo) -> str:
+    """Why a step with this info was not applied, and what would help: a sentence or two."""
+    if sentence := sentence_of(info.status):
+        return sentence
+    if not bool(jnp.isfinite(info.loss)):
+        return f"The loss is {float(info.loss)}."
+    if not bool(jnp.isfinite(info.gradient_norm)):
+        return f"The norm of the gradient is {float(info.gradient_norm)}."
+    return "No part of it was small enough for the limit."
+
+
+def _over_trials(status: PyTree) -> PyTree:
+    """Each status of a tree as that of all trials."""
+    _statuses(status)
+    return jax.tree.map(Status.over_trials, status, is_leaf=lambda node: isinstance(node, Status))
+
+
+def _statuses(status: PyTree) -> list[Status]:
+    """Each status of a tree; `TypeError` for anything else in it."""
+    found = jax.tree.leaves(status, is_leaf=lambda node: isinstance(node, Status))
+    if wrong := [one for one in found if not isinstance(one, Status)]:
+        raise TypeError(
+            f"a loss returns (value, (status, extra)) with the `Status` of its simulations, or () without any, not "
+            f"{type(wrong[0]).__name__}."
         )
+    return found
 
-    return init, step
 
-
-def fault(loss: Float[Array, ""], gradient_norm: Float[Array, ""], flags: Int[Array, ""]) -> str:
-    """Why a step with these was not applied."""
-    if int(flags):
-        return f"a simulation failed ({Flag(int(flags)).name or f'flag {int(flags)}'})"
-    if not bool(jnp.isfinite(loss)):
-        return f"the loss is {float(loss)}"
-    if not bool(jnp.isfinite(gradient_norm)):
-        return f"the norm of the gradient is {float(gradient_norm)}"
-    return "no part of it was small enough for the limit"
+def _all_ok(status: PyTree) -> Bool[Array, ""]:
+    """Whether nothing went wrong in any of them."""
+    parts = [one.ok for one in _statuses(status)]
+    return jnp.all(jnp.stack(parts)) if parts else jnp.array(True)
 
 
 def _moved(parameters, updates, part):
@@ -130,8 +168,8 @@ def _shortened(limit, before, after, size):
     """The first of the sizes 1, 1/2, 1/4, ... whose step changes no more than the limit; whether there is one."""
 
     def too_much(part):
-        flags, extra = after(part)
-        return ~((limit.change(before, extra) <= limit.largest) & (flags == 0))
+        status, extra = after(part)
+        return ~((limit.change(before, extra) <= limit.largest) & _all_ok(_over_trials(status)))
 
     def halve(carry):
         part, _, count = carry
@@ -207,9 +245,9 @@ def descend(
         if not bool(infos.applied.all()):
             where = np.unravel_index(int(np.argmin(np.asarray(infos.applied))), infos.applied.shape)
             place = int(where[0])
-            loss, norm, flags = (one[where] for one in (infos.loss, infos.gradient_norm, infos.flags))
+            info = jax.tree.map(operator.itemgetter(where), eqx.tree_at(lambda one: one.extra, infos, None))
             raise TrainingError(
-                f"Step {done + place + 1} was not applied: {fault(loss, norm, flags)}.",
+                f"Step {done + place + 1} was not applied. {fault(info)}",
                 [{"step": index, "loss": loss} for index, loss in enumerate(_losses(parts)[: done + place])],
             )
     return state, jax.tree.map(lambda *columns: jnp.concatenate(columns), *parts)
@@ -225,22 +263,25 @@ def fit(
     data: PyTree,
     *,
     epochs: int,
-    batch_size: int,
-    evaluate: Callable[[PyTree], dict[str, Any]],
+    batch_size: int = 32,
+    judge: PyTree = None,
+    evaluate: Callable[[PyTree], dict[str, Any]] | None = None,
     checkpoint: pathlib.Path | str | None = None,
     identity: str = "",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[TrainingState, list[dict[str, Any]]]:
     """Train for `epochs` epochs over `data` (arrays with a leading trial axis) and return the state and the history.
 
-    The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm and what
-    `evaluate(parameters)` returns. With a `checkpoint` file every epoch is saved, and an interrupted run goes on from
-    there, bit for bit; a checkpoint of another `identity` (any text) or of another model raises `ValueError` and is
-    left as it is; one of more epochs is returned. `progress` wraps the epochs (e.g. tqdm).
+    The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm, the
+    `accuracy_on` trials `judge` that are not trained on, and what `evaluate(parameters)` returns, if these are given.
+    With a `checkpoint` file every epoch is saved, and an interrupted run goes on from there, bit for bit; a checkpoint
+    of another `identity` (any text) or of another model raises `ValueError` and is left as it is; one of more epochs is
+    returned. `progress` wraps the epochs (e.g. tqdm).
     """
     _require_whole(0, epochs=epochs)
     _require_whole(1, batch_size=batch_size)
     trials = _trials(data)
+    evaluate = _evaluation(step, judge, evaluate)
     checkpoint = None if checkpoint is None else pathlib.Path(checkpoint)
     state, history = _restored(checkpoint, identity, state)
     if not history:
@@ -254,14 +295,39 @@ def fit(
             norms.append(info.gradient_norm)
             if not bool(info.applied):
                 raise TrainingError(
-                    f"Step {int(state.steps) + 1} (epoch {epoch}) was not applied: "
-                    f"{fault(info.loss, info.gradient_norm, info.flags)}.",
+                    f"Step {int(state.steps) + 1} (epoch {epoch}) was not applied. {fault(info)}",
                     history,
                 )
         means = {"loss": jnp.mean(jnp.stack(losses)), "gradient_norm": jnp.mean(jnp.stack(norms))}
         history.append({"epoch": epoch, **_as_numbers(means), **_as_numbers(evaluate(state.parameters))})
         _save(checkpoint, identity, state, history)
     return state, history
+
+
+def _evaluation(step, judge, evaluate) -> Callable[[PyTree], dict[str, Any]]:
+    """What is written down of the parameters after every epoch."""
+    if judge is not None and not isinstance(step, Update):
+        raise ValueError("`judge` needs the update that `gradient_training` made, which knows its loss.")
+
+    def all_of(parameters):
+        judged = {} if judge is None else accuracy_on(step.loss, parameters, judge)
+        return judged | ({} if evaluate is None else evaluate(parameters))
+
+    return evaluate if judge is None and evaluate is not None else all_of
+
+
+def accuracy_on(loss: Callable[..., Any], parameters: PyTree, trials: tuple[PyTree, Array]) -> dict[str, Any]:
+    """Part of the trials `(inputs, labels)` whose largest score is that of the label, and the loss.
+
+    `loss(parameters, trials, None)` returns `(value, (status, scores [trials, classes]))`, as what `classify` makes
+    does. Raises `SimulationError` if a simulation failed.
+    """
+    value, (status, scores) = _evaluated(loss, parameters, trials)
+    raise_unless_ok(status)
+    return {"test_accuracy": jnp.mean(jnp.argmax(scores, -1) == trials[1]), "test_loss": value}
+
+
+_evaluated = eqx.filter_jit(lambda loss, parameters, trials: loss(parameters, trials, None))
 
 
 def _trials(data: PyTree) -> int:

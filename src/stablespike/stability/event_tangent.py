@@ -16,16 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from stablespike.dynamics.engines.events import run_events
 from stablespike.dynamics.event_step import event_step, initial_network_state
 from stablespike.dynamics.network import Recurrent, network_flags
-from stablespike.dynamics.neuron import AbstractNeuron, over_neurons
-from stablespike.dynamics.qif import QIF
-from stablespike.dynamics.simulate import run_events
-from stablespike.dynamics.spikes import Flag, Spikes, Status, input_flags, raise_unless_ok
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, over_neurons
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes, input_flags
+from stablespike.dynamics.status import Status, raise_unless_ok
+from stablespike.native.conventions import Flag
 from stablespike.stability.lyapunov import LyapunovSpectrum, estimate_spectrum, require_resolved
-
-SILENT, TIED = 1, 2
 
 
 class AbstractChart(eqx.Module):
@@ -131,7 +131,7 @@ class NextSpike(eqx.Module):
         after, _ = event_step(self.network, _no_inputs(), jnp.inf, initial_network_state(self.network, points))
         moved = self.section(self.network.neuron, after.neurons, after.time)
         silent, tied = jnp.isinf(jnp.min(waits)), jnp.sum(waits == jnp.min(waits)) > 1
-        flags = state.flags | jnp.where(silent, SILENT, jnp.where(tied, TIED, 0))
+        flags = state.flags | jnp.where(silent, int(Flag.SILENT), jnp.where(tied, int(Flag.TIED), 0))
         return EventNetworkState(_coordinates(self.network, self.chart, moved), state.spikes + 1, flags)
 
     def duration(self, state: EventNetworkState, drive=None) -> Float[Array, ""]:
@@ -187,9 +187,9 @@ def spike_to_spike_spectrum(
     """Exponents per unit of time of an autonomous network, over `spikes` network spikes of which `transient` are not
     counted.
 
-    The rate of a neuron is (spikes - transient) / (neurons * duration). Raises `ValueError` for a network that falls
-    silent and for neurons that spike at the very same time, `SingularJacobian` for exponents that are not defined: of
-    the event map with a reset that erases the state, the last one.
+    The rate of a neuron is (spikes - transient) / (neurons * duration). Raises `SimulationError` for a network that
+    falls silent and for neurons that spike at the very same time, `SingularJacobian` for exponents that are not
+    defined: of the event map with a reset that erases the state, the last one.
     """
     found = estimate_spectrum(
         step,
@@ -203,7 +203,7 @@ def spike_to_spike_spectrum(
         blocks=blocks,
         duration=step.duration,
     )
-    _raise_if_flagged(found.state.system.flags)
+    raise_unless_ok(Status(found.state.system.flags, found.duration, spikes, "spikes"))
     require_resolved(found)
     return found
 
@@ -220,19 +220,6 @@ def window_spectrum(step: Window, states: Float[Array, "neurons variables"], dri
         raise ValueError("The network is silent: there are no spikes to average over. Raise its input or its weights.")
     require_resolved(found)
     return found
-
-
-def _raise_if_flagged(flags):
-    if isinstance(flags, jax.core.Tracer):
-        return
-    if np.any(np.asarray(flags) & SILENT):
-        raise ValueError(
-            "The network falls silent: there are no spikes to average over. Raise its drive or its weights."
-        )
-    if np.any(np.asarray(flags) & TIED):
-        raise ValueError(
-            "Neurons spiked at the very same time, where exponents are not defined: start from other states."
-        )
 
 
 def _no_inputs():

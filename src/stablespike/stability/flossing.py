@@ -13,11 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from stablespike.dynamics.status import Status
+from stablespike.native.conventions import Flag
 from stablespike.stability.lyapunov import LyapunovInfo, lyapunov_estimator
-
-NOT_DEFINED = 1 << 16  # a flag beside those of simulations: an exponent that the run does not define
 
 
 class Flossing(eqx.Module):
@@ -84,14 +84,15 @@ def _faded(system, memory):
 
 def flossing_loss(
     flossing: Flossing, step: Callable, state: PyTree, drives: PyTree, key: Key[Array, ""], steps: int | None = None
-) -> tuple[Float[Array, ""], tuple[Int[Array, ""], Float[Array, " count"]]]:
-    """mean_i (lambda_i - target)^2 over the leading exponents, with flags (0 = all defined) and the exponents.
+) -> tuple[Float[Array, ""], tuple[Status, Float[Array, " count"]]]:
+    """mean_i (lambda_i - target)^2 over the leading exponents, with the status (all defined?) and the exponents.
 
     In the form that `gradient_training` takes; several runs, `vmap`ped, are averaged by whoever calls.
     """
     exponents, defined, _ = exponents_of_run(flossing, step, state, drives, key, steps)
-    flags = jnp.where(defined.all(), 0, NOT_DEFINED)
-    return jnp.mean((exponents - flossing.target) ** 2), (flags, exponents)
+    flags = jnp.where(defined.all(), 0, int(Flag.NOT_DEFINED))
+    status = Status(flags, jnp.zeros(()), flossing.count, "count")
+    return jnp.mean((exponents - flossing.target) ** 2), (status, exponents)
 
 
 def network_flossing(flossing: Flossing, key: Key[Array, ""]) -> Callable:
@@ -109,16 +110,16 @@ def network_flossing(flossing: Flossing, key: Key[Array, ""]) -> Callable:
 
 
 def with_flossing(task_loss: Callable, regulariser: Callable, strength: float) -> Callable:
-    """The loss `task_loss + strength * regulariser`, both `(parameters, batch, key) -> (value, (flags, extra))`.
+    """The loss `task_loss + strength * regulariser`, both `(parameters, batch, key) -> (value, (status, extra))`.
 
-    For `gradient_training`; `extra` becomes the pair of both, the flags are joined.
+    For `gradient_training`; status and `extra` become pairs of both.
     """
 
     def loss(parameters, batch, key):
         for_task, for_flossing = jax.random.split(key)
-        value, (flags, extra) = task_loss(parameters, batch, for_task)
-        penalty, (more_flags, exponents) = regulariser(parameters, batch, for_flossing)
-        return value + strength * penalty, (flags | more_flags, (extra, exponents))
+        value, (status, extra) = task_loss(parameters, batch, for_task)
+        penalty, (more, exponents) = regulariser(parameters, batch, for_flossing)
+        return value + strength * penalty, ((status, more), (extra, exponents))
 
     return loss
 

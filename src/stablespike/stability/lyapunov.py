@@ -81,7 +81,10 @@ def tangent_dimension(state: PyTree) -> int:
 def push_tangents(
     step: Step, state: PyTree, drive: PyTree, tangents: Float[Array, "count dimension"]
 ) -> tuple[PyTree, Float[Array, "count dimension"]]:
-    """The state after a step, and D v for each tangent vector v `[count, dimension]`, D the Jacobian of the step."""
+    """The state after a step, and D v for each tangent vector v `[count, dimension]`, D the Jacobian of the step.
+
+    A derivative of both with respect to the state or the step's parameters is that of the state's own dynamics.
+    """
     varied, rest = eqx.partition(state, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(varied)
 
@@ -89,8 +92,13 @@ def push_tangents(
         moved, others = eqx.partition(step(eqx.combine(unravel(flat), rest), drive), eqx.is_inexact_array)
         return ravel_pytree(moved)[0], others
 
-    moved, push, others = jax.linearize(flat_step, flat, has_aux=True)
-    return eqx.combine(unravel(moved), others), jax.vmap(push)(tangents)
+    def push(tangent):
+        return jax.jvp(flat_step, (flat,), (tangent,), has_aux=True)
+
+    # Not `jax.linearize`: where a step is a scan (a window), JAX 0.10 then takes the derivative of the state without
+    # the `custom_jvp` of what is inside, that is with spikes that have no slope.
+    moved, pushed, others = jax.vmap(push, out_axes=(None, 0, None))(tangents)
+    return eqx.combine(unravel(moved), others), pushed
 
 
 def lyapunov_estimator(

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from stablespike.dynamics.kernels.gram_schmidt import factors as native_factors
+from stablespike.native.gram_schmidt import factors as native_factors
 
 Vectors = Float[Array, "count dimension"]
 

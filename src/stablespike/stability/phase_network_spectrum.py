@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit
 
-from stablespike.dynamics.kernels.gram_schmidt import orthonormalise_rows
-from stablespike.dynamics.theta import Theta
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.native.gram_schmidt import orthonormalise_rows
 from stablespike.stability.lyapunov import (
     LyapunovSpectrum,
     LyapunovState,

@@ -8,13 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from stablespike.dynamics import native
-from stablespike.dynamics.kernels import sparse_tangent
-from stablespike.dynamics.kernels.sparse import SILENT
+from stablespike.dynamics.engines.sparse import WHOLE, SparseNetwork, no_inputs, require_feasible, run_sparse
 from stablespike.dynamics.memory import require_memory
-from stablespike.dynamics.sparse import WHOLE, SparseNetwork, no_inputs, require_feasible, run_sparse
-from stablespike.dynamics.spikes import SimulationError, Status, raise_unless_ok
-from stablespike.learning.sparse_adjoint import LINES, line_constants
+from stablespike.dynamics.status import Status, raise_unless_ok
+from stablespike.learning.gradients.sparse import LINES, line_constants
+from stablespike.native import bridge as native
+from stablespike.native.sparse import tangent as sparse_tangent
 from stablespike.stability.lyapunov import (
     LyapunovSpectrum,
     LyapunovState,
@@ -41,7 +40,7 @@ def sparse_network_spectrum(
     As `spike_to_spike_spectrum` with `at_fixed_time`: `spikes` network spikes are run, of which `transient` are not
     counted, `interval` of them between two orthonormalisations (about as many as there are neurons: each costs all
     neurons times count^2). Angles and currents of all neurons are the coordinates. Raises `ValueError` for settings
-    that do not fit and where an excitatory pulse lifts an `OscillatoryLIF` neuron to its spike, `SimulationError` for a
+    that do not fit, `SimulationError` where an excitatory pulse lifts an `OscillatoryLIF` neuron to its spike and for a
     network that falls silent.
     """
     require_feasible(network, states, interval)
@@ -52,8 +51,8 @@ def sparse_network_spectrum(
     require_memory(5 * 8 * size * variables * count, f"{count} tangent vectors of {size} neurons")
     tangents = jax.random.normal(key, (size, count, variables), states.dtype)
     state, basis, found = _intervals(network, states, tangents, interval, spikes // interval)
-    growth, durations, independent, (flags, lifted) = found
-    _raise_if_failed(flags, durations, lifted, interval)
+    growth, durations, independent, flags = found
+    raise_unless_ok(Status(flags, jnp.cumsum(durations), interval, "interval"))
     kept = slice(transient // interval, None)
     growth, durations = growth[kept], durations[kept]
     trace = jnp.cumsum(growth, 0) / jnp.cumsum(durations)[:, None]
@@ -90,17 +89,7 @@ def _intervals(network, states, tangents, interval, count):
         pushed, flags = push_sparse_tangents(network, states, solution.spikes, tangents)
         basis, growth, independent = orthonormal(pushed)
         made = solution.status
-        return (solution.state, basis), (growth, made.time, independent, (made.flags, flags[0]))
+        return (solution.state, basis), (growth, made.time, independent, made.flags | flags[0].astype(int))
 
     (state, tangents), found = jax.lax.scan(advance, (states, orthonormal(tangents)[0]), length=count)
     return state, tangents.transpose(1, 0, 2).reshape(vectors, -1), found
-
-
-def _raise_if_failed(flags, ends, lifted, interval):
-    if isinstance(flags, jax.core.Tracer):
-        return
-    if np.any(np.asarray(lifted)):
-        raise ValueError("a pulse lifted a neuron to its spike at once, where exponents are not defined: inhibit only.")
-    if np.any(np.asarray(flags) & SILENT):
-        raise SimulationError("The network falls silent: there are no spikes to average over. Give it a drive.")
-    raise_unless_ok(Status(flags, ends, interval, "interval"))

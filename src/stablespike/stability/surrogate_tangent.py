@@ -9,16 +9,17 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from stablespike.dynamics.grid_cells import Cell, GridLIF, SpikingCell
-from stablespike.dynamics.grid_connections import Dense
-from stablespike.dynamics.grid_network import GridNetwork, Layer, LayerState, run_on_grid
-from stablespike.dynamics.grid_resets import Reset, ResetToZero, Unfelt
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.grid.cells import Cell, GridLIF, SpikingCell
+from stablespike.dynamics.grid.network import GridNetwork, Layer, LayerState, run_on_grid
+from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero, Unfelt
+from stablespike.dynamics.status import Status
 from stablespike.stability.lyapunov import AbstractEventfulStep
 
 Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
-PUBLIC = Unfelt(ResetToZero())
+PUBLIC = Unfelt(Detached(ResetToZero()))
 
 
 class GridStep(AbstractEventfulStep):
@@ -57,8 +58,8 @@ def require_some_spikes(part: float, name: str) -> None:
 
 def layer_steps(
     network: GridNetwork, drives: Float[Array, "steps channels"]
-) -> tuple[list[tuple[GridStep, Float[Array, "steps _"]]], Int[Array, ""]]:
-    """Each layer as a network of its own, with what arrives from the layer below as its drives; flags of the run.
+) -> tuple[list[tuple[GridStep, Float[Array, "steps _"]]], Status]:
+    """Each layer as a network of its own, with what arrives from the layer below as its drives; status of the run.
 
     The exponents of a feed-forward stack are those of its layers, each driven by the one below, taken together: its
     Jacobian is block-triangular. To the derivative of a layer's exponents, its drives are constants.
@@ -66,7 +67,7 @@ def layer_steps(
     run = run_on_grid(network, drives)
     arriving = [drives, *(jax.lax.stop_gradient(output) for output in run.outputs[:-1])]
     steps = [GridStep(GridNetwork((layer,))) for layer in network.layers]
-    return list(zip(steps, arriving, strict=True)), run.status.flags
+    return list(zip(steps, arriving, strict=True)), run.status
 
 
 def recurrent_step(cell: Cell, recurrent: Float[Array, "post pre"], inward: Float[Array, "post channels"]) -> GridStep:

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.signal
 from jaxtyping import Float
 
-from stablespike.tasks.cochlea_membrane import SAMPLING_RATE
+from stablespike.tasks.cochlea.membrane import SAMPLING_RATE
 from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
 from stablespike.tasks.sound_lengths import missing, with_known_length
 

@@ -14,9 +14,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from stablespike.tasks.cochlea import LONGEST_DIGIT, Cochlea
-from stablespike.tasks.cochlea_membrane import cached_membrane_filter
-from stablespike.tasks.cochlea_recordings import hear_all
+from stablespike.tasks.cochlea.membrane import cached_membrane_filter
+from stablespike.tasks.cochlea.model import LONGEST_DIGIT, Cochlea
+from stablespike.tasks.cochlea.recordings import hear_all
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.free_spoken_digits import free_spoken_digits
 from stablespike.tasks.sounds import DIGITS, ENGLISH, LabelledSound, heidelberg_digits

@@ -1,0 +1,1 @@
+"""Simulators: what happens, event by event, layer by layer, in windows, sparse."""

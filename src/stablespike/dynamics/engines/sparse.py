@@ -1,0 +1,192 @@
+"""Sparse recurrent networks, spike by spike, exactly: a spike costs its targets, whatever the size of the network."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from stablespike.dynamics.engines.events import Solution
+from stablespike.dynamics.memory import require_memory
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, require_states
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.sparse_weights import SparseWeights
+from stablespike.dynamics.spikes import Spikes, input_flags
+from stablespike.dynamics.status import Status, raise_unless_ok
+from stablespike.native import bridge as native
+from stablespike.native.conventions import Flag
+from stablespike.native.overrides import qif
+from stablespike.native.sparse import forward as kernel
+from stablespike.native.sparse import (
+    lif as sparse_lif,
+)
+from stablespike.native.sparse import (
+    oscillatory_lif as sparse_oscillatory_lif,
+)
+from stablespike.native.sparse import (
+    qif as sparse_qif,
+)
+from stablespike.native.sparse import (
+    theta as sparse_theta,
+)
+
+MODELS = {  # constants from the neuron, and the function that unpacks them in the kernel
+    OscillatoryLIF: (sparse_oscillatory_lif.derive, sparse_oscillatory_lif.unpack),
+    LIF: (sparse_lif.derive, sparse_lif.unpack),
+    Theta: (sparse_theta.derive, sparse_theta.unpack),
+    QIF: (sparse_qif.derive, qif.unpack),
+}
+RANGE = 32.0  # time constants after which the reference time of a run moves on
+WHOLE = jnp.dtype("int32")
+
+
+class SparseNetwork(eqx.Module):
+    """Recurrent network of `OscillatoryLIF`, `LIF`, `Theta` or `QIF` neurons with sparse weights, of any signs.
+
+    `weights` lead from neurons to neurons, `input_weights` from input channels to neurons (None: no channels), both in
+    the unit that the neuron's `jump` takes. Parameters of the neurons are numbers or have shape `[neurons]`.
+    """
+
+    neuron: AbstractNeuron
+    weights: SparseWeights
+    input_weights: SparseWeights | None = None
+
+    def __check_init__(self):
+        """Refuse neurons that the kernel does not know, and parts that do not fit together."""
+        if type(self.neuron) not in MODELS:
+            known = ", ".join(one.__name__ for one in MODELS)
+            raise ValueError(f"sparse networks are made of {known} neurons, not {type(self.neuron).__name__}.")
+        if self.weights.channels != self.size:
+            raise ValueError(f"weights must lead from {self.size} neurons, not from {self.weights.channels}.")
+        if self.input_weights is not None and self.input_weights.size != self.size:
+            raise ValueError(f"input_weights must lead to {self.size} neurons, not to {self.input_weights.size}.")
+        for leaf in jax.tree.leaves(self.neuron):
+            if jnp.shape(leaf) not in ((), (self.size,)):
+                raise ValueError(
+                    f"parameters must be numbers or have shape [{self.size}], not {list(jnp.shape(leaf))}."
+                )
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return self.weights.size
+
+
+def simulate_sparse(
+    network: SparseNetwork,
+    states: Float[Array, "neurons variables"],
+    inputs: Spikes | None = None,
+    duration=jnp.inf,
+    *,
+    max_spikes: int,
+) -> Solution:
+    """Simulate a sparse network from `states` at time 0 to `duration`, as `simulate` does, in native code on one core.
+
+    With an infinite `duration` (the default) the trial ends with spike number `max_spikes`; otherwise that is the
+    budget of network spikes. A budget that does not suffice, a network that stops spiking before it has made as many
+    spikes as were asked for, and what else went wrong, is flagged in `status` and, outside jit, raised. No derivatives:
+    see `stablespike.learning.gradients.sparse`. Trials: `jax.vmap` runs them one after the other.
+
+    A neuron is updated only when a pulse reaches it. The next spike comes from a heap of the few neurons that are due
+    within a window of time (after Engelken 2023, with a heap of all neurons): O(k log N) operations per spike of k
+    targets, on average over a window.
+    """
+    require_feasible(network, states, max_spikes)
+    inputs = no_inputs(states.dtype) if inputs is None else inputs
+    require_one_trial(inputs)
+    solution, _ = run_sparse(network, states, inputs, duration, max_spikes)
+    raise_unless_done(solution)
+    return solution
+
+
+def require_one_trial(inputs: Spikes) -> None:
+    """Raise `ValueError` unless the inputs are those of one trial."""
+    if inputs.times.ndim != 1:
+        raise ValueError(f"input times must be a vector, not {list(inputs.times.shape)}; use vmap for trials.")
+
+
+def no_inputs(dtype) -> Spikes:
+    """An input without spikes."""
+    return Spikes(jnp.zeros(0, dtype), jnp.zeros(0, int))
+
+
+def raise_unless_done(solution: Solution) -> None:
+    """Raise `SimulationError` with one sentence if a sparse run went wrong; inside jit (values unknown) do nothing."""
+    raise_unless_ok(solution.status)
+
+
+def memory_needed(network: SparseNetwork, max_spikes: int) -> int:
+    """Bytes that a run takes beside the network: rows, bounds, heap and states of neurons, and the list of spikes."""
+    return network.size * (8 * (2 * kernel.LARGEST_ROW + 1) + 3 * 12 + 4) + 24 * max_spikes
+
+
+def require_feasible(network: SparseNetwork, states, max_spikes: int) -> None:
+    """Raise `ValueError` for states and budgets that cannot be meant, `MemoryError` for a run that would not fit."""
+    if max_spikes < 1:
+        raise ValueError(f"max_spikes must be at least 1, not {max_spikes}.")
+    require_states(network.neuron, states, network.size)
+    if states.dtype != np.float64:
+        raise ValueError(f"sparse networks need states in float64, not {states.dtype}: switch JAX's x64 mode on.")
+    require_memory(memory_needed(network, max_spikes), f"A run of {network.size} neurons and {max_spikes} spikes")
+
+
+class Work(NamedTuple):
+    """What the search for the next spike did: `windows`, neurons that `entered` them, `looks` at their true times.
+
+    `inputs` is the number of input spikes that were delivered, `preceding` `[spikes]` that before each spike.
+    """
+
+    windows: Int[Array, ""]
+    entered: Int[Array, ""]
+    looks: Int[Array, ""]
+    inputs: Int[Array, ""]
+    preceding: Int[Array, " spikes"]
+
+
+@eqx.filter_jit
+def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spikes: int) -> tuple[Solution, Work]:
+    """The bare run, and the work that it took; see `simulate_sparse`, which also looks at the status."""
+    operands, unpack = kernel_operands(network, states, inputs, duration)
+    dtype, size = states.dtype, network.size
+    shapes = [((max_spikes,), dtype), *[((max_spikes,), WHOLE)] * 2, ((size,), WHOLE), (states.shape, dtype)]
+    shapes += [((1,), WHOLE), ((1,), dtype), ((4,), jnp.dtype("int64")), ((max_spikes,), WHOLE)]
+    results = [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
+    target = native.target(kernel.run_entry, unpack, np.dtype(dtype).type)
+    call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
+    times, sources, ordinals, counts, final, flags, ends, work, preceding = call(*operands)
+    channels = 0 if network.input_weights is None else network.input_weights.channels
+    given = input_flags(inputs, channels, jnp.where(jnp.isposinf(duration), 0.0, duration))
+    flags = flags[0].astype(int) | given | _network_flags(network)
+    spikes = Spikes(times, sources.astype(int))
+    status = Status(flags, ends[0], max_spikes, "max_spikes")
+    return Solution(spikes, ordinals.astype(int), counts.astype(int), final, status), Work(*(*work, preceding))
+
+
+def kernel_operands(network: SparseNetwork, states, inputs: Spikes, duration):
+    """What the kernel takes, in its order, and the function that unpacks its constants."""
+    derive, unpack = MODELS[type(network.neuron)]
+    dtype = states.dtype
+    inlets = network.input_weights
+    if inlets is None:
+        inlets = SparseWeights(jnp.zeros(1, WHOLE), jnp.zeros(0, WHOLE), jnp.zeros(0, dtype), network.size)
+    parts = [part for one in (network.weights, inlets) for part in (one.starts, one.targets, one.values)]
+    neuron: Any = network.neuron  # one of MODELS, which all have a membrane time constant
+    fastest = jnp.min(jnp.asarray(neuron.membrane_time_constant, dtype))
+    limits = jnp.stack([jnp.asarray(duration, dtype), RANGE * fastest])
+    times, channels = inputs.times.astype(dtype), inputs.sources.astype(WHOLE)
+    return (derive(network.neuron, dtype), *parts, states, times, channels, limits), unpack
+
+
+def _network_flags(network):
+    """Flags of parameters and weights that cannot be meant, also known inside jit."""
+    allowed, sane = jnp.array(True), jnp.all(jnp.isfinite(network.weights.values))
+    for condition, _ in network.neuron.requirements():
+        allowed &= jnp.all(condition)
+    if network.input_weights is not None:
+        sane &= jnp.all(jnp.isfinite(network.input_weights.values))
+    return jnp.where(allowed, 0, int(Flag.PARAMETERS)) | jnp.where(sane, 0, int(Flag.WEIGHTS))

@@ -1,0 +1,1 @@
+"""Cells, resets, connections and networks on a time grid."""

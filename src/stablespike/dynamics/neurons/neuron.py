@@ -1,0 +1,136 @@
+"""What every neuron model offers the simulators: written for a single neuron, batched by them with `vmap`."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from stablespike.native.conventions import ROUNDING_UNITS
+
+State = Float[Array, "variables"]
+Scalar = Float[Array, ""] | float | int
+Parameter = Float[Array, "*neurons"] | float | int
+
+
+class AbstractNeuron(eqx.Module):
+    """A spiking neuron that moves freely between events and can say when it will spike.
+
+    Parameters are fields: numbers, or arrays of shape `[neurons]` for a heterogeneous population (trainable if arrays).
+    All methods act on one neuron, whose state is a vector `[variables]`; time is in the unit of the time constants.
+    """
+
+    @abc.abstractmethod
+    def requirements(self) -> tuple[tuple[Bool[Array, "*neurons"], str], ...]:
+        """Conditions on the parameters with the sentence for each: raised at construction, flagged under jit."""
+
+    def __check_init__(self):
+        """Refuse parameters that the model does not allow."""
+        for condition, sentence in self.requirements():
+            require(condition, sentence)
+
+    @abc.abstractmethod
+    def flow(self, state: State, dt: Scalar) -> State:
+        """Evolve freely for a time `dt`; a negative `dt` is the exact inverse."""
+
+    @abc.abstractmethod
+    def time_to_spike(self, state: State) -> Scalar:
+        """Time until the next spike if nothing arrives: never negative, 0 when it is due, inf when none comes."""
+
+    @abc.abstractmethod
+    def jump(self, state: State, weight: Scalar) -> State:
+        """Response to an input spike; `jump(state, -weight)` is the inverse."""
+
+    @abc.abstractmethod
+    def reset(self, state: State) -> State:
+        """State right after the spike, from the state at the spike."""
+
+    @abc.abstractmethod
+    def voltage(self, state: State) -> Scalar:
+        """Membrane voltage V of the state (dimensionless)."""
+
+    @abc.abstractmethod
+    def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
+        """State of membrane voltage `voltage` and, for neurons that have one, synaptic current `current`."""
+
+    def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
+        """Phase and period (unit of time) with which the neuron would go on after the trial, once `pulse` has arrived.
+
+        What pseudospikes are made of (Klos 2025); only neurons that would go on spiking have it.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no pseudospikes: after the trial it need not spike. Use QIF or Theta."
+        )
+
+    def spike_time_derivative(self, state: State) -> State:
+        """Derivative of `time_to_spike` with respect to the state; also where the spike is due."""
+        return jax.grad(self.time_to_spike)(state)
+
+
+def as_floats(*values: Scalar) -> tuple[Float[Array, ""], ...]:
+    """The values as arrays of their common floating type: JAX's default float if all are plain numbers."""
+    dtype = jnp.result_type(float, *values)
+    return tuple(jnp.asarray(value, dtype) for value in values)
+
+
+def positive_time(name: str, value: Parameter) -> tuple[Bool[Array, "*neurons"], str]:
+    """The requirement that a time constant is positive and finite, with its sentence."""
+    value = jnp.asarray(value)
+    return (value > 0) & jnp.isfinite(value), f"{name} must be positive and finite."
+
+
+def not_negative(time: Scalar) -> Scalar:
+    """Zero for a time that rounding made slightly negative, with the derivative of the time itself."""
+    return time + jax.lax.stop_gradient(jnp.maximum(-time, 0))
+
+
+def well_above(value: Scalar, threshold: Scalar) -> Bool[Array, ""]:
+    """True where `value` exceeds `threshold` by more than rounding explains: the time of a spike there is fixed."""
+    return value > threshold + ROUNDING_UNITS * jnp.finfo(jnp.result_type(value)).eps * jnp.abs(threshold)
+
+
+def over_neurons(neuron: AbstractNeuron, method: str):
+    """`method` of `neuron` for a population: states `[neurons, variables]`, other arguments scalar or `[neurons]`."""
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
+
+    def apply(states, *arguments):
+        argument_axes = tuple(0 if jnp.ndim(argument) else None for argument in arguments)
+        single = jax.vmap(
+            lambda one, state, *rest: getattr(one, method)(state, *rest), in_axes=(axes, 0, *argument_axes)
+        )
+        return single(neuron, states, *arguments)
+
+    return apply
+
+
+def one_neuron(neuron: AbstractNeuron, index) -> AbstractNeuron:
+    """The neuron at `index` of a population, with scalar parameters."""
+    return jax.tree.map(lambda leaf: leaf[index] if jnp.ndim(leaf) else leaf, neuron)
+
+
+def initial_states(neuron: AbstractNeuron, voltages: Float[Array, " neurons"], currents=0.0):
+    """States `[neurons, variables]` of a population from membrane voltages and currents (scalar or `[neurons]`)."""
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
+    voltages = jnp.asarray(voltages)
+    currents = jnp.broadcast_to(jnp.asarray(currents, voltages.dtype), voltages.shape)
+    return jax.vmap(lambda one, v, i: one.initial_state(v, i), in_axes=(axes, 0, 0))(neuron, voltages, currents)
+
+
+def require_states(neuron: AbstractNeuron, states, size: int) -> None:
+    """Raise `ValueError` unless `states` are `[size, variables]`, with as many variables as this neuron has."""
+    variables = jax.eval_shape(lambda: one_neuron(neuron, 0).initial_state()).shape[0]
+    if jnp.shape(states) != (size, variables):
+        raise ValueError(
+            f"initial states of {type(neuron).__name__} must have shape [{size}, {variables}], "
+            f"not {list(jnp.shape(states))}: `initial_states` makes them from voltages."
+        )
+
+
+def require(condition, sentence: str) -> None:
+    """Raise `ValueError(sentence)` unless the condition holds; conditions that are only known inside jit pass."""
+    if isinstance(condition, jax.core.Tracer):
+        return
+    if not np.all(np.asarray(condition)):  # NumPy's, as inside jit jnp would make a tracer of what is known
+        raise ValueError(sentence)

@@ -1,0 +1,60 @@
+"""Leaky membranes that do not spike: what a network is read out by, by events in closed form and on a grid."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stablespike.dynamics.neurons.neuron import Scalar, require
+
+
+class LeakyReadout(eqx.Module):
+    """Leaky membrane without threshold: tau_m V' = -V + I, tau_s I' = -I, a spike of weight w adds w to I.
+
+    `membrane_time_constant` tau_m and `synaptic_time_constant` tau_s (default: tau_m/2) in the network's unit of time;
+    V and I are dimensionless, both 0 at the start. A spike at time 0 gives V(t) = w tau_s/(tau_m - tau_s)
+    (exp(-t/tau_m) - exp(-t/tau_s)), for tau_s = tau_m/2 the x - x^2 of the LIF neuron: continuous in all spike times.
+    """
+
+    membrane_time_constant: Scalar
+    synaptic_time_constant: Scalar | None = None
+
+    def __check_init__(self):
+        """Refuse time constants that are not positive, or equal."""
+        for name, value in (("membrane_time_constant", self.tau_m), ("synaptic_time_constant", self.tau_s)):
+            require((jnp.asarray(value) > 0) & jnp.isfinite(value), f"{name} must be positive and finite.")
+        require(
+            jnp.asarray(self.tau_m) != jnp.asarray(self.tau_s),
+            "membrane and synaptic time constant of a readout must differ: change one of them by a part in a thousand.",
+        )
+
+    @property
+    def tau_m(self) -> Scalar:
+        """The membrane time constant."""
+        return self.membrane_time_constant
+
+    @property
+    def tau_s(self) -> Scalar:
+        """The synaptic time constant."""
+        return self.membrane_time_constant / 2 if self.synaptic_time_constant is None else self.synaptic_time_constant
+
+    def voltages(
+        self, times: Float[Array, "neurons spikes"], sizes: Float[Array, "neurons spikes"], looks: int, until: Scalar
+    ) -> Float[Array, "looks neurons"]:
+        """Response to each neuron's spikes of these `sizes` (0: none) with weight 1, at `looks` times up to `until`.
+
+        The looks are even, the last one at `until`. What arrived between two looks is summed, then decays, so that the
+        cost is that of the spikes and looks^2. Spikes count from the look at their time or the first one after it.
+        """
+        step = jnp.asarray(until, times.dtype) / looks
+        place = jnp.clip(jnp.ceil(times / step).astype(int) - 1, 0, looks - 1)
+        rows = jnp.broadcast_to(jnp.arange(times.shape[0])[:, None], times.shape)
+        since = step * (place + 1).astype(times.dtype) - times
+        looked = step * jnp.arange(looks, dtype=times.dtype)
+        parts = []
+        for tau in (self.tau_m, self.tau_s):
+            new = jnp.zeros((looks, times.shape[0]), times.dtype)
+            new = new.at[place, rows].add(sizes * jnp.exp(-since / tau), mode="drop")
+            apart = looked[:, None] - looked
+            parts.append(jnp.where(apart >= 0, jnp.exp(-jnp.maximum(apart, 0) / tau), 0) @ new)
+        slow, fast = parts
+        return self.tau_s / (self.tau_m - self.tau_s) * (slow - fast)

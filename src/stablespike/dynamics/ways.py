@@ -1,0 +1,54 @@
+"""How a network is run: event by event, exactly, or on a time grid with a surrogate's slope."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stablespike.dynamics.grid.neuron import Distance, PhaseInStep
+from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero
+from stablespike.dynamics.neurons.neuron import Scalar, require
+
+DEFAULT_BUDGET = 16
+Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
+
+
+class Events(eqx.Module):
+    """Spike by spike, exactly. `budget` is the room for spikes of one neuron in a trial (a readout has none).
+
+    In a sparse layer the neurons share the room of all. Without a budget a sufficient one is found outside jit; inside
+    it is 16. `looks` is how often in a trial, evenly up to its end, a `LeakyReadout` is looked at.
+    """
+
+    budget: int | None = eqx.field(static=True, default=None)
+    looks: int = eqx.field(static=True, default=100)
+
+    def __check_init__(self):
+        """Refuse numbers that cannot be meant."""
+        for name, value in (("budget", self.budget), ("looks", self.looks)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number, at least 1, not {value!r}.")
+
+
+class Grid(eqx.Module):
+    """In steps of `dt` (unit: the time constants), with the surrogate derivative `slope` (None: none, values only).
+
+    `LIF` neurons become the field's current-based cells, I' = a I + input, V' = (b V + (1 - b) I')(1 - s), whose spike
+    resets by `reset`; every other neuron flows exactly between grid points (`GridNeuron`), with the argument of the
+    surrogate from `spiked_by`. An input counts in the step in which it arrives, as often as it comes; a spike acts on
+    the layer above in its own step, within its layer in the next. Where it is
+    `watched`, a run has the states of all cells after every step.
+    """
+
+    dt: Scalar
+    slope: Slope | None = None
+    reset: Reset = Detached(ResetToZero())
+    spiked_by: Distance = PhaseInStep()
+    watched: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        """Refuse a step that is none, and a slope that is a spike."""
+        require((jnp.asarray(self.dt) > 0) & jnp.isfinite(jnp.asarray(self.dt)), f"dt must be positive, not {self.dt}.")
+        if self.slope is not None and not callable(self.slope):
+            raise ValueError(f"slope must be a surrogate's slope such as SuperSpike(10.0), not {self.slope!r}.")

@@ -1,0 +1,1 @@
+"""Gradient rules: the same values with another derivative or another memory."""

@@ -1,0 +1,279 @@
+"""Native routes for networks on a time grid: products with spikes, and recurrent layers with their adjoint.
+
+Both are primitives on trials (`native/trial_rule.py`): weights that trials share stay shared, and their cotangent is
+summed in the kernel. Off the CPU and in forward mode the plain JAX form does the work.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from stablespike.dynamics.grid.network import scan_for_backend
+from stablespike.native import bridge as native
+from stablespike.native.grid import adjoint as grid_lif_adjoint
+from stablespike.native.grid import forward as grid_lif
+from stablespike.native.grid import spike_rows
+from stablespike.native.grid.forward import Gates
+from stablespike.native.trial_rule import TrialRule, trial_primitive
+
+WHOLE = jnp.dtype("int32")
+DENSE_FROM = 0.25  # density of spikes from which a matrix product is taken: where the two cross in `grid-benchmarks`
+
+
+class _Product(NamedTuple):
+    dense_from: float
+
+
+def spike_product(
+    spikes: Float[Array, "steps channels"], weights: Float[Array, "channels neurons"], dense_from: float = DENSE_FROM
+) -> Float[Array, "steps neurons"]:
+    """spikes @ weights, where spikes are zeros and ones: as sums of the weights' rows while few channels spike.
+
+    From a density of `dense_from` on, counted over all trials of a call, and where a number is neither 0 nor 1, it is a
+    matrix product, with the same numbers up to rounding. The cotangent of the weights is made in the same way, that of
+    the spikes always by a matrix product. Trials: `jax.vmap`.
+    """
+    return _product(_Product(float(dense_from)), spikes, weights)[0]
+
+
+def _words(channels):
+    return -(-channels // spike_rows.BITS)
+
+
+def _product_shapes(use, operands):
+    (steps, channels), neurons, dtype = operands[0].shape[-2:], operands[1].shape[-1], operands[1].dtype
+    shapes = [((steps, neurons), dtype), ((steps, _words(channels)), WHOLE), ((steps,), WHOLE)]
+    return [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
+
+
+def _product_reference(use, spikes, weights):
+    _, words, counts = _product_shapes(use, (spikes, weights))
+    return spikes @ weights, jnp.zeros(words.shape, WHOLE), jnp.zeros(counts.shape, WHOLE)
+
+
+def _call(entry, dtype, shapes, *operands):
+    shapes = [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
+    return native.call(entry, spike_rows.nothing, dtype, shapes, *operands)
+
+
+def _is_sparse(use, counts, channels):
+    return jnp.all(counts >= 0) & (jnp.mean(counts.astype(jnp.float32)) < use.dense_from * channels)
+
+
+def _product_run(use, trials):
+    spikes, weights = trials.flat
+    (rows, steps, channels), dtype = spikes.shape, weights.dtype
+    shapes = [((rows * steps, _words(channels)), WHOLE), ((rows * steps,), WHOLE)]
+    words, counts = _call(spike_rows.pack_entry, dtype, shapes, spikes.reshape(rows * steps, channels))
+    words, counts = (one.reshape(rows, steps, *one.shape[1:])[trials.rows[:, 0]] for one in (words, counts))
+
+    def gathered():
+        shape = (trials.count, steps, weights.shape[2])
+        return _call(spike_rows.gather_entry, dtype, [(shape, dtype)], words, weights, _table(trials.rows[:, 1]))[0]
+
+    def multiplied():
+        table = _Table(trials.rows[:, 1], weights.shape[0])
+        return table.apart(table.together(spikes[trials.rows[:, 0]]) @ weights)
+
+    return jax.lax.cond(_is_sparse(use, counts, channels), gathered, multiplied), words, counts
+
+
+def _table(rows):
+    return jnp.asarray(rows, WHOLE)
+
+
+class _Table:
+    """Trials `[trials, steps, a]` put together by the row of the weights that they use, `[rows, trials steps, a]`."""
+
+    def __init__(self, rows, count):
+        self.order, self.count = np.argsort(rows, kind="stable"), count
+        self.trials = len(rows)
+
+    def together(self, values):
+        if self.count > 1:
+            values = values[self.order]
+        return values.reshape(self.count, -1, values.shape[-1])
+
+    def apart(self, values):
+        values = values.reshape(self.trials, -1, values.shape[-1])
+        return values[np.argsort(self.order)] if self.count > 1 else values
+
+
+def _product_pull(use, trials, kept, bars, wants, leads):
+    (words, counts), (bar,), leads = kept, bars, dict(zip(wants, leads, strict=True))
+    spikes, weights = trials.flat
+    found = {}
+    if 0 in wants:
+        table = _Table(trials.rows[:, 1], weights.shape[0])
+        spike_bars = table.apart(table.together(bar) @ jnp.swapaxes(weights, 1, 2))
+        found[0] = trials.gathered(spike_bars, leads[0])
+    if 1 in wants:
+        rows = trials.rows_of(leads[1])
+        table = _Table(rows, np.prod(leads[1], dtype=int))
+
+        def scattered():
+            return _scattered(words, bar, rows, (table.count, *weights.shape[1:]))
+
+        def multiplied():
+            return jnp.swapaxes(table.together(spikes[trials.rows[:, 0]]), 1, 2) @ table.together(bar)
+
+        bars = jax.lax.cond(_is_sparse(use, counts, spikes.shape[2]), scattered, multiplied)
+        found[1] = bars.reshape(*leads[1], *bars.shape[1:])
+    return [found[i] for i in wants]
+
+
+def _scattered(words, bars, rows, shape):
+    """Cotangents `[rows, channels, neurons]` of weights, from those of all results and the bits of the spikes."""
+    bars = bars.reshape(-1, bars.shape[-1])
+    return _call(spike_rows.scatter_entry, bars.dtype, [(shape, bars.dtype)], words, bars, _table(rows))[0]
+
+
+_product = trial_primitive(
+    TrialRule(
+        name="product_with_spikes",
+        ranks=(2, 2),  # spikes [steps, channels], weights [channels, neurons]
+        linear=(0, 1),
+        carriers=(0,),
+        kept=(1, 2),
+        shapes=_product_shapes,
+        reference=_product_reference,
+        run=_product_run,
+        pull=_product_pull,
+    )
+)
+
+
+def recurrent_layer(
+    use: "LayerUse",
+    constants: Float[Array, "4 neurons"],
+    weights: Float[Array, "pre neurons"],
+    start: Float[Array, "3 neurons"],
+    drive: Float[Array, "steps neurons"],
+) -> tuple[Float[Array, "steps neurons"], Float[Array, "2 neurons"], Int[Array, ""]]:
+    """Spikes of every step, V and I at the end, and the first step after which a number is not finite (or `steps`).
+
+    The equations are those of `native/grid/forward.py`; `constants` are a, b, g and theta, `weights` R (with no rows:
+    not recurrent), `start` V, I and s before the first step. Derivatives flow from all operands into spikes and final
+    V and I. Trials: `jax.vmap`.
+    """
+    spikes, final, _, _, _, failed = _layer(use, constants, weights, start, drive)
+    return spikes, final, failed
+
+
+class LayerUse(NamedTuple):
+    """What a layer's rule needs to know besides its operands; all of it can be hashed.
+
+    `gates` are those of the kernel. `update(V, I, I', s, constants)` gives V' in JAX; the surrogate derivative is
+    `slope`, a function of v = V/threshold - 1.
+    """
+
+    gates: Gates
+    update: Callable
+    slope: Callable
+
+
+def _layer_shapes(use, operands):
+    drive = operands[3]
+    steps, neurons = drive.shape[-2:]
+    trace = ((steps, neurons), drive.dtype)
+    words = ((steps + 1, _words(neurons)), WHOLE)
+    shapes = [trace, ((2, neurons), drive.dtype), trace, trace, words, ((), WHOLE)]
+    return [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _surrogate(slope, v):
+    del slope
+    return (v >= 0).astype(v.dtype)
+
+
+@_surrogate.defjvp
+def _surrogate_jvp(slope, primals, tangents):
+    return _surrogate(slope, *primals), slope(*primals) * tangents[0]
+
+
+def _layer_reference(use, constants, weights, start, drive):
+    a, threshold = constants[0], constants[3]
+
+    def step(state, drive):
+        voltage, current, spiked = state
+        new = a * current + drive + (spiked @ weights if weights.shape[0] else 0)
+        voltage = use.update(voltage, current, new, spiked, constants)
+        spiked = _surrogate(use.slope, (voltage - threshold) / threshold)
+        return (voltage, new, spiked), (spiked, voltage, new)
+
+    (voltage, current, _), (spikes, voltages, currents) = scan_for_backend(step, tuple(start), drive)
+    words = _layer_shapes(use, (constants, weights, start, drive))[4]
+    broken = ~jnp.all(jnp.isfinite(voltages) & jnp.isfinite(currents), 1)
+    failed = jnp.where(jnp.any(broken), jnp.argmax(broken), drive.shape[0]).astype(WHOLE)
+    return spikes, jnp.stack([voltage, current]), voltages, currents, jnp.zeros(words.shape, WHOLE), failed
+
+
+def _kernel_operands(use, trials):
+    return *trials.flat, jnp.asarray(use.gates, trials.flat[3].dtype), jnp.asarray(trials.rows)
+
+
+def _layer_run(use, trials):
+    one, dtype = _layer_shapes(use, trials.flat), trials.flat[3].dtype
+    shapes = [((trials.count, *one[i].shape), one[i].dtype) for i in (0, 2, 3, 4, 5)]
+    operands = _kernel_operands(use, trials)
+    spikes, voltages, currents, words, failed = _call(grid_lif.run_entry, dtype, shapes, *operands)
+    return spikes, jnp.stack([voltages[:, -1], currents[:, -1]], 1), voltages, currents, words, failed
+
+
+def _slopes(use, trials, voltages):
+    """Surrogate derivatives in V of all trials."""
+    threshold = trials.flat[0][:, 3, None]
+    if len(threshold) > 1:
+        threshold = threshold[trials.rows[:, 0]]
+    return use.slope((voltages - threshold) / threshold) / threshold
+
+
+def _layer_pull(use, trials, kept, bars, wants, leads):
+    (spikes, voltages, currents, words), leads = kept, dict(zip(wants, leads, strict=True))
+    weights, drive = trials.flat[1], trials.flat[3]
+    count, (steps, neurons), dtype = trials.count, drive.shape[1:], drive.dtype
+    shapes = [
+        ((count, steps, neurons), dtype),
+        ((count, 3, neurons), dtype),
+        ((count, 4 * (0 in wants), neurons), dtype),
+    ]
+    more = (spikes, voltages, currents, _slopes(use, trials, voltages), *bars, _blocks(trials.rows[:, 1]))
+    results = _call(grid_lif_adjoint.pull_entry, dtype, shapes, *_kernel_operands(use, trials), *more)
+    found = {i: trials.gathered(results[j], leads[i]) for i, j in ((0, 2), (2, 1), (3, 0)) if i in wants}
+    if 1 in wants:
+        rows, tables = trials.rows_of(leads[1]), np.prod(leads[1], dtype=int)
+        sums = _scattered(words, results[0], rows, (tables, *weights.shape[1:]))
+        found[1] = sums.reshape(*leads[1], *weights.shape[1:])
+    return [found[i] for i in wants]
+
+
+def _blocks(rows):
+    """Trials `[blocks, BLOCK]` that use the same weights, padded with -1."""
+    sets = [np.flatnonzero(rows == row) for row in np.unique(rows)]
+    size = grid_lif_adjoint.BLOCK
+    pieces = [piece for one in sets for piece in np.split(one, range(size, len(one), size))]
+    blocks = np.full((len(pieces), size), -1, np.int32)
+    for row, piece in zip(blocks, pieces, strict=True):
+        row[: len(piece)] = piece
+    return jnp.asarray(blocks)
+
+
+_layer = trial_primitive(
+    TrialRule(
+        name="layer_on_a_grid",
+        ranks=(2, 2, 2, 2),  # constants [4, neurons], weights [pre, post], start [3, neurons], drive
+        linear=(0, 1, 2, 3),
+        carriers=(0, 1),
+        kept=(0, 2, 3, 4),
+        shapes=_layer_shapes,
+        reference=_layer_reference,
+        run=_layer_run,
+        pull=_layer_pull,
+    )
+)

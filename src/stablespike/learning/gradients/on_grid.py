@@ -1,0 +1,152 @@
+"""A network on a time grid: neurons become cells, and backpropagation through time or another rule its derivative."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from stablespike.dynamics.connections import Connection, Delayed
+from stablespike.dynamics.grid.cells import Cell, GridLeakyReadout, GridLIF, Heaviside
+from stablespike.dynamics.grid.network import GridNetwork, GridRun, LayerState, run_on_grid, time_steps
+from stablespike.dynamics.grid.network import Layer as GridLayer
+from stablespike.dynamics.grid.neuron import GridNeuron, counts_on_grid
+from stablespike.dynamics.network import Network
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import Scalar
+from stablespike.dynamics.neurons.readout import LeakyReadout
+from stablespike.dynamics.run import Run, Trains
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import Status
+from stablespike.dynamics.ways import Grid
+from stablespike.learning.gradients.eprop import eligibility_propagation
+from stablespike.learning.gradients.grid_route import run_on_grid_natively
+from stablespike.learning.gradients.real_time import gradient_in_real_time, real_time_recurrent_learning
+from stablespike.learning.gradients.rules import EProp, RealTimeRecurrent, Recorded, Rule, TimeReversed
+from stablespike.learning.surrogates import SurrogateSpike
+
+
+def run_on_a_grid(
+    grid: GridNetwork,
+    inputs: Spikes | Num[Array, "steps channels"],
+    until: Scalar | None,
+    on: Grid,
+    gradient: Rule | None,
+    initial,
+) -> Run:
+    """One trial of what `as_grid_network` made; see `simulate`, which checks and raises."""
+    if isinstance(inputs, Spikes):
+        inputs = counts_on_grid(inputs, grid.channels, on.dt, whole_steps(until, on.dt))
+    signals = inputs.astype(grid.layers[0].inputs.dtype)
+    run = _run(grid, signals, _started(grid, initial), gradient)
+    steps = signals.shape[0]
+    at = on.dt * jnp.arange(1, steps + 1, dtype=signals.dtype)
+    layers = tuple(Trains(output.sum(0), steps, at=at, signals=output) for output in run.outputs)
+    status = Status(run.status.flags, on.dt * run.status.time, steps, "dt")
+    return Run(layers, tuple(one.cell for one in run.final), status, run.cells if on.watched else None)
+
+
+def as_grid_network(network: Network, on: Grid) -> GridNetwork:
+    """The network with its neurons as cells, and its delays as whole steps."""
+    layers = []
+    for layer in network.layers:
+        loop = None if layer.loop is None else _in_steps(layer.loop, on)
+        layers.append(GridLayer(as_cell(layer.neuron, on), _in_steps(layer.inputs, on), loop))
+    return GridNetwork(tuple(layers))
+
+
+def as_cell(neuron: Any, on: Grid) -> Cell:
+    """A neuron on the grid."""
+    spike = Heaviside() if on.slope is None else SurrogateSpike(on.slope)
+    if isinstance(neuron, Cell):
+        if any(float(dt) != float(on.dt) for dt in time_steps(neuron) if not isinstance(dt, jax.core.Tracer)):
+            raise ValueError(f"{type(neuron).__name__} was made for another step than Grid(dt={on.dt}).")
+        return neuron
+    if isinstance(neuron, LeakyReadout):
+        return GridLeakyReadout(neuron.tau_m, on.dt, neuron.tau_s)
+    if isinstance(neuron, LIF):
+        tau = neuron.membrane_time_constant
+        return GridLIF(tau, tau / 2, on.dt, neuron.threshold, spike, on.reset)
+    return GridNeuron(neuron, on.dt, on.spiked_by, spike)
+
+
+def whole_steps(until: Scalar | None, dt: Scalar) -> int:
+    """Number of steps of a trial; `ValueError` unless it is whole, to rounding."""
+    if isinstance(until, jax.core.Tracer) or isinstance(dt, jax.core.Tracer) or until is None:
+        raise ValueError("on a grid, give `until` and `dt` as plain numbers: the number of steps follows from them.")
+    steps = round(float(until) / float(dt))
+    if steps < 1 or abs(steps * float(dt) - float(until)) > 1e-6 * float(dt):
+        raise ValueError(f"a trial until {until} is no whole number of steps of {dt}: change one of the two.")
+    return steps
+
+
+def _in_steps(connection: Connection, on: Grid) -> Connection:
+    return connection.in_steps(on.dt) if isinstance(connection, Delayed) else connection
+
+
+def _started(grid: GridNetwork, initial) -> tuple[LayerState, ...]:
+    """Rest, with the neurons' states where they are given."""
+    rest = grid.initial_state()
+    if initial is None:
+        return rest
+    return tuple(
+        one if given is None else eqx.tree_at(lambda state: state.cell, one, _cell_state(layer.cell, given))
+        for one, given, layer in zip(rest, initial, grid.layers, strict=True)
+    )
+
+
+def _cell_state(cell: Cell, given: Any) -> Any:
+    if isinstance(cell, GridNeuron) and eqx.is_array(given):
+        return cell.state_at(given)
+    if isinstance(cell, GridLIF) and eqx.is_array(given):
+        return type(cell.initial_state(given.shape[0], given.dtype))(given[:, 0], given[:, 1])
+    return given
+
+
+def _run(grid, signals, state, gradient) -> GridRun:
+    if isinstance(gradient, TimeReversed):
+        raise ValueError("TimeReversed() exists by events only: on a grid use Checkpointed() to save memory.")
+    if gradient is None:
+        return run_on_grid_natively(grid, signals, state)
+    if isinstance(gradient, Recorded):
+        return run_on_grid(grid, signals, state)
+    if isinstance(gradient, EProp | RealTimeRecurrent):
+        return _forwards_in_time(grid, signals, state, gradient)
+    return run_on_grid(grid, signals, state, scan=gradient)
+
+
+def _forwards_in_time(grid, signals, state, gradient) -> GridRun:
+    """A run whose derivative in the network comes from a rule that goes forwards in time, from rest.
+
+    The cotangents of the output of every step are the errors that the rule asks for, so that any loss on the last
+    layer's signals will do; what else a run gives is a constant to the derivative.
+    """
+    varied, rest = eqx.partition(grid, eqx.is_inexact_array)
+    run = jax.lax.stop_gradient(run_on_grid(grid, signals, state))
+    output = _output(varied, rest, jax.lax.stop_gradient(signals), gradient)
+    return eqx.tree_at(lambda one: one.outputs, run, (*run.outputs[:-1], output))
+
+
+@eqx.filter_custom_vjp
+def _output(varied, rest, signals, gradient) -> Float[Array, "steps outputs"]:
+    del gradient
+    return run_on_grid(eqx.combine(varied, rest), signals).readout
+
+
+@_output.def_fwd
+def _forwards(perturbed, varied, rest, signals, gradient):
+    del perturbed
+    return _output(varied, rest, signals, gradient), None
+
+
+@_output.def_bwd
+def _backwards(kept, bars, perturbed, varied, rest, signals, gradient):
+    del kept, perturbed
+
+    def error(output, bar):
+        return jnp.vdot(output, bar)
+
+    eprop = isinstance(gradient, EProp)
+    rule = eligibility_propagation(error, gradient.feedback) if eprop else real_time_recurrent_learning(error)
+    return gradient_in_real_time(rule, eqx.combine(varied, rest), signals, bars)[1]

@@ -1,0 +1,47 @@
+"""Gradient rules of `simulate`: the same values, another derivative or memory; `Truncated` is in `through_time`."""
+
+from typing import Any
+
+import equinox as eqx
+
+from stablespike.dynamics.neurons.neuron import require
+from stablespike.learning.gradients.through_time import Checkpointed, Truncated
+
+
+class Recorded(eqx.Module):
+    """States of all events or steps are kept: derivatives of every mode and order, memory that grows with them."""
+
+
+class TimeReversed(eqx.Module):
+    """The exact adjoint with the states run backwards in time: memory of the list of spikes, whatever the network.
+
+    First derivatives in reverse mode, of networks of `QIF`, `LIF` or `Theta` neurons with one set of parameters a layer
+    and without delays between neurons of a dense layer. `checkpoints` states are kept to bound the rounding of the
+    reversal, by default as many as the `tolerance` (default 4e-10 in float64, 5e-4 in float32) asks for.
+    """
+
+    checkpoints: int | None = eqx.field(static=True, default=None)
+    tolerance: float | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        """Refuse a number of checkpoints that cannot be meant."""
+        require(
+            self.checkpoints is None or self.checkpoints >= 1, f"checkpoints must be at least 1: {self.checkpoints}."
+        )
+
+
+class EProp(eqx.Module):
+    """e-prop on a grid (Bellec et al. 2020): paths through other neurons of the layer are left out of the derivative.
+
+    `feedback` `[neurons, outputs]` carries the errors back, by default the readout's own weights; see `eprop`.
+    """
+
+    feedback: Any = None
+
+
+class RealTimeRecurrent(eqx.Module):
+    """Real-time recurrent learning on a grid: the exact derivative, carried forwards in time; see `real_time`."""
+
+
+Rule = Recorded | Checkpointed | TimeReversed | Truncated | EProp | RealTimeRecurrent
+RULES = (Recorded, Checkpointed, TimeReversed, Truncated, EProp, RealTimeRecurrent)

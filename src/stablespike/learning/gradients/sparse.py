@@ -1,0 +1,146 @@
+"""Gradients of sparse networks: the chain of sparse single-event Jacobians, reversed in native code."""
+
+from types import ModuleType
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from equinox.internal import nondifferentiable
+from jaxtyping import Array, Float
+
+from stablespike.dynamics.engines.events import Solution
+from stablespike.dynamics.engines.sparse import (
+    WHOLE,
+    SparseNetwork,
+    kernel_operands,
+    no_inputs,
+    raise_unless_done,
+    require_feasible,
+    require_one_trial,
+    run_sparse,
+)
+from stablespike.dynamics.memory import require_memory
+from stablespike.dynamics.neurons.lif import LIF
+from stablespike.dynamics.neurons.neuron import one_neuron
+from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.neurons.qif import QIF
+from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.spikes import Spikes
+from stablespike.native import bridge as native
+from stablespike.native.overrides import lif, oscillatory_lif, qif, theta
+from stablespike.native.sparse import adjoint as sparse_adjoint
+from stablespike.native.sparse import leaky_adjoint as sparse_leaky_adjoint
+
+LINES: dict[type, ModuleType] = {OscillatoryLIF: oscillatory_lif, LIF: lif, Theta: theta, QIF: qif}
+CONSTANT = (
+    "Gradients of sparse networks are those of weights, states and input times: keep neuron parameters and the "
+    "duration out of what is differentiated."
+)
+LEAKY = (OscillatoryLIF, LIF)  # neurons whose adjoint keeps nothing for a pulse
+
+
+def differentiable_sparse(
+    network: SparseNetwork,
+    states: Float[Array, "neurons variables"],
+    inputs: Spikes | None = None,
+    duration=jnp.inf,
+    *,
+    max_spikes: int,
+) -> Solution:
+    """A sparse network, as `simulate_sparse`, with a reverse mode.
+
+    Derivatives with respect to the values of both weights (a shared one gets the sum), `states` and input times flow
+    into spike times and final state; those of neuron parameters and the duration raise. The backward pass repeats the
+    run along the list of its spikes and keeps the state that each pulse meets, for leaky neurons (`OscillatoryLIF`,
+    `LIF`), on which a pulse acts by adding, only that of each spiking neuron: `adjoint_memory` bytes.
+    """
+    require_feasible(network, states, max_spikes)
+    inputs = no_inputs(states.dtype) if inputs is None else inputs
+    needed = adjoint_memory(network, max_spikes, inputs.times.shape[-1])
+    require_memory(needed, f"The gradient of a run of {max_spikes} spikes and {inputs.times.shape[-1]} inputs")
+    require_one_trial(inputs)
+    neuron, duration = nondifferentiable((network.neuron, duration), msg=CONSTANT)
+    network = eqx.tree_at(lambda one: one.neuron, network, neuron)
+    inlets = None if network.input_weights is None else network.input_weights.values
+    varied = (network.weights.values, inlets, states, inputs.times)
+    fixed = _put(network, jax.lax.stop_gradient(varied))
+    times, final, solution, _ = _run(varied, fixed, inputs.sources, duration, max_spikes)
+    spikes = Spikes(times, solution.spikes.sources)
+    whole = eqx.tree_at(lambda one: (one.spikes, one.state), solution, (spikes, final))
+    raise_unless_done(whole)
+    return whole
+
+
+def adjoint_memory(network: SparseNetwork, spikes: int, inputs: int = 0) -> int:
+    """Bytes that the backward pass keeps: a state for each spike, and one for each pulse if neurons are not leaky.
+
+    A spike, of the network or of the `inputs`, counts with the mean number of targets.
+    """
+    variables = jax.eval_shape(lambda: one_neuron(network.neuron, 0).initial_state()).shape[0]
+    kinds = ((network.weights, spikes), (network.input_weights, inputs))
+    pulses = sum(count * one.connections / max(one.channels, 1) for one, count in kinds if one is not None)
+    states = spikes + (0 if isinstance(network.neuron, LEAKY) else pulses) + 2 * network.size
+    return int(8 * (variables * states + spikes + inputs)) + 16 * network.weights.values.size
+
+
+def _put(network, varied):
+    """The network with the values that are differentiated."""
+    values, inlets, _, _ = varied
+    network = eqx.tree_at(lambda one: one.weights.values, network, values)
+    if inlets is None:
+        return network
+    return eqx.tree_at(lambda one: one.input_weights.values, network, inlets)
+
+
+@eqx.filter_custom_vjp
+def _run(varied, network, channels, duration, max_spikes):
+    solution, work = run_sparse(_put(network, varied), varied[2], Spikes(varied[3], channels), duration, max_spikes)
+    rest = jax.tree.map(jax.lax.stop_gradient, solution)
+    return solution.spikes.times, solution.state, rest, work
+
+
+@_run.def_fwd
+def _forwards(perturbed, varied, network, channels, duration, max_spikes):
+    del perturbed
+    result = _run(varied, network, channels, duration, max_spikes)
+    return result, result[2:]
+
+
+@_run.def_bwd
+def _backwards(run, bars, perturbed, varied, network, channels, duration, max_spikes):
+    del perturbed, max_spikes
+    inputs, (solution, _) = Spikes(varied[3], channels), run
+    spike_bars, final_bars = (
+        jnp.zeros_like(one) if bar is None else bar
+        for bar, one in zip(bars[:2], (solution.spikes.times, solution.state), strict=True)
+    )
+    values, inlets, states, times = _pull(
+        _put(network, varied), varied[2], inputs, duration, run, spike_bars, final_bars
+    )
+    return values, None if varied[1] is None else inlets, states, times
+
+
+@eqx.filter_jit
+def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
+    (constants, *operands), unpack = kernel_operands(network, states, inputs, duration)
+    entry, dtype = sparse_leaky_adjoint.pull_entry, states.dtype
+    if not isinstance(network.neuron, LEAKY):
+        lines, entry = LINES[type(network.neuron)], sparse_adjoint.pull_entry
+        constants, unpack = line_constants(network, lines, dtype), lines.unpack
+    (solution, work), status = run, run[0].status
+    spikes = (solution.spikes.times, solution.spikes.sources.astype(WHOLE), work.preceding, work.inputs[None])
+    more = (*spikes, status.time[None], status.flags.astype(WHOLE)[None], spike_bars, final_bars)
+    shaped = [operands[2], operands[5], states, inputs.times]
+    results = [jax.ShapeDtypeStruct(one.shape, dtype) for one in shaped]
+    target = native.target(entry, unpack, np.dtype(dtype).type)
+    call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
+    return call(constants, *operands, *more)
+
+
+def line_constants(network, lines, dtype):
+    """Constants of the neuron's lines `[neurons or 1, constants]`."""
+    leaves, structure = jax.tree.flatten(network.neuron)
+    size = network.size if any(jnp.ndim(leaf) for leaf in leaves) else 1
+    spread = [jnp.broadcast_to(jnp.asarray(leaf, dtype), (size,)) for leaf in leaves]
+    return jax.vmap(lambda *one: lines.derive(jax.tree.unflatten(structure, one), dtype).reshape(-1))(*spread)

@@ -1,0 +1,1 @@
+"""A recurrent network from event to event."""

@@ -1,0 +1,286 @@
+"""Adjoint of the network kernel: state and cotangents run back together from the trial's end.
+
+The states are those of the exact inverse flow, started from the final state and set right at every checkpoint; what a
+reset destroyed is put back by the neuron's line `unreset`. Beyond the list of spikes the store is the checkpoints, so
+it does not depend on the number of events. The difference found at the checkpoints is the reversal error: if it exceeds
+the tolerance the call fails.
+
+With bar the cotangents and f the right-hand side of the free dynamics, the power sum(bar . f) is constant between
+events. The cotangent of an event's time is the power before it minus that after it (plus that of a recorded spike
+time).
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit, prange
+from numba.extending import register_jitable
+
+from stablespike.native.bridge import ARGUMENTS, RESULTS, block, cube, failure, matrix, vector
+from stablespike.native.events.forward import CONSTANTS, DURATION, INPUT_WEIGHTS, ROWS, SOURCES, STATES, TIMES, WEIGHTS
+from stablespike.native.layer.forward import PRANGE_ONLY, checked_inputs, copy, normalise
+from stablespike.native.overrides.lines import (
+    PLAIN,
+    add_scaled,
+    distance,
+    flow,
+    flow_pullback,
+    jump,
+    jump_pullback,
+    load,
+    power,
+    propagator,
+    reset_pullback,
+    scale,
+    scale_of,
+    store,
+    tangent,
+    unreset,
+    wait_gradient,
+)
+
+SPIKES, SPIKE_SOURCES, FINAL, CHECKS, FLAGS, SPIKE_BARS, FINAL_BARS, MEMBERS, TOLERANCE = range(ROWS + 1, ROWS + 10)
+REVERSAL_FAILED = np.frombuffer(
+    b"The reversed simulation missed a checkpoint by more than the tolerance: ask for more checkpoints, or for a "
+    b"larger tolerance.\0",
+    np.uint8,
+)
+
+
+@njit(**PLAIN)
+@no_type_check
+def unflow_all(constants, state, bars, dt):
+    """Back through a free flow of length `dt`, in place, for states and cotangents."""
+    if dt == 0:
+        return
+    back, forth = propagator(constants, -dt), propagator(constants, dt)
+    for j in range(state.shape[1]):
+        after = load(constants, state, j)
+        before = flow(constants, back, after)
+        factor = scale_of(constants, before)
+        before = scale(constants, before, factor)
+        bar = scale(constants, load(constants, bars, j), 1 / factor)
+        bar, _ = flow_pullback(constants, forth, before, after, bar)
+        store(constants, state, j, before)
+        store(constants, bars, j, bar)
+
+
+@njit(**PLAIN)
+@no_type_check
+def total_power(constants, state, bars):
+    """sum(bar . f) over the network."""
+    result = bars[0, 0] - bars[0, 0]
+    for j in range(state.shape[1]):
+        result += power(constants, load(constants, state, j), load(constants, bars, j))
+    return result
+
+
+@njit(**PLAIN)
+@no_type_check
+def unpulse_all(constants, state, bars, row, row_bars):
+    """Back through a pulse with the weights `row`, in place; their cotangents are added to `row_bars`."""
+    for j in range(state.shape[1]):
+        before = jump(constants, load(constants, state, j), -row[j])
+        factor = scale_of(constants, before)
+        before = scale(constants, before, factor)
+        bar = scale(constants, load(constants, bars, j), 1 / factor)
+        bar, weight_bar = jump_pullback(constants, before, row[j], bar)
+        store(constants, state, j, before)
+        store(constants, bars, j, bar)
+        row_bars[j] += weight_bar
+
+
+@njit(**PLAIN)
+@no_type_check
+def unspike(constants, weights, initial, state, bars, first, past, sources, spike_bars, weight_bars, at_start):
+    """Back through the spikes `first` to `past` - 1, all at one time: their pulses, their resets, then their times.
+
+    Each spike time depends on its neuron as if it were the first of them, so the last part waits for all pulses to be
+    undone.
+    """
+    time_bars = np.empty(past - first, state.dtype)
+    for k in range(past - 1, first - 1, -1):
+        j = sources[k]
+        after = total_power(constants, state, bars)
+        unpulse_all(constants, state, bars, weights[j], weight_bars[j])
+        store(constants, state, j, unreset(constants, load(constants, state, j)))
+        store(constants, bars, j, reset_pullback(constants, load(constants, bars, j)))
+        time_bars[k - first] = spike_bars[k] + (total_power(constants, state, bars) - after)
+    for k in range(first, past):
+        j = sources[k]
+        if at_start:
+            store(constants, state, j, load(constants, initial, j))
+        gradient = wait_gradient(constants, load(constants, state, j))
+        store(constants, bars, j, add_scaled(constants, load(constants, bars, j), gradient, time_bars[k - first]))
+
+
+@njit(**PLAIN)
+@no_type_check
+def correct(constants, state, check):
+    """Set the state right at a checkpoint; how far it was off."""
+    worst = state[0, 0] - state[0, 0]
+    for j in range(state.shape[1]):
+        mine = load(constants, state, j)
+        store(constants, state, j, load(constants, check.T, j))
+        error = distance(constants, mine, load(constants, state, j))
+        worst = error if not error <= worst else worst
+    return worst
+
+
+@njit(**PLAIN)
+@no_type_check
+def back_to(constants, state, bars, checks, check, duration, now, until):
+    """Back from `now` to `until`, by way of the checkpoints in between: checkpoints left and the largest error."""
+    worst = now - now
+    while check > 0:
+        time = duration * (check - 1) / checks.shape[0]
+        if not time > until:
+            break
+        unflow_all(constants, state, bars, now - time)
+        error = correct(constants, state, checks[check - 1])
+        worst = error if not error <= worst else worst
+        check -= 1
+        now = time
+    unflow_all(constants, state, bars, now - until)
+    return check, worst
+
+
+@njit(**PLAIN)
+@no_type_check
+def ends(constants, initial, final, final_bars):
+    """Final and initial state, and cotangents of the final one without their part along its length."""
+    state, start = np.empty(final.shape[::-1], final.dtype), np.empty(final.shape[::-1], final.dtype)
+    copy(state, final.T)
+    copy(start, initial.T)
+    normalise(constants, start)
+    bars = np.empty_like(state)
+    copy(bars, final_bars.T)
+    for j in range(bars.shape[1]):
+        store(constants, bars, j, tangent(constants, load(constants, state, j), load(constants, bars, j)))
+    return state, start, bars
+
+
+@njit(**PLAIN)
+@no_type_check
+def leave(constants, initial, bars, state_bars):
+    """Cotangents of the initial state from those of the state of length one: its length is the caller's choice."""
+    for j in range(bars.shape[1]):
+        factor = scale_of(constants, load(constants, initial.T, j))
+        store(constants, bars, j, scale(constants, load(constants, bars, j), factor))
+    copy(state_bars.T, bars)
+
+
+@njit(**PLAIN)
+@no_type_check
+def trial_pullback(
+    constants,
+    weights,
+    input_weights,
+    initial,
+    times,
+    channels,
+    duration,
+    spikes,
+    sources,
+    final,
+    checks,
+    spike_bars,
+    final_bars,
+    weight_bars,
+    input_weight_bars,
+    state_bars,
+    time_bars,
+):
+    """Cotangents of a trial; those of weights are added, the others set. The reversal error.
+
+    Without room in `time_bars`, those of the input times are left out.
+    """
+    used, _ = checked_inputs(times, channels, duration, input_weights.shape[0])
+    past = np.searchsorted(spikes, np.inf)
+    state, start, bars = ends(constants, initial, final, final_bars)
+    now, check, worst = duration, checks.shape[0], duration - duration
+    while past > 0 or used > 0:
+        spiking = used == 0 or (past > 0 and spikes[past - 1] > times[used - 1])
+        until = spikes[past - 1] if spiking else times[used - 1]
+        check, error = back_to(constants, state, bars, checks, check, duration, now, until)
+        worst = error if not error <= worst else worst
+        now = until
+        if spiking:
+            first = past - 1
+            while first > 0 and spikes[first - 1] == now:
+                first -= 1
+            unspike(constants, weights, start, state, bars, first, past, sources, spike_bars, weight_bars, now == 0)
+            past = first
+        else:
+            used -= 1
+            after = total_power(constants, state, bars)
+            row, row_bars = input_weights[channels[used]], input_weight_bars[channels[used]]
+            unpulse_all(constants, state, bars, row, row_bars)
+            if used < time_bars.shape[0]:
+                time_bars[used] = total_power(constants, state, bars) - after
+    check, error = back_to(constants, state, bars, checks, check, duration, now, now - now)
+    worst = error if not error <= worst else worst
+    error = correct(constants, state, checks[0])
+    worst = error if not error <= worst else worst
+    leave(constants, initial, bars, state_bars)
+    return worst
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_one(b, group, frame, unpack, dtype):
+    """Trial `b` of a call. Results: cotangents of both weights, states and input times; reversal errors."""
+    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
+    vector(frame, RESULTS, 4, dtype)[b] = trial_pullback(
+        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
+        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
+        cube(frame, ARGUMENTS, INPUT_WEIGHTS, dtype)[row[INPUT_WEIGHTS]],
+        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
+        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
+        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
+        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
+        matrix(frame, ARGUMENTS, SPIKES, dtype)[b],
+        matrix(frame, ARGUMENTS, SPIKE_SOURCES, np.int32)[b],
+        cube(frame, ARGUMENTS, FINAL, dtype)[b],
+        block(frame, ARGUMENTS, CHECKS, dtype)[b],
+        matrix(frame, ARGUMENTS, SPIKE_BARS, dtype)[b],
+        cube(frame, ARGUMENTS, FINAL_BARS, dtype)[b],
+        cube(frame, RESULTS, 0, dtype)[group],
+        cube(frame, RESULTS, 1, dtype)[group],
+        cube(frame, RESULTS, 2, dtype)[b],
+        matrix(frame, RESULTS, 3, dtype)[b],
+    )
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_group(group, frame, unpack, dtype):
+    """The trials `members[group]` (-1 = none) one after the other, into sums of their own."""
+    cube(frame, RESULTS, 0, dtype)[group].fill(0)
+    cube(frame, RESULTS, 1, dtype)[group].fill(0)
+    flags, errors = vector(frame, ARGUMENTS, FLAGS, np.int32), vector(frame, RESULTS, 4, dtype)
+    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
+        if b < 0:
+            continue
+        cube(frame, RESULTS, 2, dtype)[b].fill(0)
+        matrix(frame, RESULTS, 3, dtype)[b].fill(0)
+        errors[b] = 0
+        if flags[b] == 0:  # a run that failed has said so, and has no gradient
+            pull_one(b, group, frame, unpack, dtype)
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def pull(count, frame, unpack, dtype):
+    """All trials, a group to a thread at a time."""
+    for group in prange(count):
+        pull_group(np.int64(group), frame, unpack, dtype)
+
+
+@register_jitable
+@no_type_check
+def pull_entry(frame, unpack, dtype):
+    """Arguments: the network's, then `SPIKES` to `TOLERANCE`."""
+    pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], frame, unpack, dtype)
+    worst = vector(frame, RESULTS, 4, dtype).max()
+    return 0 if worst <= vector(frame, ARGUMENTS, TOLERANCE, dtype)[0] else failure(frame, REVERSAL_FAILED)

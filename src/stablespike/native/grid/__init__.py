@@ -1,0 +1,1 @@
+"""A layer on a time grid."""

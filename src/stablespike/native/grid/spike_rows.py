@@ -1,0 +1,183 @@
+"""Products with spikes as sums of rows: what they cost is counted in spikes, not in channels times steps.
+
+Spikes `[rows, channels]` (a row is one step of one trial) are kept as bits, 32 channels to a word. A product with
+weights adds up the weights' rows of the channels that spike; the weights' cotangent adds up, channel by channel, the
+rows of the result's cotangent in which the channel spikes. Every number of a result is one sum in a fixed order by one
+thread, so that results do not depend on the number of threads.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.extending import intrinsic, register_jitable
+
+from stablespike.native.bridge import ARGUMENTS, RESULTS, cube, matrix, vector
+from stablespike.native.layer.forward import PRANGE_ONLY, summed_rows
+from stablespike.native.overrides.lines import PLAIN
+
+BITS = 32
+
+
+@intrinsic
+@no_type_check
+def _lowest(typingctx, word):
+    """Position of the lowest bit that is set in a word other than 0."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        found = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.zext(found, ir.IntType(64))
+
+    return types.int64(types.int32), generate
+
+
+@njit(**PLAIN)
+@no_type_check
+def pack(spikes, words):
+    """Bits of the channels that are not 0; their number, or -1 if one of them is not 1 either."""
+    count, binary = 0, True
+    for w in range(words.shape[0]):
+        here = spikes[w * BITS : (w + 1) * BITS]
+        word = np.int32(0)
+        for k in range(here.shape[0]):
+            set_here = here[k] != 0
+            binary &= (not set_here) | (here[k] == 1)
+            word |= np.int32(set_here) << np.int32(k)
+            count += set_here
+        words[w] = word
+    return count if binary else -1
+
+
+@njit(**PLAIN)
+@no_type_check
+def unpack_into(words, channels):
+    """List the channels whose bits are set, in order; their number."""
+    count = 0
+    for w in range(words.shape[0]):
+        word = words[w]
+        while word != 0:
+            channels[count] = w * BITS + _lowest(word)
+            word &= np.int32(word - np.int32(1))
+            count += 1
+    return count
+
+
+@register_jitable
+@no_type_check
+def nothing(_):
+    """In place of a neuron's constants, where a kernel has none."""
+    return 0
+
+
+@njit(**PLAIN)
+@no_type_check
+def pack_one(b, frame, dtype):
+    """One row."""
+    words = matrix(frame, RESULTS, 0, np.int32)[b]
+    vector(frame, RESULTS, 1, np.int32)[b] = pack(matrix(frame, ARGUMENTS, 0, dtype)[b], words)
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def pack_all(count, frame, dtype):
+    """All rows; the loop hands on little and stores nothing itself, which numba would take for its own business."""
+    for b in prange(count):
+        pack_one(np.int64(b), frame, dtype)
+
+
+@register_jitable
+@no_type_check
+def pack_entry(frame, unpack, dtype):
+    """Argument: spikes `[rows, channels]`. Results: words `[rows, words]`, spikes in each row (-1: not 0 or 1)."""
+    pack_all(matrix(frame, ARGUMENTS, 0, dtype).shape[0], frame, dtype)
+    return 0
+
+
+@njit(**PLAIN)
+@no_type_check
+def gather_trial(b, frame, dtype):
+    """All steps of a trial."""
+    words, weights = cube(frame, ARGUMENTS, 0, np.int32)[b], cube(frame, ARGUMENTS, 1, dtype)
+    weights = weights[vector(frame, ARGUMENTS, 2, np.int32)[b]]
+    sums, channels = cube(frame, RESULTS, 0, dtype)[b], np.empty(weights.shape[0], np.int64)
+    for t in range(words.shape[0]):
+        count = unpack_into(words[t], channels)
+        summed_rows(weights, 0, channels[:count], sums[t])
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def gather_all(count, frame, dtype):
+    """All trials."""
+    for b in prange(count):
+        gather_trial(np.int64(b), frame, dtype)
+
+
+@register_jitable
+@no_type_check
+def gather_entry(frame, unpack, dtype):
+    """Arguments: words `[trials, steps, words]`, weights `[tables, channels, neurons]`, table `[trials]` of each trial.
+
+    Result: sums `[trials, steps, neurons]` of the weights of the channels that spike.
+    """
+    gather_all(cube(frame, ARGUMENTS, 0, np.int32).shape[0], frame, dtype)
+    return 0
+
+
+@njit(**PLAIN)
+@no_type_check
+def by_channel(words, table, tables, channels, lag):
+    """Steps in which each channel of each table spikes: bounds `[tables channels + 1]` and rows of the cotangents.
+
+    A counting sort: first the spikes of every channel are counted, then they are filed. There are `lag` more words than
+    cotangents in a trial: the last ones are left out.
+    """
+    steps, here = words.shape[1] - lag, np.empty(words.shape[2] * BITS, np.int64)
+    bounds = np.zeros(tables * channels + 1, np.int64)
+    for b in range(words.shape[0]):
+        for t in range(steps):
+            for k in range(unpack_into(words[b, t], here)):
+                bounds[table[b] * channels + here[k] + 1] += 1
+    for key in range(tables * channels):
+        bounds[key + 1] += bounds[key]
+    place, rows = bounds.copy(), np.empty(bounds[-1], np.int64)
+    for b in range(words.shape[0]):
+        for t in range(steps):
+            for k in range(unpack_into(words[b, t], here)):
+                key = table[b] * channels + here[k]
+                rows[place[key]] = b * steps + t
+                place[key] += 1
+    return bounds, rows
+
+
+@njit(**PLAIN)
+@no_type_check
+def scatter_channel(key, bounds, rows, frame, dtype):
+    """One channel of one table."""
+    bars, sums = matrix(frame, ARGUMENTS, 1, dtype), cube(frame, RESULTS, 0, dtype)
+    summed_rows(bars, 0, rows[bounds[key] : bounds[key + 1]], sums[key // sums.shape[1], key % sums.shape[1]])
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def scatter_all(bounds, rows, frame, dtype):
+    """All channels of all tables."""
+    for key in prange(bounds.shape[0] - 1):
+        scatter_channel(np.int64(key), bounds, rows, frame, dtype)
+
+
+@register_jitable
+@no_type_check
+def scatter_entry(frame, unpack, dtype):
+    """Arguments: words `[trials, steps + lag, words]`, cotangents `[trials steps, neurons]`, table `[trials]`.
+
+    Result: sums `[tables, channels, neurons]` of the cotangents' rows in which the channel spikes.
+    """
+    words, bars = cube(frame, ARGUMENTS, 0, np.int32), matrix(frame, ARGUMENTS, 1, dtype)
+    sums, table = cube(frame, RESULTS, 0, dtype), vector(frame, ARGUMENTS, 2, np.int32)
+    lag = words.shape[1] - bars.shape[0] // words.shape[0]
+    bounds, rows = by_channel(words, table, sums.shape[0], sums.shape[1], lag)
+    scatter_all(bounds, rows, frame, dtype)
+    return 0

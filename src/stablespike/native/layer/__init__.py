@@ -1,0 +1,1 @@
+"""A feed-forward layer: all spikes of a neuron in one pass over its inputs."""

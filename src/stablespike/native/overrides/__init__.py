@@ -1,0 +1,1 @@
+"""Lines of neurons, by hand."""

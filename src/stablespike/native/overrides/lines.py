@@ -1,0 +1,172 @@
+"""What a neuron plugs into the native kernels: one short function per line below, chosen by the type of its constants.
+
+A neuron's file defines a named tuple of derived constants and registers its lines with `lines_of`. States are tuples of
+floats; a `bar` is the cotangent of what it is named after. The lines restate the JAX class of the neuron, and a test
+pins the one to the other.
+"""
+
+from typing import no_type_check
+
+from numba import types
+from numba.extending import overload
+
+from stablespike.native.bridge import INNER
+
+PLAIN = INNER | {"error_model": "numpy", "fastmath": {"contract"}}
+
+
+def load(constants, block, index):
+    """State of one neuron from a block `[variables, neurons]`."""
+    raise NotImplementedError
+
+
+def store(constants, block, index, state):
+    """The reverse of `load`."""
+    raise NotImplementedError
+
+
+def add_scaled(constants, bar, direction, factor):
+    """bar + factor * direction."""
+    raise NotImplementedError
+
+
+def propagator(constants, dt):
+    """What a free flow over `dt` needs and all neurons share."""
+    raise NotImplementedError
+
+
+def flow(constants, step, state):
+    """State after the free flow; spikes in between are not looked for."""
+    raise NotImplementedError
+
+
+def may_spike(constants, step, before, after):
+    """Whether a spike can lie in the interval: cheap, and never false when there is one."""
+    raise NotImplementedError
+
+
+def wait(constants, state):
+    """Time to the next spike (inf if none comes)."""
+    raise NotImplementedError
+
+
+def reset(constants, state):
+    """State after the spike."""
+    raise NotImplementedError
+
+
+def jump(constants, state, weight):
+    """State after an input spike."""
+    raise NotImplementedError
+
+
+def scale_of(constants, state):
+    """The positive factor that takes a state without meaningful length to length one."""
+    raise NotImplementedError
+
+
+def scale(constants, state, factor):
+    """State times the factor; also the pull-back of that."""
+    raise NotImplementedError
+
+
+def tangent(constants, state, bar):
+    """The cotangent without its part along the length of a state of length one, where length has no meaning.
+
+    Once it is taken out at the end it stays out, so that on the way factors of length count as constants.
+    """
+    raise NotImplementedError
+
+
+def flow_pullback(constants, step, before, after, bar):
+    """Cotangents of the state before the flow and of its duration."""
+    raise NotImplementedError
+
+
+def wait_gradient(constants, state):
+    """Gradient of `wait` with respect to the state, where a spike comes."""
+    raise NotImplementedError
+
+
+def reset_pullback(constants, bar):
+    """Cotangent of the state before the reset."""
+    raise NotImplementedError
+
+
+def power(constants, state, bar):
+    """bar . d(state)/dt of the free flow."""
+    raise NotImplementedError
+
+
+def unreset(constants, state):
+    """State at the spike, from the one after the reset."""
+    raise NotImplementedError
+
+
+def distance(constants, one, other):
+    """How far two states are apart, in the unit of a state of ordinary size."""
+    raise NotImplementedError
+
+
+def jump_pullback(constants, before, weight, bar):
+    """Cotangents of the state before the input spike and of its weight."""
+    raise NotImplementedError
+
+
+@no_type_check
+def _load_two(constants, block, index):
+    return block[0, index], block[1, index]
+
+
+@no_type_check
+def _load_three(constants, block, index):
+    return block[0, index], block[1, index], block[2, index]
+
+
+@no_type_check
+def _store_two(constants, block, index, state):
+    block[0, index] = state[0]
+    block[1, index] = state[1]
+
+
+@no_type_check
+def _store_three(constants, block, index, state):
+    block[0, index] = state[0]
+    block[1, index] = state[1]
+    block[2, index] = state[2]
+
+
+@no_type_check
+def _add_two(constants, bar, direction, factor):
+    return bar[0] + factor * direction[0], bar[1] + factor * direction[1]
+
+
+@no_type_check
+def _add_three(constants, bar, direction, factor):
+    return bar[0] + factor * direction[0], bar[1] + factor * direction[1], bar[2] + factor * direction[2]
+
+
+def lines_of(constants_type, variables):
+    """Decorator factory: `@lines(flow)` registers a function as the line `flow` for constants of that named tuple.
+
+    `variables`, 2 or 3, is the number of state variables. The tuple's name must be no other neuron's: numba puts it
+    into the names of the machine code, where two of the same name would be taken for each other.
+    """
+
+    def lines(line):
+        def decorate(function):
+            @no_type_check
+            def choose(constants, *_):
+                if isinstance(constants, types.BaseNamedTuple) and constants.instance_class is constants_type:
+                    return function
+                return None
+
+            overload(line, strict=False, jit_options=PLAIN)(choose)
+            return function
+
+        return decorate
+
+    lines(load)({2: _load_two, 3: _load_three}[variables])
+    lines(store)({2: _store_two, 3: _store_three}[variables])
+    lines(add_scaled)({2: _add_two, 3: _add_three}[variables])
+    return lines

@@ -1,0 +1,1 @@
+"""A sparse network spike by spike."""

@@ -1,0 +1,1 @@
+"""A recurrent network in windows of many spikes."""

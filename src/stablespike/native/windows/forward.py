@@ -1,0 +1,242 @@
+"""A recurrent network, window by window: all neurons are taken through a window against the spikes that are known.
+
+A sweep takes the whole network from the last known event to the window's end, as if nobody spiked on the way, and asks
+each neuron cheaply whether it could have. If none could, the window is done. Otherwise the true times of the few that
+could are worked out; the first of them is exact, since nothing came before it, and all that was guessed after it is
+dropped: the next sweep starts there. So a sweep settles a window or one more time of spikes. Work per neuron is two
+free flows and a pulse per spike, without a branch, several neurons to an instruction; the expensive line of a neuron,
+the time of its next spike, is left to the few that are about to spike. The window's length is steered so that these are
+about `CANDIDATES`.
+
+Results, conventions at equal times and checkpoints are those of the loop in `stablespike.native.events.forward`.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit, prange, types
+from numba.extending import overload, register_jitable
+
+from stablespike.native.bridge import ARGUMENTS, RESULTS, block, cube, matrix, vector
+from stablespike.native.conventions import BUDGET_EXHAUSTED, NOT_FINITE, SWEEPS_EXHAUSTED
+from stablespike.native.events.forward import CONSTANTS, DURATION, INPUT_WEIGHTS, ROWS, SOURCES, STATES, TIMES, WEIGHTS
+from stablespike.native.layer.forward import (
+    PRANGE_ONLY,
+    RESCALE_EVERY,
+    all_finite,
+    checked_inputs,
+    copy,
+    normalise,
+)
+from stablespike.native.overrides.lines import PLAIN, flow, jump, load, may_spike, propagator, reset, store, wait
+from stablespike.native.overrides.qif import EVEN, ODD, QIFConstants
+
+BUDGETS = ROWS + 1  # argument: the largest number of sweeps of a trial
+SWEEPS, WINDOWS, ASKED = range(3)  # of the work done: sweeps, windows, exact spike times that were worked out
+CANDIDATES = 6  # neurons about to spike above which windows become shorter
+SHORTER, LONGER, SHORTEST = 0.8, 1.5, 1e-6  # factors of the window's length, and the shortest, in parts of the trial
+E6, E5, E4, E3, E2, E1, E0 = map(float, EVEN[-7:])  # of the QIF neuron's series
+O6, O5, O4, O3, O2, O1, O0 = map(float, ODD[-7:])
+SMALL = 0.1  # |z| below which the first term left out is below 1e-17
+
+
+@njit(**PLAIN)
+@no_type_check
+def sweep_plainly(constants, state, ahead, dt):
+    """Free flow of all neurons into `ahead`, and whether one of them may have spiked on the way."""
+    step, hit = propagator(constants, dt), False
+    for j in range(state.shape[1]):
+        before = load(constants, state, j)
+        after = flow(constants, step, before)
+        hit |= may_spike(constants, step, before, after)
+        store(constants, ahead, j, after)
+    return hit
+
+
+@njit(**PLAIN)
+@no_type_check
+def series_sweep(constants, state, ahead, s, u):
+    """`sweep_plainly` for QIF neurons with |z| < 0.1: both series of the flow, written out, or they stay scalar."""
+    N, D, currents, new_N, new_D, new_currents = state[0], state[1], state[2], ahead[0], ahead[1], ahead[2]
+    hits, square = 0, u * u
+    for j in range(N.shape[0]):
+        n, d, current = N[j], D[j], currents[j]
+        z = current * square
+        C = (((((E6 * z + E5) * z + E4) * z + E3) * z + E2) * z + E1) * z + E0
+        S = u * ((((((O6 * z + O5) * z + O4) * z + O3) * z + O2) * z + O1) * z + O0)
+        new_n, new_d = s * (C * n + current * S * d), C * d - S * n
+        hits += new_d <= constants.slack * new_n
+        new_N[j], new_D[j], new_currents[j] = new_n, new_d, s * s * current
+    return hits > 0
+
+
+@njit(**PLAIN)
+@no_type_check
+def sweep_qif(constants, state, ahead, dt):
+    """`sweep_plainly`, by the series where the interval and the currents are small."""
+    s, u = propagator(constants, dt)
+    currents, large = state[2], SMALL / (u * u) if u > constants.zero else constants.one / constants.zero
+    exceeding = 0
+    for j in range(currents.shape[0]):
+        exceeding += not abs(currents[j]) < large
+    if exceeding == 0:
+        return series_sweep(constants, state, ahead, s, u)
+    return sweep_plainly(constants, state, ahead, dt)
+
+
+def sweep(constants, state, ahead, dt):
+    """Free flow of all neurons into `ahead`, which may be `state`; whether one of them may have spiked on the way."""
+    raise NotImplementedError
+
+
+@overload(sweep, strict=False, jit_options=PLAIN)
+@no_type_check
+def _choose(constants, state, ahead, dt):
+    quadratic = isinstance(constants, types.BaseNamedTuple) and constants.instance_class is QIFConstants
+    chosen = sweep_qif if quadratic else sweep_plainly
+
+    @no_type_check
+    def apply(constants, state, ahead, dt):
+        return chosen(constants, state, ahead, dt)
+
+    return apply
+
+
+@njit(**PLAIN)
+@no_type_check
+def first_spike(constants, state, ahead, now, until, times):
+    """The earliest spike from `now` on, of neurons that may spike before `until`, their number, and their `times`."""
+    step, first, count = propagator(constants, until - now), times.dtype.type(np.inf), 0
+    for j in range(state.shape[1]):
+        before = load(constants, state, j)
+        times[j] = np.inf
+        if may_spike(constants, step, before, load(constants, ahead, j)):
+            times[j] = now + wait(constants, before)
+            first = times[j] if times[j] < first else first
+            count += 1
+    return first, count
+
+
+@njit(**PLAIN)
+@no_type_check
+def pulse_row(constants, state, row):
+    """A pulse with the weights `row` reaches the network."""
+    for j in range(state.shape[1]):
+        store(constants, state, j, jump(constants, load(constants, state, j), row[j]))
+
+
+@njit(**PLAIN)
+@no_type_check
+def spikes_at(constants, weights, state, now, due, spikes, sources, counts, cursor):
+    """All spikes at the time `now`, reset and recorded by index, then their pulses; the new cursor."""
+    first = cursor
+    for j in range(state.shape[1]):
+        if due[j] <= now and cursor < spikes.shape[0]:
+            spikes[cursor], sources[cursor] = now, j
+            counts[j] += 1
+            cursor += 1
+            store(constants, state, j, reset(constants, load(constants, state, j)))
+    for k in range(first, cursor):
+        pulse_row(constants, state, weights[sources[k]])
+    return cursor
+
+
+@njit(**PLAIN)
+@no_type_check
+def run_trial(constants, net, initial, times, channels, duration, most, train, counts, final, checks, work):
+    """One trial: its flags and the time reached. `net`: both weights; `train`: times and sources of spikes."""
+    (weights, input_weights), (spikes, sources) = net, train
+    inputs, flags = checked_inputs(times, channels, duration, input_weights.shape[0])
+    state, ahead = np.empty(initial.shape[::-1], initial.dtype), np.empty(initial.shape[::-1], initial.dtype)
+    copy(state, initial.T)
+    normalise(constants, state)
+    due, cursor, used, check, fine = np.empty(initial.shape[0], initial.dtype), 0, 0, 0, all_finite(state)
+    now, span = duration - duration, duration / 16
+    while fine and flags == 0:
+        arrival = times[used] if used < inputs else duration
+        checking = check < checks.shape[0] and duration * check / checks.shape[0] <= min(arrival, now + span)
+        until = duration * check / checks.shape[0] if checking else min(arrival, now + span)
+        first, count = due.dtype.type(np.inf), 0
+        if sweep(constants, state, ahead, until - now):
+            first, count = first_spike(constants, state, ahead, now, until, due)
+        work[SWEEPS] += 1
+        work[ASKED] += count
+        span = max(span * SHORTER, duration * SHORTEST) if count > CANDIDATES else span
+        if work[SWEEPS] > most:
+            flags |= SWEEPS_EXHAUSTED
+        elif (first <= until or (until == arrival and not checking and used < inputs)) and (
+            cursor + used + 1 > spikes.shape[0]
+        ):
+            flags |= BUDGET_EXHAUSTED
+        elif first <= until:
+            sweep(constants, state, state, first - now)
+            now = first
+            cursor = spikes_at(constants, weights, state, now, due, spikes, sources, counts, cursor)
+        else:
+            state, ahead, now = ahead, state, until
+            work[WINDOWS] += 1
+            if checking:
+                copy(checks[check].T, state)
+                normalise(constants, checks[check].T)
+                check += 1
+            elif until < arrival:
+                span *= LONGER
+            elif used == inputs:
+                break
+            else:
+                pulse_row(constants, state, input_weights[channels[used]])
+                used += 1
+        if work[SWEEPS] % RESCALE_EVERY == 0:
+            normalise(constants, state)
+            fine = all_finite(state)
+    normalise(constants, state)
+    copy(final.T, state)
+    return flags | (0 if fine and all_finite(state) else NOT_FINITE), now
+
+
+@njit(**PLAIN)
+@no_type_check
+def run_one(b, frame, unpack, dtype):
+    """Trial `b` of a call. Results: those of the loop, then the work done."""
+    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
+    spikes, sources = matrix(frame, RESULTS, 0, dtype)[b], matrix(frame, RESULTS, 1, np.int32)[b]
+    counts, work = matrix(frame, RESULTS, 2, np.int32)[b], matrix(frame, RESULTS, 7, np.int32)[b]
+    spikes.fill(np.inf)
+    for array in (sources, counts, work):
+        array.fill(0)
+    net = (
+        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
+        cube(frame, ARGUMENTS, INPUT_WEIGHTS, dtype)[row[INPUT_WEIGHTS]],
+    )
+    flags, end = run_trial(
+        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
+        net,
+        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
+        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
+        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
+        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
+        vector(frame, ARGUMENTS, BUDGETS, np.int32)[0],
+        (spikes, sources),
+        counts,
+        cube(frame, RESULTS, 3, dtype)[b],
+        block(frame, RESULTS, 4, dtype)[b],
+        work,
+    )
+    vector(frame, RESULTS, 5, np.int32)[b] = flags
+    vector(frame, RESULTS, 6, dtype)[b] = end
+
+
+@njit(parallel=PRANGE_ONLY, **PLAIN)
+@no_type_check
+def run(count, frame, unpack, dtype):
+    """All trials."""
+    for b in prange(count):
+        run_one(np.int64(b), frame, unpack, dtype)
+
+
+@register_jitable
+@no_type_check
+def run_entry(frame, unpack, dtype):
+    """Arguments: the network's, then `BUDGETS`."""
+    run(matrix(frame, ARGUMENTS, ROWS, np.int32).shape[0], frame, unpack, dtype)
+    return 0

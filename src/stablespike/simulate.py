@@ -1,0 +1,151 @@
+"""The door of simulation: `simulate` chooses the engine for a network and refuses what does not exist."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from stablespike.dynamics.network import Network
+from stablespike.dynamics.neurons.neuron import Scalar
+from stablespike.dynamics.run import Run
+from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import SimulationError, as_known, raise_unless_ok
+from stablespike.dynamics.ways import DEFAULT_BUDGET, Events, Grid
+from stablespike.learning.gradients.by_events import planned_checkpoints, run_by_events
+from stablespike.learning.gradients.on_grid import as_grid_network, run_on_a_grid
+from stablespike.learning.gradients.rules import RULES, Rule
+from stablespike.native.conventions import Flag
+
+EXACTLY = Events()
+LARGEST_BUDGET = 1 << 16
+LARGE = 10_000  # neurons of a layer for which room is scarce: the search for a budget starts at one spike
+OTHER_WORDS = {
+    **dict.fromkeys(
+        ("max_events", "max_spikes", "capacity", "capacities", "budget"), "budgets are given as on=Events(budget=...)"
+    ),
+    **dict.fromkeys(("dt", "steps", "slope", "surrogate"), "a grid is given as on=Grid(dt, slope)"),
+    **dict.fromkeys(("duration", "time"), "the end of the trial is the third argument, `until`"),
+    **dict.fromkeys(("states", "state"), "states at the start are given as initial=..."),
+}
+
+
+def simulate(
+    network: Network,
+    inputs: Spikes | Num[Array, "steps channels"],
+    until: Scalar | None = None,
+    *,
+    on: Events | Grid = EXACTLY,
+    gradient: Rule | None = None,
+    initial: tuple[Any, ...] | Float[Array, "neurons variables"] | None = None,
+    **unknown: Any,
+) -> Run:
+    """One trial of a network, from time 0 to `until` (unit of the time constants); trials are batched by `jax.vmap`.
+
+    `inputs` are spikes of the channels; on a grid also what arrives in each step `[steps, channels]`, and `until` may
+    then be left out. `on` says how: `Events()`, exactly, or `Grid(dt, slope)`. `gradient` is the rule of the
+    derivative: by default the fastest one that is exact for this way (by events `TimeReversed` where it exists, else
+    `Recorded`; on a grid backpropagation through time in native kernels); one that a network does not have is refused.
+    `initial` are states of every layer `[neurons, variables]` (`initial_states` makes them; of cells, their own), by
+    default V = 0 without current.
+
+    Raises `ValueError` for what cannot be meant, before anything is compiled, and `SimulationError` outside jit for a
+    run that failed; inside jit look at `run.status`.
+    """
+    _require(network, inputs, until, on, gradient, unknown)
+    started = _as_tuple(initial, network)
+    inputs, until = _in_one_unit(network, inputs, until, on)
+    if not isinstance(on, Events):
+        return _checked(_on_grid(as_grid_network(network, on), inputs, until, on, gradient, started))
+    checkpoints = planned_checkpoints(network, until, gradient)
+    if on.budget is not None:
+        return _checked(_by_events(network, inputs, until, on, gradient, started, checkpoints))
+    start = 1 if max(network.sizes) > LARGE else DEFAULT_BUDGET
+    return _with_sufficient_budget(
+        lambda budget: _by_events(network, inputs, until, Events(budget, on.looks), gradient, started, checkpoints),
+        start,
+    )
+
+
+def _checked(run: Run) -> Run:
+    raise_unless_ok(run.status)
+    return run
+
+
+def _with_sufficient_budget(run: Callable[[int], Run], budget: int) -> Run:
+    """The run with this budget, doubled until it suffices where that can be known."""
+    while True:
+        found = run(budget)
+        flags = as_known(found.status).flags
+        exhausted = not isinstance(flags, jax.core.Tracer) and bool(jnp.any(flags & int(Flag.BUDGET_EXHAUSTED)))
+        if not exhausted:
+            return _checked(found)
+        if 2 * budget > LARGEST_BUDGET:
+            raise SimulationError(
+                f"No budget up to {budget} spikes of a neuron suffices: the network's activity may be running away."
+            )
+        budget *= 2
+
+
+_by_events = eqx.filter_jit(run_by_events)
+_on_grid = eqx.filter_jit(run_on_a_grid)
+
+
+def _require(network, inputs, until, on, gradient, unknown) -> None:
+    """Refuse what cannot be meant, in one sentence."""
+    for name in unknown:
+        hint = OTHER_WORDS.get(name, "it takes network, inputs, until, on, gradient and initial")
+        raise ValueError(f"simulate has no argument {name!r}: {hint}.")
+    if not isinstance(network, Network):
+        raise ValueError(f"simulate runs a Network(Layer(...), ...), not a {_kind(network)}.")
+    if not isinstance(on, Events | Grid):
+        raise ValueError(f"on must be Events() or Grid(dt, slope), not {_kind(on)}.")
+    if gradient is not None and not isinstance(gradient, RULES):
+        names = ", ".join(f"{one.__name__}(...)" for one in RULES)
+        raise ValueError(f"gradient must be one of {names} or None, not {_kind(gradient)}.")
+    if not isinstance(inputs, Spikes) and (isinstance(on, Events) or jnp.ndim(inputs) != 2):
+        raise ValueError(
+            f"inputs must be Spikes(times, sources){' or [steps, channels]' if isinstance(on, Grid) else ''} of one "
+            f"trial, not {_kind(inputs)} of shape {list(jnp.shape(inputs))}; trials are batched by jax.vmap."
+        )
+    if isinstance(inputs, Spikes) and inputs.times.ndim != 1:
+        raise ValueError(
+            f"input times must be a vector, not {list(inputs.times.shape)}: trials are batched by "
+            "jax.vmap(lambda one: simulate(network, one, until))."
+        )
+    if until is None and isinstance(inputs, Spikes):
+        raise ValueError("say until when the trial lasts: simulate(network, inputs, until).")
+    known = until is not None and not isinstance(until, jax.core.Tracer)
+    if known and not (jnp.ndim(until) == 0 and 0 <= float(jnp.asarray(until)) < float("inf")):
+        raise ValueError(f"until, the end of the trial, must be a finite number, not negative, not {until}.")
+
+
+def _kind(thing: Any) -> str:
+    return (
+        f"the class {thing.__name__}: write {thing.__name__}(...)" if isinstance(thing, type) else type(thing).__name__
+    )
+
+
+def _as_tuple(initial, network) -> tuple[Any, ...] | None:
+    """States by layer; those of a network of one layer need no tuple."""
+    if initial is None:
+        return None
+    if not isinstance(initial, tuple):
+        initial = (initial,)
+    if len(initial) != len(network.layers):
+        raise ValueError(f"initial must be a tuple of {len(network.layers)} states, one a layer, not {len(initial)}.")
+    return initial
+
+
+def _in_one_unit(network, inputs, until, on):
+    """Inputs, and the end of the trial as a number that is known where it can be."""
+    if until is not None and not isinstance(until, jax.core.Tracer):
+        until = float(jnp.asarray(until))
+    if isinstance(inputs, Spikes) or until is None:
+        return inputs, until
+    steps = jnp.shape(inputs)[0]
+    if not isinstance(until, jax.core.Tracer) and round(float(until) / float(on.dt)) != steps:
+        raise ValueError(f"{steps} steps of {on.dt} do not end at {until}: leave `until` out, or give other inputs.")
+    return inputs, None

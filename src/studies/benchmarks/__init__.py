@@ -1,0 +1,1 @@
+"""Workloads, controls and clocks of the benchmarks."""

@@ -1,0 +1,1 @@
+"""What one study draws, from tables alone."""
