@@ -105,7 +105,7 @@ class EventTwin(AbstractTwin):
 class GridTwin(AbstractTwin):
     """On a grid of `steps` steps per window: LIF neurons with SuperSpike of this `sharpness`, and this `reset`.
 
-    `Detached(ResetToZero())` is the *gated* convention, `Unfelt(ResetToZero())` the public, `ResetToZero()` the full.
+    `Detached(ResetToZero())` is the *gated* convention, `PUBLIC` the public, `ResetToZero()` the full.
     """
 
     membrane_time_constant: float

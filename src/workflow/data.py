@@ -28,6 +28,7 @@ class Dataset:
         """Check every file against its checksum, and download those that are missing."""
         for file, checksum in self.files.items():
             path = data_folder / self.folder / file
+            refuse_folder(path)
             if not path.is_file():
                 download(f"{self.address}/{file}", path)
             if file_digest(path) != checksum:
@@ -47,6 +48,7 @@ class Local:
         """Check every file against its checksum."""
         for file, checksum in self.files.items():
             path = data_folder / file
+            refuse_folder(path)
             if not path.is_file():
                 raise Fault(f"{path} is missing: put it there ({self.source}).")
             if file_digest(path) != checksum:
@@ -109,6 +111,12 @@ def checksums(name: object) -> dict[str, str]:
     return DATASETS[name].files if isinstance(name, str) and name in DATASETS else {}
 
 
+def refuse_folder(path: Path) -> None:
+    """Stop where a folder has the name of a file."""
+    if path.is_dir():
+        raise Fault(f"{path} is a folder, and should be a file: remove it, or put the published file there.")
+
+
 def ensure(name: str, data_folder: Path) -> None:
     """Check every file of a dataset, and fetch those that are missing where there is an address."""
     DATASETS[name].ensure(data_folder)
@@ -140,9 +148,25 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         ensure(arguments.dataset, arguments.data_folder)
+        write_receipt(arguments.dataset, arguments.receipt)
     except Fault as fault:
         sys.exit(str(fault))
-    arguments.receipt.write_text("".join(f"{sha}  {file}\n" for file, sha in checksums(arguments.dataset).items()))
+    except KeyboardInterrupt:
+        sys.exit(f"{arguments.dataset} was interrupted: the next run fetches what is missing.")
+    except OSError as error:
+        sys.exit(f"{arguments.dataset} cannot be checked: {error}.")
+
+
+def write_receipt(dataset: str, receipt: Path) -> None:
+    """Write which files were checked, in one step: half a receipt would pass for a whole one."""
+    text = "".join(f"{sha}  {file}\n" for file, sha in checksums(dataset).items())
+    partial = receipt.with_name(receipt.name + ".partial")
+    try:
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, receipt)
+    except OSError as error:
+        raise Fault(f"The receipt {receipt} cannot be written: {error}.") from error
 
 
 if __name__ == "__main__":

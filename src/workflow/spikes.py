@@ -8,24 +8,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from workflow.faults import Fault
-from workflow.fingerprint import module_hash, sources
+from workflow.fingerprint import module_hashes
 from workflow.hashing import digest
-from workflow.notebook import Notebook
 
-SETS = Path("src/stablespike/tasks/spoken_digits.py")
-MADE = (
-    "synthetic-small",
-    "synthetic",
-    "heidelberg-digits",
-    "free-spoken-digits",
-)  # those that are converted; the others are read
+SETS = "stablespike.tasks.spoken_digits"  # under its first name, if it was moved since
+# Those that are converted; the others are read.
+MADE = ("synthetic-small", "synthetic", "heidelberg-digits", "free-spoken-digits")
 
 
 @cache
 def cache_folder() -> Path:
     """Return where converted spikes lie; the name changes with the code that makes them."""
-    modules = [SETS, *sources(Notebook(SETS))] if SETS.is_file() else []  # the tests have a repository without it
-    return Path(".cache/spikes", digest({str(file): module_hash(file) for file in modules})[:12])
+    return Path(".cache/spikes", digest(module_hashes(SETS))[:12])
 
 
 def prepare(name: str, data_folder: Path) -> dict[str, int]:
@@ -45,6 +39,7 @@ def prepare(name: str, data_folder: Path) -> dict[str, int]:
 def convert(folder: Path, file: Path, channels: int) -> None:
     """Turn a folder of labelled sound files into spikes in the layout of SHD."""
     from stablespike.tasks.cochlea.recordings import convert_folder
+
     from stablespike.tasks.dataset_error import DatasetError
 
     try:

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from stablespike.tasks.cochlea_recordings import convert_folder
+from stablespike.tasks.cochlea.recordings import convert_folder
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import FORMATS, RATES, heidelberg_digits, labelled_folder, read_sound
 from stablespike.tasks.spike_files import read_recordings

@@ -30,12 +30,12 @@ def test_the_place_is_that_of_the_code(monkeypatch):
     cache_folder.cache_clear()
     assert cache_folder() == first
     cache_folder.cache_clear()
-    monkeypatch.setattr(spikes, "module_hash", lambda file: "another")
+    monkeypatch.setattr(spikes, "module_hashes", lambda name: {name: "another"})
     assert cache_folder() != first
 
 
 def test_the_place_does_not_change_with_what_makes_no_spikes():
-    modules = {file.stem for file in spikes.sources(spikes.Notebook(spikes.SETS))}
+    modules = {name.rpartition(".")[2] for name in spikes.module_hashes(spikes.SETS)}
     assert {"cochlea_native", "speech", "spike_files"} <= modules
     assert not {"yin_yang", "named_sets", "training"} & modules
 
