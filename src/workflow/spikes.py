@@ -12,12 +12,8 @@ from workflow.fingerprint import module_hashes
 from workflow.hashing import digest
 
 SETS = "stablespike.tasks.spoken_digits"  # under its first name, if it was moved since
-MADE = (
-    "synthetic-small",
-    "synthetic",
-    "heidelberg-digits",
-    "free-spoken-digits",
-)  # those that are converted; the others are read
+# Those that are converted; the others are read.
+MADE = ("synthetic-small", "synthetic", "heidelberg-digits", "free-spoken-digits")
 
 
 @cache
