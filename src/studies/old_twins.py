@@ -1,4 +1,4 @@
-"""What `spoken_digits` and `network_complexity` still take from the time before `Network` and `simulate`; it goes with it."""
+"""What `spoken_digits` and `network_complexity` take from the time before `Network`, until they are ported."""
 
 from typing import Any
 

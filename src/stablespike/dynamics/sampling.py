@@ -88,15 +88,16 @@ def layer_voltages(
 
     `network` and `inputs` are those that `simulate` was given, `run` is what it returned.
     """
-    one = network.layers[layer]
-    if run.cells is not None or not isinstance(one.inputs, Dense) or not isinstance(one.loop, Dense | Delayed | None):
+    one, sent = network.layers[layer], run.layers[layer]
+    dense = isinstance(one.inputs, Dense) and isinstance(one.loop, Dense | Delayed | None)
+    if sent.signals is not None or not dense:
         raise ValueError("voltages are sampled of runs by events, of layers with Dense connections from below.")
     loop = jnp.zeros((one.size, one.size), one.inputs.dtype) if one.loop is None else one.loop.weights
     delays = one.loop.delays if isinstance(one.loop, Delayed) else None
     alone = Recurrent(one.neuron, loop, one.inputs.weights, delays)
     arriving = run.layers[layer - 1].spikes if layer else inputs
     states = initial_states(one.neuron, jnp.zeros(one.size, one.inputs.dtype))
-    return voltages(alone, states, arriving, Seen(run.layers[layer].spikes, run.status), times)
+    return voltages(alone, states, arriving, Seen(sent.spikes, run.status), times)
 
 
 def highest_voltages(network: Recurrent, states, inputs: Spikes, solution: Solution) -> Float[Array, " neurons"]:

@@ -71,8 +71,9 @@ def _trial_ends(network: Network, run: Run, coupled: bool) -> list[tuple[Array, 
     """Phases and periods with which the neurons of each layer go on after the trial."""
     ends: list[tuple[Array, Array]] = []
     pulse = jnp.zeros(())
-    for layer, state in zip(network.layers, run.states, strict=True):
-        if not isinstance(layer.inputs, Dense) or not isinstance(layer.loop, Dense | None) or run.cells is not None:
+    for layer, sent, state in zip(network.layers, run.layers, run.states, strict=True):
+        dense = isinstance(layer.inputs, Dense) and isinstance(layer.loop, Dense | None)
+        if sent.signals is not None or not dense:
             raise ValueError("pseudospikes continue runs by events of networks with Dense connections only.")
         if ends and coupled:
             pulse = layer.inputs.weights @ (ends[-1][0] / ends[-1][1])

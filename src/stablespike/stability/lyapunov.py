@@ -151,8 +151,8 @@ def lyapunov_spectrum(step: Step, state: PyTree, drives: PyTree, **options) -> L
     """The `count` leading exponents of a run, as `estimate_spectrum` finds them, and an error if one is not defined.
 
     Raises `SingularJacobian` where an exponent is -inf or lost in rounding; where a step can tell, `ValueError` for a
-    run without events to average over and `SimulationError` for one that failed. Inside `jit` and `vmap` that cannot be known: there look at `resolved`, or give the
-    result to `require_resolved` afterwards.
+    run without events to average over and `SimulationError` for one that failed. Inside `jit` and `vmap` that cannot be
+    known: there look at `resolved`, or give the result to `require_resolved` afterwards.
     """
     if isinstance(step, AbstractEventfulStep):
         step.require_events(state, drives)
