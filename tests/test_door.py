@@ -32,6 +32,13 @@ def test_every_name_is_where_the_table_says_and_has_a_docstring():
     assert set(dir(ss)) == {"__version__", *ss._PLACES}
 
 
+def test_a_name_is_not_hidden_by_its_module():
+    code = "import stablespike.simulate, stablespike as ss; assert ss.simulate.__name__ == 'simulate'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import stablespike as ss; ss.classify; ss.simulate.__kwdefaults__"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_name_that_is_none_says_where_to_look():
     with pytest.raises(AttributeError, match=r"has no 'nothing_of_the_kind'; dir\(stablespike\) lists"):
         ss.nothing_of_the_kind

@@ -6,6 +6,8 @@ quick and loads no JAX. Importing changes no JAX setting; programs that want flo
 """
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -152,6 +154,17 @@ if TYPE_CHECKING:
     from stablespike.stability.gradient_statistics import gradients_through_time as gradients_through_time
     from stablespike.stability.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from stablespike.stability.steps import as_step as as_step
+
+
+class _Door(types.ModuleType):
+    """The package. Importing its module `simulate` must not put this in the place of the function of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PLACES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Door
 
 
 def __getattr__(name: str) -> Any:
