@@ -5,17 +5,22 @@ import sys
 from workflow.cluster import start_run
 from workflow.configuration import TRAINING
 from workflow.faults import Fault
+from workflow.kept import KEPT, MANIFEST
 from workflow.machine import gpu_is_visible
 from workflow.manuscript import MANUSCRIPT, prose
-from workflow.one_run import hold_lock
+from workflow.one_run import begin, require_folders, settle_times
 from workflow.plan import PROSE, prepare
-from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
+from workflow.provenance import ANSWER, RECORD, TRAINED
 from workflow.spikes import cache_folder
 
 try:
+    settle_times()
     PLAN = prepare(config, workflow.configfiles, decides=workflow.is_main_process)
+    require_folders([question.folder for question in PLAN.configuration.questions.values()])
 except Fault as fault:
     sys.exit(str(fault))
+except OSError as error:
+    sys.exit(f"The plan of this run cannot be written ({error}): give it the room, and the right to write there.")
 
 for name, reasons in PLAN.reasons.items():
     if reasons:
@@ -29,11 +34,13 @@ include: "src/workflow/rules/data.smk"
 include: "src/workflow/rules/train.smk"
 include: "src/workflow/rules/analyse.smk"
 include: "src/workflow/rules/manuscript.smk"
+include: "src/workflow/rules/dependencies.smk"
 
 
 localrules:
     all,
     data,
+    dependencies,
     manuscript,
     prose,
 
@@ -48,7 +55,7 @@ rule all:
 
 onstart:
     try:
-        hold_lock()
+        begin()
         if not workflow.local_exec:
             start_run()
     except Fault as fault:

@@ -30,8 +30,9 @@
 #
 # $k$ tangent vectors go through the linearised step, $Q \leftarrow DQ = QR$; $\lambda_i = \langle\ln|R_{ii}|\rangle$
 # is a rate per step. The loss is $\frac1k\sum_{i\le k}(\lambda_i - \lambda^*)^2$; its gradient goes through the
-# orthonormalisation and through the trajectory. The latter part explodes as soon as the leading exponent is positive;
-# here it is multiplied by `memory` in every step, so that it reaches back only a few steps (1: the exact gradient).
+# orthonormalisation and through the trajectory, on which a spike has the surrogate's slope and the reset is the factor
+# $1-s$ that it is. The latter part grows with the run where this trajectory's leading exponent, with the reset, is
+# positive; here it is multiplied by `memory` in every step, so that it reaches back only a few (1: exact gradient).
 
 # %% [markdown]
 # ## Parameters

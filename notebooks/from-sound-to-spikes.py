@@ -63,12 +63,17 @@ import jax
 import numpy as np
 import pandas as pd
 from IPython.display import Image
+from stablespike.tasks.cochlea.membrane import (
+    MODEL_RATE,
+    SAMPLING_RATE,
+    BasilarMembrane,
+    cached_membrane_filter,
+)
+from stablespike.tasks.cochlea.model import LONGEST_DIGIT, Cochlea, hear, hear_together, prepare
+from stablespike.tasks.cochlea.statistics import band_statistics, click_delays, follow, reference_statistics
 from tqdm import tqdm
 
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.tasks.cochlea.membrane import MODEL_RATE, SAMPLING_RATE, BasilarMembrane, cached_membrane_filter
-from stablespike.tasks.cochlea.model import LONGEST_DIGIT, Cochlea, hear, hear_together, prepare
-from stablespike.tasks.cochlea.statistics import band_statistics, click_delays, follow, reference_statistics
 from stablespike.tasks.sounds import DIGITS, heidelberg_digit, read_sound
 from stablespike.tasks.speech import Utterance, spoken, voices
 from studies.figures.sound_to_spikes import sound_to_spikes_figure

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float
-
 from stablespike.tasks.cochlea.model import Cochlea, hear
 from stablespike.tasks.cochlea.statistics import BANDS
+
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import heidelberg_digits
 from stablespike.tasks.spike_files import read_recordings

@@ -9,7 +9,8 @@ from typing import Any
 from nbformat import NotebookNode
 
 KEPT_METADATA = ("kernelspec", "language_info")
-PROGRESS_TIMES = re.compile(r"(\d+%\|[^|\n]*\|[^\[\n]*?) *\[[^\]\n]*\]")
+# A progress bar of tqdm, on a line of its own: how far it counts depends on where an interrupted run was taken up.
+PROGRESS = re.compile(r"(?:.*: +)?(?:\d+%\|[^|]*\|.*|\d+\S*it \[[^\]]*\])\s*")
 CELL_FILES = re.compile(r"\S*ipykernel_\d+\S*?\.py")
 ADDRESSES = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
@@ -66,7 +67,8 @@ def canonical_outputs(outputs: list[NotebookNode], hidden: Mapping[str, str]) ->
             kept.append(output)
     if errors:
         kept.append(NotebookNode(output_type="stream", name="stderr", text=errors))
-    return [scrub_output(output, hidden) for output in kept]
+    clean = [scrub_output(output, hidden) for output in kept]
+    return [output for output in clean if output.output_type != "stream" or output.text]
 
 
 def scrub_output(output: NotebookNode, hidden: Mapping[str, str]) -> NotebookNode:
@@ -80,9 +82,9 @@ def scrub_output(output: NotebookNode, hidden: Mapping[str, str]) -> NotebookNod
 
 
 def final_lines(text: str) -> str:
-    """Return what a terminal would show in the end: progress bars at their last state, without their times."""
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    return PROGRESS_TIMES.sub(r"\1", "\n".join(lines))
+    """Return what a terminal would show in the end, without progress bars: they are for whoever waits."""
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return "\n".join(line for line in lines if not PROGRESS.fullmatch(line))
 
 
 def scrub(text: str, hidden: Mapping[str, str]) -> str:

@@ -1,8 +1,17 @@
-"""A scale's configuration, checked against its schema and against the notebooks before anything runs."""
+"""A scale's configuration, checked against its schema and against the notebooks before anything runs.
 
+`python -m workflow.configuration FILE ...` says whether files can be read at all; `./reproduce` asks before Snakemake
+reads them, which answers many by a traceback.
+"""
+
+import argparse
+import json
+import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +23,7 @@ from workflow.notebook import PATHS, Notebook
 
 SCHEMA = Path("config/config.schema.yaml")
 TRAINING = "-training"
+SECTIONS = ("kept", "confirm")
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Question:
     scale: str
     parameters: Mapping[str, Any]
     training: str | None
+    place: Path | None = None  # of the products, where it is not that of the scale
 
     @property
     def notebook(self) -> Notebook:
@@ -33,7 +44,7 @@ class Question:
     @property
     def folder(self) -> Path:
         """The folder of the question's products."""
-        return Path("results", self.scale, self.name)
+        return self.place or Path("results", self.scale, self.name)
 
     @property
     def trains(self) -> bool:
@@ -47,17 +58,20 @@ class Question:
     def datasets(self) -> list[str]:
         """The sets that the parameters `dataset` or `datasets` name."""
         parameters = self.effective_parameters()
-        named = [parameters.get("dataset"), *(parameters.get("datasets") or [])]
+        several = parameters.get("datasets")
+        named = [parameters.get("dataset"), *(several if isinstance(several, (list, tuple)) else [])]
         return [name for name in named if isinstance(name, str)]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A scale: its questions with their parameters, and the folder of the datasets."""
+    """A scale: its questions with their parameters, the folder of the datasets, what is kept and what confirms."""
 
     scale: str
     data_folder: Path
     questions: Mapping[str, Question]
+    kept: Mapping[str, list[str]] = field(default_factory=dict)
+    confirm: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_configuration(file: Path) -> Configuration:
@@ -66,18 +80,47 @@ def load_configuration(file: Path) -> Configuration:
 
 
 def read_yaml(file: Path) -> Any:
-    """Return the content of a YAML file."""
+    """Return the content of a YAML file, or of a JSON file: YAML would take JSON's number 1e-05 for a text."""
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         known = (path.as_posix() for path in file.parent.glob("*.yaml") if path != SCHEMA)
         raise Fault(f"{file} does not exist; {did_you_mean(file.as_posix(), known)}") from error
-    except yaml.YAMLError as error:
-        raise Fault(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
+    except UnicodeDecodeError as error:
+        raise Fault(f"{file} is not UTF-8 (at byte {error.start}): save it as UTF-8.") from error
+    except OSError as error:
+        raise Fault(f"{file} cannot be read: {error.strerror}.") from error
+    return parsed(text, str(file), is_json=file.suffix == ".json")
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that comes twice is a mistake, where plain YAML would drop the first in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping without repeated keys; those that a merge (`<<`) brings may be overridden."""
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        if twice := [key for key in keys if isinstance(key, str) and keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]} comes twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def parsed(text: str, origin: str, *, is_json: bool = False) -> Any:
+    """Return the content of a YAML or JSON text; `origin` says in a complaint where it comes from."""
+    try:
+        return json.loads(text) if is_json else yaml.load(text, StrictLoader)
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: no JSON, no such date, a number of too many digits
+        kind = "JSON" if is_json else "YAML"
+        raise Fault(f"{origin} is not {kind}: {' '.join(str(error).split()).rstrip('.')}.") from error
+    except RecursionError as error:
+        raise Fault(f"{origin} nests too deep.") from error
 
 
 def check_configuration(content: object, file: str) -> Configuration:
     """Return the configuration, or raise a Fault that names the first wrong key and the file."""
+    try:
+        check_values(content, file)
+    except RecursionError as error:
+        raise Fault(f"{file} nests too deep, or an entry contains itself.") from error
     check_schema(content, file)
     assert isinstance(content, dict)
     entries = content["questions"]
@@ -90,14 +133,56 @@ def check_configuration(content: object, file: str) -> Configuration:
     for question in questions.values():
         check_parameters(question, file)
     folder = os.environ.get("STABLESPIKE_DATA") or content.get("data_folder", "data")
-    return Configuration(content["scale"], Path(folder), questions)
+    check_sections(content, questions, file)
+    return Configuration(content["scale"], Path(folder), questions, *(content.get(name) or {} for name in SECTIONS))
+
+
+def check_sections(content: Mapping[str, Any], questions: Mapping[str, Question], file: str) -> None:
+    """Check that what is said beside the questions is about one of them, and names parameters that it has."""
+    for section in SECTIONS:
+        for name, entry in (content.get(section) or {}).items():
+            if name not in questions:
+                raise Fault(f"{file}: {section}.{name} is not among the questions; {did_you_mean(name, questions)}")
+            if section == "confirm":
+                part = replace(questions[name], parameters={**questions[name].parameters, **entry["parameters"]})
+                for complaint in parameter_complaints(part):
+                    raise Fault(f"{file}: confirm.{name}.parameters.{complaint}")
+
+
+def check_values(content: object, file: str, place: str = "") -> None:
+    """Refuse what JSON, in which jobs get their part of the configuration, cannot carry unchanged."""
+    where = f"{file}: {place}" if place else file
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if not isinstance(key, str):
+                raise Fault(f"{where} has the key {key!r}, which is not text: put it in quotes if it is meant.")
+            check_values(value, file, f"{place}.{key}".lstrip("."))
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            check_values(value, file, f"{place}[{number}]")
+    elif isinstance(content, str):
+        if not is_writable_text(content):
+            raise Fault(f"{where} holds a character that no file can hold: {content!r}.")
+    elif isinstance(content, int) and not -(2**63) <= content < 2**63:
+        raise Fault(f"{where} does not fit 64 bits.")
+    elif isinstance(content, float) and not math.isfinite(content):
+        raise Fault(f"{where} is {content!r}, and a parameter has to be finite.")
+    elif not isinstance(content, (bool, int, float, type(None))):
+        raise Fault(f"{where} is {content!r}, neither number nor text nor list: put it in quotes if it is a text.")
+
+
+def is_writable_text(text: str) -> bool:
+    """Return whether a text can be written to a file and be part of a path."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def check_schema(content: object, file: str) -> None:
     """Check the structure of a configuration."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     try:
-        fastjsonschema.compile(schema, use_default=False)(content)
+        validator(SCHEMA.read_text(encoding="utf-8"))(content)
     except fastjsonschema.JsonSchemaValueException as error:
         key = ".".join(error.path[1:]) or "the file"
         if error.rule == "additionalProperties":
@@ -111,7 +196,14 @@ def check_schema(content: object, file: str) -> None:
             hint = f", and the key {unknown[0]} is unknown" if unknown else ""
             raise Fault(f"{file}: the key {missing} is missing{hint}.") from error
         complaint = error.message.removeprefix(str(error.name)).strip()
-        raise Fault(f"{file}: {key} {complaint}, not {error.value!r}.") from error
+        raise Fault(f"{file}: {key} {complaint}, not {shortened(error.value)}.") from error
+
+
+@cache
+def validator(schema: str) -> Callable[[object], object]:
+    """Return the function that checks a content against a schema in YAML."""
+    checks: Callable[[object], object] = fastjsonschema.compile(yaml.safe_load(schema), use_default=False)
+    return checks
 
 
 def check_parameters(question: Question, file: str) -> None:
@@ -144,7 +236,13 @@ def parameter_complaints(question: Question) -> Iterator[str]:
         elif name in defaults and not same_kind(value, defaults[name]):
             hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if is_number_as_text(value) else ""
             kind = type(defaults[name]).__name__
-            yield f"{name} should be of type {kind} as in {notebook.path}, not {value!r}{hint}."
+            yield f"{name} should be of type {kind} as in {notebook.path}, not {shortened(value)}{hint}."
+
+
+def shortened(value: object) -> str:
+    """Return a value as Python writes it, or the beginning of it."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def same_kind(value: object, default: object) -> bool:
@@ -164,3 +262,22 @@ def is_number_as_text(value: object) -> bool:
         return isinstance(value, str) and "e" in value and bool(float(value) or True)
     except ValueError:
         return False
+
+
+def main() -> None:
+    """Say of each file in one sentence why it is no configuration, if it is none; its content is checked later."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("files", type=Path, nargs="*")
+    try:
+        for file in parser.parse_args().files:
+            if not isinstance(content := read_yaml(file), dict):
+                raise Fault(f"{file} holds no keys such as scale and questions, but {content!r:.60}.")
+            check_values(content, str(file))
+    except RecursionError:
+        sys.exit(f"{file} nests too deep, or an entry contains itself.")
+    except Fault as fault:
+        sys.exit(str(fault))
+
+
+if __name__ == "__main__":
+    main()

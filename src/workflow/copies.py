@@ -15,6 +15,7 @@ from workflow.canonical import canonical
 from workflow.configuration import Configuration, Question, load_configuration
 from workflow.execution import read_source
 from workflow.faults import Fault
+from workflow.hashing import digest
 from workflow.provenance import has_old_prose, prose_hash, read_record, write_record
 from workflow.reading_copy import reading_copy
 
@@ -23,11 +24,17 @@ INJECTED = "injected-parameters"
 
 def write_copies(executed: Any, record: Mapping[str, Any], question: Question, configuration: Configuration) -> None:
     """Write the executed notebook and its reading copy."""
-    kept = canonical(executed, record, configuration.data_folder)
+    kept = canonical(executed, in_brief(record), configuration.data_folder)
     (question.folder / "notebook.ipynb").write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
     origin = f"Executed from {question.notebook.path} at scale {question.scale}; code {record['code_version']}."
     page = with_linked_figure(reading_copy(kept, origin), question.folder)
     (question.folder / "notebook.html").write_text(page, encoding="utf-8")
+
+
+def in_brief(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with one hash of all code: that of every definition is in the provenance file beside the copy."""
+    identity = record["identity"]
+    return {**record, "identity": {**identity, "code": digest(identity["code"])}}
 
 
 def with_linked_figure(page: str, folder: Path) -> str:
@@ -53,6 +60,8 @@ def woven(written: list[NotebookNode], executed: list[NotebookNode]) -> list[Not
     injected = [cell for cell in executed if INJECTED in tags(cell)]
     runs = [cell for cell in executed if has_code(cell) and cell not in injected]
     wanting = [cell for cell in written if has_code(cell)]
+    if len(runs) != len(wanting):  # a cell of imports is there or not, which is no change of code
+        runs, wanting = ([cell for cell in cells if not only_imports(cell)] for cells in (runs, wanting))
     for cell, run in zip(wanting, runs, strict=True):
         cell.outputs, cell.execution_count = run.outputs, run.execution_count
     return [kept for cell in written for kept in [cell, *(injected if "parameters" in tags(cell) else [])]]
@@ -70,6 +79,11 @@ def has_code(cell: NotebookNode) -> bool:
         return cell.cell_type == "code" and bool(ast.parse(cell.source).body)
     except SyntaxError:
         return True
+
+
+def only_imports(cell: NotebookNode) -> bool:
+    """Return whether a cell does nothing but import."""
+    return all(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.parse(cell.source).body)
 
 
 def main() -> None:

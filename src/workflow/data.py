@@ -28,6 +28,7 @@ class Dataset:
         """Check every file against its checksum, and download those that are missing."""
         for file, checksum in self.files.items():
             path = data_folder / self.folder / file
+            refuse_folder(path)
             if not path.is_file():
                 download(f"{self.address}/{file}", path)
             if file_digest(path) != checksum:
@@ -47,6 +48,7 @@ class Local:
         """Check every file against its checksum."""
         for file, checksum in self.files.items():
             path = data_folder / file
+            refuse_folder(path)
             if not path.is_file():
                 raise Fault(f"{path} is missing: put it there ({self.source}).")
             if file_digest(path) != checksum:
@@ -78,6 +80,21 @@ DATASETS: dict[str, Dataset | Local | TonicSet] = {
         files={"hd_audio_subset.zip": "368ea9bd2ca3a481f48945384f97403feb6a523476251a1e743205e483c97168"},
         source="2640 FLAC files of the Heidelberg Digits, doi 10.1109/TNNLS.2020.3044364",
     ),
+    "heidelberg-spikes-full": Local(
+        files={
+            "hd_spikes_full/shd_train.h5.zip": "8ff95770ad522aac3b99528cab55fa606a7d23a27d7569a53201f67eb73961f2",
+            "hd_spikes_full/shd_test.h5.zip": "03afa451f8987cd6d36b462958cf3c08d886972c82d1d8259801930c49cc59de",
+        },
+        source="all 10 420 Heidelberg Digits as spikes of 700 channels, doi 10.1109/TNNLS.2020.3044364",
+    ),
+    "free-spoken-digits": Local(
+        files={"fsdd.zip": "05386c7f15cc480f37de149fec9149095b2cfd2af58061cb1062b5e40264905a"},
+        source="3000 WAV files of the Free Spoken Digit Dataset, doi 10.5281/zenodo.1342401",
+    ),
+    "electrocardiograms": Local(
+        files={"ecg_qtdb.npz": "a84cb3523f43d9c493f7dc6c983d8a1dd04d4e6827eea61fe4a96de59a8be423"},
+        source="events and waves of the QT database, as published with Yin, Corradi and Bohte 2021",
+    ),
     "nmnist-small": Local(
         files={
             "nmnist_small_train.zip": "805de38ae6e26377e4adac864d13cc503ce087130c1d3e3bdf0635986a260d09",
@@ -92,6 +109,12 @@ DATASETS: dict[str, Dataset | Local | TonicSet] = {
 def checksums(name: object) -> dict[str, str]:
     """Return the checksums of a dataset's files; none for data that a library brings along."""
     return DATASETS[name].files if isinstance(name, str) and name in DATASETS else {}
+
+
+def refuse_folder(path: Path) -> None:
+    """Stop where a folder has the name of a file."""
+    if path.is_dir():
+        raise Fault(f"{path} is a folder, and should be a file: remove it, or put the published file there.")
 
 
 def ensure(name: str, data_folder: Path) -> None:
@@ -125,9 +148,25 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         ensure(arguments.dataset, arguments.data_folder)
+        write_receipt(arguments.dataset, arguments.receipt)
     except Fault as fault:
         sys.exit(str(fault))
-    arguments.receipt.write_text("".join(f"{sha}  {file}\n" for file, sha in checksums(arguments.dataset).items()))
+    except KeyboardInterrupt:
+        sys.exit(f"{arguments.dataset} was interrupted: the next run fetches what is missing.")
+    except OSError as error:
+        sys.exit(f"{arguments.dataset} cannot be checked: {error}.")
+
+
+def write_receipt(dataset: str, receipt: Path) -> None:
+    """Write which files were checked, in one step: half a receipt would pass for a whole one."""
+    text = "".join(f"{sha}  {file}\n" for file, sha in checksums(dataset).items())
+    partial = receipt.with_name(receipt.name + ".partial")
+    try:
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, receipt)
+    except OSError as error:
+        raise Fault(f"The receipt {receipt} cannot be written: {error}.") from error
 
 
 if __name__ == "__main__":

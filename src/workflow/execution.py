@@ -1,9 +1,9 @@
 """Running a notebook in a kernel of this environment, its output visible in the log while it runs."""
 
+import ast
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,7 +16,6 @@ from papermill.exceptions import PapermillExecutionError
 
 from workflow.configuration import Configuration, Question
 from workflow.faults import Fault
-from workflow.machine import cuda_plugin, gpu_is_visible
 from workflow.reading_copy import render_markdown
 from workflow.spikes import cache_folder
 
@@ -24,14 +23,9 @@ PROBE = "import json\nfrom workflow.machine import describe_session\nprint(json.
 # What compiled libraries write goes to the log as it is: its times and process numbers have no place in a notebook.
 LIBRARIES_STAY_OUT = "--IPKernelApp.capture_fd_output=False"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-ENVIRONMENT = {
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JUPYTER_PREFER_ENV_PATH": "1",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "PYTHONHASHSEED": "0",
-    "SOURCE_DATE_EPOCH": "0",
-    "TQDM_MININTERVAL": "2",
-}
+NO_HISTORY = "--HistoryManager.enabled=False"  # of what use would it be; it needs a database that some disks can't have
+WANT_OF_MEMORY = ("MemoryError", "RESOURCE_EXHAUSTED", "Out of memory", "bad_alloc", "Cannot allocate memory")
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 class Log:
@@ -50,24 +44,14 @@ class Log:
         """Do nothing: every write is flushed already."""
 
 
-def set_environment() -> None:
-    """Set what the kernel inherits: caches shared by all jobs, and whatever makes two runs alike."""
-    os.environ.update(ENVIRONMENT)
-    for variable, folder in {"JAX_COMPILATION_CACHE_DIR": "jax", "NUMBA_CACHE_DIR": "numba"}.items():
-        os.environ.setdefault(variable, str(Path(".cache", folder).resolve()))
-    if gpu_is_visible():
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-    elif cuda_plugin():
-        print("JAX is installed for CUDA but no GPU is visible: this job uses the CPU.", file=sys.stderr)
-        os.environ["JAX_PLATFORMS"] = "cpu"
-
-
 def execute(
-    question: Question, configuration: Configuration, partial: Path, log: Path
+    question: Question, configuration: Configuration, partial: Path, log: Path, *, claims: bool = True
 ) -> tuple[NotebookNode, dict[str, Any]]:
-    """Run a notebook and return its executed copy with a description of the session that ran it."""
+    """Run a notebook, or all of it but the assertions of its claims; return its executed copy and its session."""
     path = question.notebook.path
     source = read_source(path)
+    if not claims:
+        leave_out_claims(source)
     source.cells.append(new_code_cell(PROBE))
     with log.open("a", encoding="utf-8") as stream:
         output = Log(stream)
@@ -82,9 +66,9 @@ def execute(
                 progress_bar=False,
                 stdout_file=output,
                 stderr_file=output,
-                extra_arguments=[LIBRARIES_STAY_OUT],
+                extra_arguments=[LIBRARIES_STAY_OUT, NO_HISTORY],
             )
-        except (PapermillExecutionError, DeadKernelError) as error:
+        except (PapermillExecutionError, DeadKernelError, RuntimeError) as error:  # the last: it died at its start
             output.write(f"{error}\n")
             raise Fault(f"{path} failed ({reason(error)}): traceback in {log}, partial copy in {partial}.") from error
     return executed, json.loads(executed.cells.pop().outputs[0].text)
@@ -93,6 +77,7 @@ def execute(
 def read_source(path: Path) -> NotebookNode:
     """Read a percent-format notebook; a formula that its reading copy could not draw stops it before it runs."""
     source = jupytext.read(path)
+    source.metadata["kernelspec"] = NotebookNode(KERNEL)  # Jupyter writes the name that a kernel has on its machine
     for cell in source.cells:
         if cell.cell_type == "markdown":
             try:
@@ -102,11 +87,33 @@ def read_source(path: Path) -> NotebookNode:
     return source
 
 
+def leave_out_claims(source: NotebookNode) -> None:
+    """Remove the assertions from a notebook's cells."""
+    for cell in source.cells:
+        if cell.cell_type == "code":
+            kept = [node for node in ast.parse(cell.source).body if not isinstance(node, ast.Assert)]
+            cell.source = "\n".join(ast.unparse(node) for node in kept)
+
+
 def reason(error: Exception) -> str:
-    """Return why a notebook failed, in one line."""
-    if isinstance(error, PapermillExecutionError):
-        return f"{error.ename}: {' '.join(COLOURS.sub('', error.evalue).split())}".rstrip(".")[:300]
-    return "its kernel died, perhaps for want of memory"
+    """Return why a notebook failed, in one line, and what may help where memory ran out."""
+    if isinstance(error, DeadKernelError) or "Kernel died" in str(error):
+        return f"its kernel died, most likely for want of memory{memory_left()}"
+    if not isinstance(error, PapermillExecutionError):
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    text = f"{error.ename}: {' '.join(COLOURS.sub('', error.evalue).split())}".rstrip(".: ")[:300]
+    return f"out of memory{memory_left()}: {text}" if any(sign in text for sign in WANT_OF_MEMORY) else text
+
+
+def memory_left() -> str:
+    """Return how much memory this machine has and has left, as a clause; nothing where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        kilobytes = {name: int(size.split()[0]) for name, _, size in (line.partition(":") for line in lines)}
+        left, total = kilobytes["MemAvailable"] / 1e6, kilobytes["MemTotal"] / 1e6
+    except (OSError, ValueError, KeyError, IndexError):
+        return ""
+    return f" ({left:.1f} GB of {total:.1f} GB are free now)"
 
 
 def path_parameters(question: Question, configuration: Configuration) -> dict[str, str]:

@@ -1,20 +1,20 @@
-"""What a product is made from: code without comments, parameters, data and training, hashed by content."""
+"""What a product is made from: the definitions that its notebook reaches, parameters, data and training."""
 
 import ast
 import json
-from collections.abc import Iterator
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from workflow.configuration import Configuration, Question
 from workflow.data import checksums
-from workflow.hashing import digest
+from workflow.hashing import digest, short
+from workflow.modules import Module
 from workflow.notebook import Notebook, literal
+from workflow.reach import Library, Reach, library
+from workflow.syntax import Whole
 
-PACKAGES = Path("src")
-OURS = ("stablespike", "studies")
+NOTEBOOK = "notebook"
 
 
 def identity(question: Question, configuration: Configuration) -> dict[str, Any]:
@@ -29,12 +29,49 @@ def identity(question: Question, configuration: Configuration) -> dict[str, Any]
     }
 
 
-def code_hashes(notebook: Notebook) -> dict[str, str]:
-    """Return a hash for the notebook and for every module of the package that it imports, directly or not."""
+def code_hashes(notebook: Notebook) -> dict[str, Any]:
+    """Return a hash of the notebook, and for every module one of each definition that the notebook reaches."""
+    books, found = read_notebook(notebook)
+    return definition_hashes(books, found) | {NOTEBOOK: notebook_hash(notebook, books)}
+
+
+def module_hashes(name: str) -> dict[str, dict[str, str]]:
+    """Return the hashes of what a module reaches, which is given by its first name; none where it is not there."""
+    books = library()
+    present = books.renames.present(name)
+    return definition_hashes(books, Reach(books, [Whole(present)], [])) if present in books.modules else {}
+
+
+def definition_hashes(books: Library, found: Reach) -> dict[str, dict[str, str]]:
+    """Return the hash of each definition, by module and name as they are recorded."""
+    hashes: dict[str, dict[str, str]] = {}
+    for definition in sorted(found.definitions, key=str):
+        module, _, name = books.renames.recorded(str(definition)).rpartition(".")
+        hashes.setdefault(module, {})[name] = books.unit(definition).hash
+    return hashes
+
+
+def read_notebook(notebook: Notebook) -> tuple[Library, Reach]:
+    """Return the code of this repository, and what a notebook reaches of it."""
+    books = library()
+    module = notebook_module(notebook)
+    reader = books.reader(module, is_notebook=True)
+    reader.render(module.statements)
+    stars = [Whole(star) for star in module.stars if star in books.modules]
+    return books, Reach(books, [*reader.references, *stars], books.loaded_by(module))
+
+
+def notebook_module(notebook: Notebook) -> Module:
+    """Return a notebook as a module."""
+    return Module(NOTEBOOK, notebook.path, notebook.tree)
+
+
+def notebook_hash(notebook: Notebook, books: Library) -> str:
+    """Return the hash of a notebook's cells, without the parameters, which are recorded, and without imports."""
+    reader = books.reader(notebook_module(notebook), is_notebook=True)
     code = [node for node in notebook.tree.body if not is_plain_default(node, notebook)]
-    cells = [[skeleton(node) for node in cell] for _, cell in groupby(code, lambda node: notebook.cell(node.lineno))]
-    own = digest(cells)
-    return {notebook.path.as_posix(): own} | {file.as_posix(): module_hash(file) for file in sources(notebook)}
+    cells = [reader.render(list(cell)) for _, cell in groupby(code, lambda node: notebook.cell(node.lineno))]
+    return short(digest([cell for cell in cells if cell]))
 
 
 def is_plain_default(node: ast.stmt, notebook: Notebook) -> bool:
@@ -44,79 +81,6 @@ def is_plain_default(node: ast.stmt, notebook: Notebook) -> bool:
 
 
 def sources(notebook: Notebook) -> list[Path]:
-    """Return the files of the package that a notebook imports, directly or not."""
-    found: set[Path] = set()
-    waiting = list(imported_files(notebook.tree, ""))
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting.extend(imported_files(module_tree(file), module_package(file)))
-    return sorted(found)
-
-
-def imported_files(tree: ast.Module, package: str) -> Iterator[Path]:
-    """Yield the package's files that a syntax tree names in its import statements."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from module_files(alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            for alias in node.names:
-                yield from module_files(f"{base}.{alias.name}")
-
-
-def module_files(name: str) -> Iterator[Path]:
-    """Yield the files that importing a dotted name runs: its packages, and itself where it is a module."""
-    parts = name.split(".")
-    if parts[0] not in OURS:
-        return
-    for depth in range(1, len(parts) + 1):
-        place = PACKAGES.joinpath(*parts[:depth])
-        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
-
-
-def module_package(file: Path) -> str:
-    """Return the dotted package in which a file's relative imports start."""
-    return ".".join(file.relative_to(PACKAGES).parent.parts)
-
-
-def module_tree(file: Path) -> ast.Module:
-    """Return a module's syntax tree."""
-    return _tree(file.resolve())
-
-
-def module_hash(file: Path) -> str:
-    """Return the hash of a module's code."""
-    return _hash(file.resolve())
-
-
-@cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-
-
-@cache
-def _hash(file: Path) -> str:
-    return digest(skeleton(_tree(file)))
-
-
-def skeleton(node: object) -> Any:
-    """Return a syntax tree as nested lists without comments, docstrings and empty fields.
-
-    `ast.dump` writes the fields that a Python version happens to have; leaving out the empty ones gives the same
-    result for the same code on every Python that the project supports.
-    """
-    if isinstance(node, ast.AST):
-        fields = ((name, skeleton(value)) for name, value in ast.iter_fields(node) if name != "kind")
-        return [type(node).__name__, *([name, value] for name, value in fields if value not in (None, []))]
-    if isinstance(node, list):
-        return [skeleton(item) for item in node if not is_bare_text(item)]
-    return node if isinstance(node, (str, int, bool, type(None))) else repr(node)
-
-
-def is_bare_text(node: object) -> bool:
-    """Return whether a statement is a docstring or another text that does nothing."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    """Return the files in which the definitions lie that a notebook reaches."""
+    books, found = read_notebook(notebook)
+    return sorted({books.modules[one.module].file for one in found.definitions})

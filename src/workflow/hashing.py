@@ -10,6 +10,11 @@ def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def short(hash: str) -> str:
+    """Return the beginning of a hash, enough to tell versions of one thing apart."""
+    return hash[:12]
+
+
 def file_digest(file: Path) -> str:
     """Return the hash of a file's bytes."""
     with file.open("rb") as stream:

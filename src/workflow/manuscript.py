@@ -14,7 +14,7 @@ from workflow.configuration import Configuration, load_configuration
 from workflow.faults import Fault
 from workflow.hashing import file_digest
 from workflow.machine import code_version
-from workflow.provenance import read_record, why_stale
+from workflow.provenance import confirmation, read_record, why_stale
 
 MANUSCRIPT = "manuscript"
 SOURCES = Path("manuscript")
@@ -40,8 +40,8 @@ def compile_manuscript(configuration: Configuration) -> Path:
 
 def manuscript_inputs(configuration: Configuration) -> dict[str, str]:
     """Return what the prose is told: the scale, the version of the code, and the state of every question."""
-    states = json.dumps(product_states(configuration))
-    return {"scale": configuration.scale, "version": code_version(), "states": states}
+    states, confirmed = (json.dumps(of(configuration)) for of in (product_states, confirmations))
+    return {"scale": configuration.scale, "version": code_version(), "states": states, "confirmed": confirmed}
 
 
 def place(error: typst.TypstError) -> str:
@@ -56,6 +56,12 @@ def product_states(configuration: Configuration) -> dict[str, str]:
     return {name: "; ".join(why) or "current" for name, why in reasons.items()}
 
 
+def confirmations(configuration: Configuration) -> dict[str, Any]:
+    """Return what was replayed of each question that is current by confirmation, when, and by which code."""
+    found = {name: confirmation(question, configuration) for name, question in configuration.questions.items()}
+    return {name: stamp for name, stamp in found.items() if stamp}
+
+
 def prose() -> list[Path]:
     """Return the files that the manuscript is written in."""
     return sorted(path for kind in ("*.typ", "*.bib") for path in SOURCES.glob(kind))
@@ -64,7 +70,9 @@ def prose() -> list[Path]:
 def manuscript_identity(configuration: Configuration, states: dict[str, str]) -> dict[str, Any]:
     """Return all that decides the manuscript's bytes, the version that it states aside."""
     records = {name: read_record(question.folder) or {} for name, question in configuration.questions.items()}
+    confirmed = confirmations(configuration)
     return {
+        **({"confirmed": confirmed} if confirmed else {}),
         "sources": {path.as_posix(): file_digest(path) for path in prose()},
         "products": {name: record.get("products") for name, record in records.items()},
         "states": states,
@@ -82,7 +90,7 @@ def why_manuscript_stale(configuration: Configuration) -> list[str]:
         old, new = record["identity"], manuscript_identity(configuration, product_states(configuration))
     except (OSError, ValueError, KeyError):
         return ["missing"]
-    return [f"{part} changed" for part in new if old.get(part) != new[part]]
+    return [f"{part} changed" for part in sorted(old | new) if old.get(part) != new.get(part)]
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from workflow.faults import Fault
 
+HEADER = re.compile(r"\A# ---\n(?:#.*\n)*?# ---\n")
 CELL = re.compile(r"^# %%(?P<title>.*)$", re.MULTILINE)
 PATHS = ("results_folder", "data_folder", "training_folder", "cache_folder")
 
@@ -22,15 +23,24 @@ class Notebook:
     @cached_property
     def source(self) -> str:
         """The text of the file."""
-        return self.path.read_text(encoding="utf-8")
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Fault(f"{self.path} cannot be read: {error}.") from error
+
+    @property
+    def text(self) -> str:
+        """What is written in the file, without the header, which Jupyter rewrites whenever it saves."""
+        return HEADER.sub("", self.source)
 
     @cached_property
     def tree(self) -> ast.Module:
         """The syntax tree of all code cells; prose is comments and leaves no trace in it."""
         try:
             return ast.parse(self.source)
-        except SyntaxError as error:
-            raise Fault(f"{self.path}, line {error.lineno}: {error.msg}.") from error
+        except (SyntaxError, ValueError) as error:  # a ValueError: a null byte
+            place = f", line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else f": {error}"
+            raise Fault(f"{self.path}{place}.") from error
 
     def cell(self, line: int) -> int:
         """Return the number of the cell that a line is in."""

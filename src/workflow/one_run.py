@@ -1,22 +1,111 @@
-"""One run at a time in one folder, by a lock that dies with the process that holds it."""
+"""One run at a time in one folder, by a lock that dies with the process that holds it; and when that process ends."""
 
 import fcntl
+import os
+import select
+import signal
+import stat
+import threading
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
 from workflow.faults import Fault
 
+INPUTS = ("notebooks", "src", "manuscript", "results", ".cache/plans", ".cache/prose", ".cache/data", ".cache/spikes")
 LOCK = Path(".cache/run.lock")
+ROOM = 1_000_000  # bytes
 HELD: list[TextIO] = []
+
+
+def require_folders(folders: Iterable[Path]) -> None:
+    """Stop where something else has the place of a folder."""
+    for place in (place for folder in folders for place in (folder, *folder.parents)):
+        if place.exists() and not place.is_dir():
+            raise Fault(f"{place} is not a folder, and products go there: remove it, or give it another name.")
+
+
+def settle_times() -> None:
+    """Make what seems to come from the future a little older than now: the clock may have been put back.
+
+    Snakemake throws away what a job has just made if an input is younger; what has to run is decided by content.
+    """
+    now = time.time()
+    for path in (path for folder in INPUTS for path in Path(folder).rglob("*")):
+        if path.is_file() and path.stat().st_mtime > now:
+            os.utime(path, (now - 60, now - 60))
+
+
+def require_room() -> None:
+    """Stop before Snakemake answers a full disk by a traceback."""
+    trial = LOCK.with_name("room")
+    try:
+        LOCK.parent.mkdir(exist_ok=True)
+        trial.write_bytes(bytes(ROOM))
+        trial.unlink()
+    except OSError as error:
+        raise Fault(f"No {ROOM / 1e6:.0f} MB can be written to {LOCK.parent} ({error.strerror}): make room.") from error
+
+
+def begin() -> None:
+    """Take the lock, leave Ctrl-C to Snakemake, which stops its jobs, and do the same when nobody reads any more."""
+    hold_lock()
+    if signal.getsignal(signal.SIGINT) is leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop_without_reader()
 
 
 def hold_lock() -> None:
     """Take the lock until this process ends, however it ends, or say that another run has it."""
-    LOCK.parent.mkdir(exist_ok=True)
-    stream = LOCK.open("a")
+    try:
+        LOCK.parent.mkdir(exist_ok=True)
+        stream = LOCK.open("a")
+    except OSError as error:
+        raise Fault(f"{LOCK} cannot be written ({error.strerror}), and it keeps two runs apart.") from error
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         stream.close()
         raise Fault("Another run is at work in this folder: wait until it ends, or stop it.") from error
+    except OSError as error:
+        stream.close()
+        raise Fault(f"{LOCK} cannot be locked ({error.strerror}): put the repository on a disk with locks.") from error
     HELD.append(stream)
+
+
+def leave(*_: object) -> None:
+    """End this process at once: nothing runs yet that would have to be stopped."""
+    os.write(2, b"\nInterrupted before anything began.\n")
+    os._exit(130)
+
+
+def stop_without_reader() -> None:
+    """Stop this run, as Ctrl-C does, when the reader of its output goes away.
+
+    Snakemake's threads would end at their next message, the run would not, and its lock would stay.
+    """
+    pipes = [number for number in (1, 2) if is_pipe(number)]
+    if pipes:
+        threading.Thread(target=interrupt_when_closed, args=(pipes,), daemon=True).start()
+
+
+def is_pipe(number: int) -> bool:
+    """Return whether an open file is a pipe."""
+    try:
+        return stat.S_ISFIFO(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+
+def interrupt_when_closed(pipes: list[int]) -> None:
+    """Wait until nobody reads one of the pipes, let what is still written to them go nowhere, and interrupt."""
+    watched = select.poll()
+    for number in pipes:
+        watched.register(number, 0)  # an error is reported unasked
+    while not any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll()):
+        pass
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in pipes:
+        os.dup2(nowhere, number)
+    os.kill(os.getpid(), signal.SIGINT)

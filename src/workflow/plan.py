@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from workflow.configuration import Configuration, check_configuration, read_yaml
+from workflow.configuration import Configuration, check_configuration, parsed, read_yaml
 from workflow.data import DATASETS
 from workflow.fingerprint import sources
 from workflow.hashing import digest
+from workflow.kept import KEPT, MANIFEST, kept_names
 from workflow.manuscript import MANUSCRIPT, why_manuscript_stale
-from workflow.provenance import MANIFEST, RECORD, has_old_prose, why_stale
+from workflow.provenance import RECORD, has_old_prose, why_stale
 from workflow.spikes import MADE, cache_folder
 
 PLANS = Path(".cache/plans")
@@ -45,7 +44,7 @@ class Plan:
         return str(configuration_file(part(self.configuration, name)))
 
     def code(self, name: str) -> list[str]:
-        """Return the notebook and the modules that it imports."""
+        """Return the notebook and the files of the definitions that it reaches."""
         notebook = self.configuration.questions[name].notebook
         return [str(notebook.path), *map(str, sources(notebook))]
 
@@ -62,7 +61,10 @@ class Plan:
     def training(self, name: str) -> list[str]:
         """Return what the training notebook of a question leaves for it."""
         training = self.configuration.questions[name].training
-        return [str(self.configuration.questions[training].folder / MANIFEST)] if training else []
+        if not training:
+            return []
+        folder = self.configuration.questions[training].folder
+        return [str(folder / (KEPT if kept_names(folder) else MANIFEST))]  # too large to be kept: only where it ran
 
     def studies(self) -> str:
         """Return a pattern of the questions that are not trainings."""
@@ -85,8 +87,9 @@ def decide(configuration: Configuration) -> Plan:
     """Set the age of every job and write what is handed on to it."""
     reasons = {name: why_stale(question, configuration) for name, question in configuration.questions.items()}
     for name, question in configuration.questions.items():
-        if not reasons[name]:
-            os.utime(question.folder / RECORD, (LONG_AGO, LONG_AGO))
+        for file in (question.folder / RECORD, question.folder / KEPT):
+            if not reasons[name] and file.is_file():
+                os.utime(file, (LONG_AGO, LONG_AGO))
     reasons[PROSE] = [name for name, question in configuration.questions.items() if has_old_prose(question)]
     reasons[MANUSCRIPT] = why_manuscript_stale(configuration)
     for name, why in reasons.items():
@@ -100,7 +103,7 @@ def merged(content: Any, options: Mapping[str, Any]) -> Any:
     """Return a configuration with the entries of `--config`, which arrive as texts, in place of its own."""
     if not isinstance(content, dict):
         return content
-    new = {name: yaml.safe_load(value) if isinstance(value, str) else value for name, value in options.items()}
+    new = {name: parsed(v, f"--config {name}") if isinstance(v, str) else v for name, v in options.items()}
     deep = {name: merged(content.get(name) or {}, value) for name, value in new.items() if isinstance(value, Mapping)}
     return content | new | deep
 
@@ -110,7 +113,13 @@ def part(configuration: Configuration, name: str) -> dict[str, Any]:
     question = configuration.questions.get(name)
     names = [name, *([question.training] if question.training else [])] if question else configuration.questions
     parameters = {name: dict(configuration.questions[name].parameters) for name in names}
-    return {"scale": configuration.scale, "data_folder": str(configuration.data_folder), "questions": parameters}
+    kept = {name: configuration.kept[name] for name in names if name in configuration.kept}
+    return {
+        "scale": configuration.scale,
+        "data_folder": str(configuration.data_folder),
+        "questions": parameters,
+        **({"kept": kept} if kept else {}),
+    }
 
 
 def configuration_file(content: Mapping[str, Any]) -> Path:

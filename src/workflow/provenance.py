@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from workflow.configuration import Configuration, Question
-from workflow.fingerprint import identity
+from workflow.fingerprint import NOTEBOOK, identity
 from workflow.hashing import digest, file_digest
+from workflow.kept import MANIFEST
 from workflow.machine import code_version, lock_hash, lock_in_use
 
 RECORD = "provenance.json"
@@ -22,7 +23,7 @@ ANSWER = (
     "numbers.json",
 )
 TRAINED = ("notebook.ipynb", "notebook.html", "numbers.json")
-MANIFEST = "raw/manifest.json"
+NAMED = 6  # names in a list of changed definitions
 
 
 def products(question: Question) -> tuple[str, ...]:
@@ -64,8 +65,8 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def prose_hash(question: Question) -> str:
-    """Return the hash of a notebook's whole text, comments and prose included."""
-    return digest(question.notebook.source)
+    """Return the hash of a notebook's whole text, comments and prose included, Jupyter's header aside."""
+    return digest(question.notebook.text)
 
 
 def has_old_prose(question: Question) -> bool:
@@ -92,19 +93,69 @@ def why_stale(question: Question, configuration: Configuration) -> list[str]:
     if record is None:
         return ["missing" if not question.folder.is_dir() else f"{RECORD} is missing"]
     try:
-        return [*differences(record["identity"], identity(question, configuration)), *losses(question, record)]
+        now = identity(question, configuration)
+        is_of_now = record["identity"] == now and record["lock"]["hash"] == lock_hash(record["lock"]["name"])
+        old = record if is_of_now else as_confirmed(record)
+        return [*differences(old["identity"], now), *losses(question, old)]
     except (KeyError, TypeError, AttributeError):
         return [f"{RECORD} cannot be read"]
 
 
+def as_confirmed(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record with the code and the lock of the replay that confirmed it last, if there was one."""
+    stamp = record.get("confirmed")
+    return {**record, "identity": stamp["identity"], "lock": stamp["lock"]} if stamp else record
+
+
+def confirmation(question: Question, configuration: Configuration) -> dict[str, Any] | None:
+    """Return by what a question is confirmed whose products another code made; nothing where it is current or stale."""
+    record = read_record(question.folder) or {}
+    if "confirmed" not in record or why_stale(question, configuration):
+        return None
+    stamp: dict[str, Any] = record["confirmed"]
+    is_needed = record["identity"] != identity(question, configuration) or record["lock"] != stamp["lock"]
+    return {name: stamp[name] for name in ("parameters", "rows", "when", "code_version")} if is_needed else None
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Yield which code, parameters, data and training a product was not made from."""
-    for part in ("code", "parameters", "data"):
+    if old["code"] != new["code"]:
+        yield f"code: {'; '.join(changed_code(old['code'], new['code']))}"
+    for part in ("parameters", "data"):
         if changed := [name for name in sorted(old[part] | new[part]) if old[part].get(name) != new[part].get(name)]:
             yield f"{part}: {', '.join(changed)}"
     for part in ("scale", "training"):
         if old[part] != new[part]:
             yield f"{part} changed"
+
+
+def changed_code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which definitions are not what they were, which are new and which are gone, by name."""
+    if NOTEBOOK not in old:
+        yield "recorded file by file, as was done before single definitions were"
+        return
+    before, now = definition_hashes(old), definition_hashes(new)
+    kept = before.keys() & now.keys()
+    groups = {
+        "changed": [name for name in kept if before[name] != now[name]],
+        "new": now.keys() - kept,
+        "gone": before.keys() - kept,
+    }
+    yield from (f"{listed(sorted(names))} {what}" for what, names in groups.items() if names)
+
+
+def listed(names: list[str]) -> str:
+    """Return names as a list, the first of many."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def definition_hashes(code: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of definitions by their names in full."""
+    modules = ((module, names) for module, names in code.items() if module != NOTEBOOK)
+    return {f"{module}.{name}": sha for module, names in modules for name, sha in names.items()} | {
+        NOTEBOOK: code[NOTEBOOK]
+    }
 
 
 def losses(question: Question, record: Mapping[str, Any]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Answer one question: run its notebook, keep the executed copy, and record where the products come from."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -13,12 +12,14 @@ from pathlib import Path
 
 from workflow.configuration import Configuration, Question, load_configuration
 from workflow.copies import write_copies
-from workflow.execution import execute, set_environment
+from workflow.environment import set_environment
+from workflow.execution import execute
 from workflow.faults import Fault
 from workflow.fingerprint import identity
 from workflow.hashing import digest, file_digest
+from workflow.kept import MANIFEST, check, keep, restore
 from workflow.machine import lock_in_use
-from workflow.provenance import MANIFEST, new_record, products, raw_hash, write_json, write_record
+from workflow.provenance import new_record, products, raw_hash, write_json, write_record
 
 CHECKPOINT = "checkpoint"
 MADE_FROM = "made_from.txt"
@@ -36,6 +37,8 @@ def answer(question: Question, configuration: Configuration, log: Path) -> None:
     executed, session = execute(question, configuration, raw / UNFINISHED, log)
     shutil.rmtree(raw / CHECKPOINT, ignore_errors=True)
     write_manifest(raw)
+    if question.trains:
+        keep(question.folder, configuration.kept.get(question.name, ["*"]))
     record = new_record(question, configuration, session) | {"raw": raw_hash(question)}
     write_copies(executed, record, question, configuration)
     if missing := [name for name in products(question) if not (question.folder / name).is_file()]:
@@ -45,15 +48,12 @@ def answer(question: Question, configuration: Configuration, log: Path) -> None:
 
 
 def check_training(question: Question, configuration: Configuration) -> None:
-    """Stop if a file that the training left for this question is gone or is another one."""
+    """Have what the training left for this question, and stop if a file is gone or is another one."""
     if question.training is None:
         return
     folder = configuration.questions[question.training].folder
-    manifest = folder / MANIFEST
-    for name, expected in json.loads(manifest.read_text(encoding="utf-8")).items():
-        file = manifest.parent / name
-        if not file.is_file() or file_digest(file) != expected:
-            raise Fault(f"{file} is not what {question.training} wrote: remove {manifest} to train again.")
+    restore(folder)
+    check(folder)
 
 
 def clear_old_products(folder: Path) -> None:
@@ -128,8 +128,8 @@ def main() -> None:
         sys.exit(str(fault))
     except KeyboardInterrupt:
         sys.exit(f"{arguments.question} was interrupted: the next run goes on from its last checkpoint.")
-    except OSError as error:
-        sys.exit(f"{arguments.question} failed: {error}.")
+    except (OSError, MemoryError) as error:
+        sys.exit(f"{arguments.question} failed: {error or 'out of memory'}.")
 
 
 if __name__ == "__main__":

@@ -8,19 +8,22 @@ from pathlib import Path
 from tqdm import tqdm
 
 from workflow.faults import Fault
-from workflow.fingerprint import module_hash, sources
+from workflow.fingerprint import module_hashes
 from workflow.hashing import digest
-from workflow.notebook import Notebook
 
-SETS = Path("src/stablespike/tasks/spoken_digits.py")
-MADE = ("synthetic-small", "synthetic", "heidelberg-digits")  # those that are converted; the others are read
+SETS = "stablespike.tasks.spoken_digits"  # under its first name, if it was moved since
+MADE = (
+    "synthetic-small",
+    "synthetic",
+    "heidelberg-digits",
+    "free-spoken-digits",
+)  # those that are converted; the others are read
 
 
 @cache
 def cache_folder() -> Path:
     """Return where converted spikes lie; the name changes with the code that makes them."""
-    modules = [SETS, *sources(Notebook(SETS))] if SETS.is_file() else []  # the tests have a repository without it
-    return Path(".cache/spikes", digest({str(file): module_hash(file) for file in modules})[:12])
+    return Path(".cache/spikes", digest(module_hashes(SETS))[:12])
 
 
 def prepare(name: str, data_folder: Path) -> dict[str, int]:
@@ -30,20 +33,33 @@ def prepare(name: str, data_folder: Path) -> dict[str, int]:
 
     try:
         split = NAMED_SETS[name](Places(data_folder, cache_folder(), lambda trials: tqdm(trials, desc=name)))
-    except DatasetError as error:
+    except (DatasetError, ValueError) as error:
         raise Fault(str(error)) from error
+    except OSError as error:
+        raise Fault(f"The spikes of {name} can't be kept in {cache_folder()} ({error}): make room there.") from error
     return {"train": len(split.train), "test": len(split.test)}
 
 
 def convert(folder: Path, file: Path, channels: int) -> None:
     """Turn a folder of labelled sound files into spikes in the layout of SHD."""
     from stablespike.tasks.cochlea.recordings import convert_folder
+
     from stablespike.tasks.dataset_error import DatasetError
 
     try:
         convert_folder(folder, file, channels=channels, progress=lambda sounds: tqdm(sounds, desc=folder.name))
     except (DatasetError, ValueError) as error:
         raise Fault(str(error)) from error
+    except OSError as error:
+        raise Fault(f"The spikes of {folder} can't be written to {file} ({error}): make room there.") from error
+
+
+def write_receipt(file: Path, found: dict[str, int]) -> None:
+    """Say how many trials there are, for the rules that wait for them."""
+    try:
+        file.write_text("".join(f"{side}: {trials} trials\n" for side, trials in found.items()))
+    except OSError as error:
+        raise Fault(f"The receipt {file} can't be written ({error}): make room for it.") from error
 
 
 def main() -> None:
@@ -63,10 +79,9 @@ def main() -> None:
         if chosen.kind == "sounds":
             convert(chosen.folder, chosen.file, chosen.channels)
             return
-        found = prepare(chosen.name, chosen.data_folder)
+        write_receipt(chosen.receipt, prepare(chosen.name, chosen.data_folder))
     except Fault as fault:
         sys.exit(str(fault))
-    chosen.receipt.write_text("".join(f"{side}: {trials} trials\n" for side, trials in found.items()))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ class TonicSet:
         place = data_folder / self.kind
         for name, (md5, choice) in self.archives.items():
             archive = place / name
-            if archive.is_file() and md5_digest(archive) != md5:
+            if archive.is_dir():
+                raise Fault(f"{archive} is a folder, not the published file: remove it, or put the file there.")
+            if archive.is_file() and _checksum(archive) != md5:
                 raise Fault(
                     f"{archive} is not the published file (wrong checksum): remove it, or put the right one there."
                 )
@@ -63,6 +65,13 @@ class TonicSet:
                 if not entry.is_symlink():
                     os.replace(entry, place / entry.name)
         archive.with_name(archive.name + WHOLE).touch()
+
+
+def _checksum(archive: Path) -> str:
+    try:
+        return md5_digest(archive)
+    except OSError as error:
+        raise Fault(f"{archive} can't be read ({error}): make it readable, or put the file there anew.") from error
 
 
 def _halves(kind: str, names: tuple[str, str], checksums: tuple[str, str]) -> TonicSet:

@@ -1,5 +1,6 @@
 """Sparse networks against dense ones, neuron by neuron, and what they refuse."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,7 @@ from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.sparse_weights import SparseWeights, fixed_in_degree, from_matrix, from_sources
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.status import SimulationError
+from stablespike.learning.gradients.sparse import differentiable_sparse
 from stablespike.learning.gradients.time_reversed import time_reversed
 from stablespike.native.conventions import Flag
 from stablespike.stability.sparse_spectrum import sparse_network_spectrum
@@ -77,6 +79,41 @@ def test_equal_to_the_dense_simulation(kind, several):
     np.testing.assert_array_equal(one.counts, other.counts)
     np.testing.assert_allclose(one.spike_times(3), other.spike_times(3), rtol=0, atol=1e-11)
     np.testing.assert_allclose(one.state, other.state, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("weight", [0.4, -0.6])
+def test_a_weight_of_an_oscillatory_neuron_on_itself_comes_after_its_reset(weight):
+    """From V = w on, so that spikes after the first are tau log((I0 - w)/(I0 - threshold)) apart."""
+    tau, drive, threshold, duration = 0.7, 1.6, 1.1, 3.0
+    neuron, connection = OscillatoryLIF(tau, drive, threshold), from_matrix(scipy.sparse.csr_array([[weight]]))
+    states, nothing = initial_states(neuron, jnp.zeros(1)), no_inputs(float)
+
+    def third(simulator, weight):
+        return simulator(weight).spikes.times[2]
+
+    def densely(weight):
+        network = Recurrent(neuron, weight[None], jnp.zeros((1, 1)))
+        return simulate(network, states, nothing, duration, max_events=8)
+
+    def sparsely(weight):
+        network = SparseNetwork(neuron, eqx.tree_at(lambda one: one.values, connection, weight))
+        return differentiable_sparse(network, states, nothing, duration, max_spikes=8)
+
+    expected = tau * np.log(drive / (drive - threshold)) + 2 * tau * np.log((drive - weight) / (drive - threshold))
+    for simulator in (densely, sparsely):
+        time, slope = jax.jit(jax.value_and_grad(eqx.Partial(third, simulator)))(jnp.asarray([weight]))
+        np.testing.assert_allclose(time, expected, rtol=1e-14)
+        np.testing.assert_allclose(slope, -2 * tau / (drive - weight), rtol=1e-13)
+
+
+@pytest.mark.parametrize("weight", [1.1, 1.5])
+def test_an_oscillatory_neuron_that_lifts_itself_to_its_threshold_exhausts_the_budget(weight):
+    neuron, connection = OscillatoryLIF(0.7, 1.6, 1.1), from_matrix(scipy.sparse.csr_array([[weight]]))
+    states, nothing = initial_states(neuron, jnp.zeros(1)), no_inputs(float)
+    with pytest.raises(SimulationError, match=r"budget of 8 was exhausted at time 0\.814"):
+        simulate(Recurrent(neuron, jnp.asarray([[weight]]), jnp.zeros((1, 1))), states, nothing, 3.0, max_events=8)
+    with pytest.raises(SimulationError, match=r"budget of 8 was exhausted at time 0\.814"):
+        simulate_sparse(SparseNetwork(neuron, connection), states, nothing, 3.0, max_spikes=8)
 
 
 def test_order_of_spikes_of_a_stable_network():

@@ -105,6 +105,30 @@ def test_checkpoint_that_was_cut_short_is_refused(tmp_path):
         run(2, checkpoint=checkpoint)
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(tmp_path, bit):
+    checkpoint = tmp_path / "checkpoint"
+    run(1, checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    for place in range(bit, len(content), 149):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << bit
+        checkpoint.write_bytes(flipped)
+        with pytest.raises(ValueError, match="not a whole checkpoint"):
+            run(1, checkpoint=checkpoint)
+
+
+def test_a_checkpoint_that_is_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"is a folder: give a file, such as .*checkpoint\.eqx\.$"):
+        run(1, checkpoint=tmp_path)
+
+
+def test_a_checkpoint_below_a_file_is_refused_before_training(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"cannot be in .*file"):
+        run(1, checkpoint=tmp_path / "file" / "checkpoint.eqx")
+
+
 def test_data_and_evaluations_that_do_not_fit_are_refused():
     init, step = gradient_training(squared_distance, optax.sgd(0.1))
     state = init({"centre": jnp.ones(3), "constant": 0.0}, jax.random.key(0))

@@ -6,9 +6,9 @@ import zipfile
 import jax
 import numpy as np
 import pytest
-
 from stablespike.tasks.cochlea.membrane import membrane_filter
 from stablespike.tasks.cochlea.model import Cochlea, hear
+
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.recordings import gather
 from stablespike.tasks.sounds import heidelberg_digits

@@ -9,8 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-
-from stablespike.tasks.cochlea.cells import BushyCell, Fibres, HairCell, count_given_some, fibre_key, firing_probability
+from stablespike.tasks.cochlea.cells import (
+    BushyCell,
+    Fibres,
+    HairCell,
+    count_given_some,
+    fibre_key,
+    firing_probability,
+)
 from stablespike.tasks.cochlea.membrane import (
     MODEL_RATE,
     SAMPLING_RATE,
@@ -23,6 +29,7 @@ from stablespike.tasks.cochlea.membrane import (
 )
 from stablespike.tasks.cochlea.model import Cochlea, SpikeTrain, hear, hear_together, prepare
 from stablespike.tasks.cochlea.native import threefry
+
 from stablespike.tasks.sounds import read_sound
 
 needs_data = pytest.mark.skipif(

@@ -5,10 +5,10 @@ import json
 import jax
 import numpy as np
 import pytest
-
 from stablespike.tasks.cochlea.membrane import SAMPLING_RATE, BasilarMembrane, filter_at
 from stablespike.tasks.cochlea.model import Cochlea
 from stablespike.tasks.cochlea.statistics import band_statistics, click_delays, follow, reference_statistics
+
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.inventory import shared_speakers, spike_rows, statistics, take_inventory
 from stablespike.tasks.named_sets import LARGE_SET, NAMED_SETS, SMALL_SET, Places, fitted, yin_yang_points
@@ -44,7 +44,7 @@ def test_an_inventory_names_what_is_absent(tmp_path):
     assert spike_rows(one, 1) == [{"time": 0.2, "channel": 1}]
 
 
-@pytest.mark.parametrize("name", ["heidelberg-digits", "heidelberg-spikes", "shd", "nmnist-small"])
+@pytest.mark.parametrize("name", sorted(set(NAMED_SETS) - {"synthetic-small", "synthetic"}))
 def test_every_set_that_needs_files_says_which(name, tmp_path):
     pytest.importorskip("h5py")
     pytest.importorskip("tonic")

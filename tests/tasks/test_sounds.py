@@ -8,10 +8,10 @@ import zipfile
 import jax
 import numpy as np
 import pytest
-
 from stablespike.tasks.cochlea.membrane import SAMPLING_RATE, membrane_filter
 from stablespike.tasks.cochlea.model import Cochlea
 from stablespike.tasks.cochlea.recordings import convert_folder, hear_all
+
 from stablespike.tasks.dataset_error import DatasetError
 from stablespike.tasks.sounds import LabelledSound, Sound, heidelberg_digits, labelled_folder, read_sound
 from stablespike.tasks.speech import Utterance, family, speak, spoken, voices

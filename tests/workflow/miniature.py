@@ -121,7 +121,14 @@ FILES = {
     "notebooks/walk.py": WALK,
     "manuscript/paper.typ": PAPER,
     "src/stablespike/__init__.py": "",
-    "src/stablespike/drawing.py": 'def title(value):\n    """Return a title."""\n    return f"value {value}"\n',
+    "src/stablespike/drawing.py": """from stablespike.wording import finished
+
+
+def title(value):
+    \"\"\"Return a title.\"\"\"
+    return finished(f"value {value}")
+""",
+    "src/stablespike/wording.py": "def finished(text):\n    return text\n\n\ndef unused(text):\n    return text\n",
     "src/stablespike/walking.py": "def step(random):\n    return random.choice([-1, 1])\n",
 }
 

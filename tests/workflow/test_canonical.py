@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from workflow.canonical import canonical, final_lines, machine_paths, scrub
@@ -41,9 +42,29 @@ def test_metadata_and_identities_carry_no_time():
     assert kept.cells[1].metadata == {"tags": ["parameters"]}
 
 
-def test_progress_bars_end_without_their_times():
+def test_of_a_progress_bar_nothing_is_kept():
     text = " 50%|##   | 1/2 [00:01<00:01, 1.0it/s]\r100%|#####| 2/2 [00:02<00:00, 1.0it/s]\nnext\n"
-    assert final_lines(text) == "100%|#####| 2/2\nnext\n"
+    assert final_lines(text) == "next\n"
+
+
+@pytest.mark.parametrize(
+    "bar",
+    [
+        "  0%|          | 0/40 [00:00<?, ?it/s]\rexact, seed 1: 100%|####| 40/40 [00:09<00:00,  4.2it/s]\n",
+        "exact, seed 1:  97%|###9| 3/3 [00:01<00:00,  4.2it/s]\n",
+        "exact, seed 1: 0it [00:00, ?it/s]\n",
+        "x.gz: 100%|####| 9.91M/9.91M [00:01<00:00, 8.1MB/s]\n",
+    ],
+)
+def test_a_run_that_was_taken_up_is_kept_like_a_whole_one(bar):
+    outputs = [stream("stdout", "0.5\n"), stream("stderr", bar)]
+    kept = canonical(new_notebook(cells=[new_code_cell("x", outputs=outputs)]), {}, Path("data"))
+    assert [output.text for output in kept.cells[0].outputs] == ["0.5\n"]
+
+
+@pytest.mark.parametrize("text", ["50% of all\n", "warning: 3it is\n", "a: 1 | 2\n", "it's [a list]\n"])
+def test_what_is_no_progress_bar_is_kept(text):
+    assert final_lines(text) == text
 
 
 def test_paths_and_addresses_of_the_machine_are_hidden(tmp_path):

@@ -1,5 +1,9 @@
 """A wrong configuration is refused before anything runs, in one sentence that names key and file."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import yaml
 from tests.workflow.miniature import edit
@@ -75,3 +79,87 @@ def test_the_environment_names_the_data_folder(miniature, monkeypatch):
 def test_a_missing_key_is_named_with_the_one_that_may_be_it():
     with pytest.raises(Fault, match=r"^x\.yaml: the key scale is missing, and the key scal is unknown\.$"):
         check_configuration({"scal": "quick", "questions": {"first-steps": {}}}, "x.yaml")
+
+
+def handed_on(value, tmp_path):
+    """A parameter as the job reads it back from the file that it is handed."""
+    file = tmp_path / "part.json"
+    file.write_text(json.dumps({"scale": "quick", "questions": {"line": {"slope": value}}}))
+    return load_configuration(file).questions["line"].parameters["slope"]
+
+
+@pytest.mark.parametrize("text", ["1.0e-5", "2.5e-7", "1.0e+16", "1.0e+300", "5.0e-324", "-0.0", "3"])
+def test_a_job_reads_the_number_that_was_written(miniature, tmp_path, text):
+    edit(miniature / FILE, "slope: 2.0", f"slope: {text}")
+    written = load_configuration(miniature / FILE).questions["line"].parameters["slope"]
+    assert written == float(text)
+    assert repr(handed_on(written, tmp_path)) == repr(written)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("slope: 2.0", "slope: .inf", "questions.line.slope is inf, and a parameter has to be finite."),
+        ("slope: 2.0", "slope: .nan", "questions.line.slope is nan, and a parameter has to be finite."),
+        ("seeds: [1, 2]", "seeds: [1, .nan]", "questions.walk-training.seeds[1] is nan"),
+        ("seeds: [1, 2]", f"seeds: [{10**19}]", "questions.walk-training.seeds[0] does not fit 64 bits."),
+        ("seeds: [1, 2]", f"seeds: [{'9' * 5000}]", "is not YAML"),
+        ("slope: 2.0", "slope: 2024-13-01", "is not YAML: month must be in 1..12."),
+        ("slope: 2.0", "slope: 2024-12-01", "put it in quotes if it is a text."),
+        ("slope: 2.0", "3: 2.0", "questions.line has the key 3, which is not text"),
+        ("walk: {}", "5: {}", "questions has the key 5, which is not text"),
+        ("scale: quick", "scale: quick\non: 3", "quick.yaml has the key True, which is not text"),
+        ("scale: quick", "scale: quick\nscale: paper", "the key scale comes twice"),
+        ("walk: {}", "walk: {}\n  line: {slope: 3.0}", "the key line comes twice"),
+        ("scale: quick", f"scale: {'a' * 300}", "scale must be shorter than or equal to 60 characters, not 'aaa"),
+        ("scale: quick", 'scale: quick\ndata_folder: "a\\0b"', "data_folder holds a character that no file can hold"),
+        ("scale: quick", 'scale: quick\ndata_folder: "\\ud800"', "data_folder holds a character that no file can hold"),
+        ("questions:", "questions: &all\n  self: *all", "nests too deep, or an entry contains itself."),
+        ("slope: 2.0", f"slope: {'[' * 3000}", "nests too deep."),
+    ],
+)
+def test_refuses_what_a_job_could_not_be_handed(miniature, old, new, expected):
+    edit(miniature / FILE, old, new)
+    found = complaint(miniature)
+    assert expected in found
+    assert len(found) < 500
+
+
+def test_refuses_a_file_that_cannot_be_read(miniature):
+    (miniature / FILE).write_bytes("scale: quick # für".encode("latin-1"))
+    assert complaint(miniature).endswith("quick.yaml is not UTF-8 (at byte 16): save it as UTF-8.")
+    (miniature / FILE).unlink()
+    (miniature / FILE).mkdir()
+    assert complaint(miniature).endswith("quick.yaml cannot be read: Is a directory.")
+
+
+def test_a_part_that_was_cut_off_is_named(miniature):
+    file = miniature / "part.json"
+    file.write_text('{"scale": "qui')
+    with pytest.raises(Fault, match=r"part\.json is not JSON"):
+        load_configuration(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"\xff\xfe", "is not UTF-8"), (b"", "holds no keys"), (b"a: [", "is not YAML"), (b"3: 4", "not text")],
+)
+def test_a_file_is_looked_at_before_snakemake_reads_it(tmp_path, content, expected):
+    file = tmp_path / "odd.yaml"
+    file.write_bytes(content)
+    command = [sys.executable, "-m", "workflow.configuration", str(file)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert expected in said.stderr
+    assert len(said.stderr.splitlines()) == 1
+
+
+def test_a_readable_file_is_let_through(miniature):
+    command = [sys.executable, "-m", "workflow.configuration", str(miniature / FILE)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = 1\0", b"x = ("])
+def test_a_notebook_that_is_no_python_is_named(miniature, content):
+    (miniature / "notebooks/line.py").write_bytes(content)
+    assert "notebooks/line.py" in complaint(miniature)

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -59,3 +60,53 @@ def test_a_formula_that_cannot_be_drawn_stops_the_notebook_before_it_runs(tmp_pa
     notebook.write_text("# %% [markdown]\n# Here $\\nonsense{x}$.\n")
     with pytest.raises(Fault, match=r"line\.py: the formula"):
         read_source(notebook)
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def shown(**data):
+    """The page of a notebook with one output."""
+    kinds = {kind.replace("_", "/"): content for kind, content in data.items()}
+    cell = new_code_cell("show", outputs=[new_output("display_data", data=kinds)])
+    notebook = new_notebook(cells=[cell])
+    page = reading_copy(notebook, "here")
+    assert notebook.cells[0].outputs[0].data == kinds, "the notebook itself was changed"
+    return page.partition("<main>")[2]
+
+
+@pytest.mark.parametrize("kind", ["text_html", "text_markdown", "text_latex", "text_plain"])
+@pytest.mark.parametrize(
+    "raw",
+    [SCRIPT, '<img src="https://x/y.png" onerror="f()">', '<iframe src="//x"></iframe>', '<b onclick="f()">x</b>'],
+)
+def test_raw_html_of_an_output_does_nothing(kind, raw):
+    page = shown(**{kind: raw})
+    assert not re.findall(r"<script|<img|<iframe|<[^>]*onclick", page)
+
+
+def test_raw_html_that_is_not_let_through_is_shown_as_text():
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown(text_html=f"before {SCRIPT}")
+
+
+def test_programs_and_drawings_of_an_output_are_left_out():
+    page = shown(
+        **{"application_javascript": "alert(1)", "image_svg+xml": f"<svg>{SCRIPT}</svg>", "text_plain": "words"}
+    )
+    assert "alert" not in page
+    assert "words" in page
+
+
+def test_text_of_a_program_is_no_html():
+    cell = new_code_cell("print(1)", outputs=[new_output("stream", text=SCRIPT)])
+    assert "<script" not in reading_copy(new_notebook(cells=[cell]), "here")
+
+
+def test_tables_stay_tables_in_the_style_of_the_page():
+    table = pd.DataFrame({"x": [1.5], "y": ["<i>a</i> & b"]}).to_html()
+    page = shown(text_html=f"<div><style scoped>p {{ }}</style>{table}</div>")
+    assert "<style" not in page
+    assert "p { }" not in page
+    assert "<td>1.5</td>" in page
+    assert "<td>&lt;i&gt;a&lt;/i&gt; &amp; b</td>" in page
+    assert 'class="dataframe"' in page

@@ -10,15 +10,16 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 TOOLS = (
-    "awk bash cat chmod cksum cmp cp cut date df dirname env flock grep head ln ls mkdir mv printf rm sed sort touch tr"
+    "awk bash cat chmod cksum cmp cp cut date df dirname env flock grep head ln ls mkdir mv printf readlink rm sed "
+    "sort touch tr"
 ).split()
 
 # Answers as a Python would, and as `uv`, `pytest` and `snakemake` of the environment that it makes.
 STAND_IN = r"""#!/usr/bin/env bash
 echo "${0##*/} $*" >>"$CALLS"
 case "${0##*/} $*" in
-    pytest* | snakemake*) echo "sees $SNAKEMAKE_PROFILE [$PYTHONPATH]" >>"$CALLS" ;;
-    uv*) [[ -z ${UV_SAYS:-} ]] || { echo "$UV_SAYS" >&2; exit 1; } ;;
+    pytest* | *workflow.start*) echo "sees $SNAKEMAKE_PROFILE [$PYTHONPATH]" >>"$CALLS" ;;
+    uv*) [[ -z ${SAYS_OF_UV:-} ]] || { echo "$SAYS_OF_UV" >&2; exit 1; } ;;
     *version_info*) echo "$VERSION" ;;
     *ensurepip*) exit "${VENV_MISSING:-0}" ;;
     *"-m venv"*)
@@ -26,8 +27,11 @@ case "${0##*/} $*" in
         rm -rf "$made" && mkdir -p "$made/bin"
         for name in python uv pytest snakemake; do cp "$0" "$made/bin/$name"; done
         echo "export VIRTUAL_ENV='$made' PATH='$made/bin':\$PATH" >"$made/bin/activate" ;;
-    *"pip config"*) exit 1 ;;
-    *"pip install"*) [[ -z ${PIP_SAYS:-} ]] || { echo "$PIP_SAYS" >&2; exit 1; } ;;
+    *workflow.configuration*) [[ -z ${REFUSES:-} ]] || { echo "$REFUSES" >&2; exit 1; } ;;
+    *"pip config"*) [[ -z ${CONFIGURED:-} ]] || printf "$CONFIGURED" ;;
+    *"pip install"*)
+        env | grep -E '^(PIP|UV)_' | sort | sed 's/^/told /' >>"$CALLS"
+        [[ -z ${SAYS_OF_PIP:-} ]] || { echo "$SAYS_OF_PIP" >&2; exit 1; } ;;
 esac
 """
 
@@ -87,7 +91,7 @@ def test_the_first_call_sets_up_and_runs_the_workflow(machine):
     assert (finished.returncode, finished.stderr) == (0, "")
     assert machine.called("pip install --no-deps --require-hashes")
     assert machine.called("uv pip sync --require-hashes")
-    assert machine.called("snakemake -") == ["snakemake --cores all -n"]
+    assert machine.called("workflow.start") == ["python -m workflow.start --cores all -n"]
     assert machine.called("sees") == [f"sees {machine.clone}/envs/profiles/default []"]
 
 
@@ -101,7 +105,7 @@ def test_uv_itself_is_taken_from_the_lock_with_its_hashes(machine):
 
 def test_the_second_call_installs_nothing_and_needs_no_network(machine):
     machine.reproduce()
-    finished = machine.reproduce(PIP_SAYS="no network", UV_SAYS="no network")
+    finished = machine.reproduce(SAYS_OF_PIP="no network", SAYS_OF_UV="no network")
     assert finished.returncode == 0
     assert machine.called("venv") + machine.called("pip") + machine.called("uv ") == []
 
@@ -123,7 +127,7 @@ def test_the_tests_get_their_arguments(machine):
     assert machine.called("pytest -k two words")
     assert machine.reproduce("test").returncode == 0
     assert machine.called("pytest --numprocesses=auto --dist=worksteal")
-    assert machine.called("snakemake --cores") == []
+    assert machine.called("workflow.start") == []
 
 
 @pytest.mark.parametrize("argument", ["-h", "--help"])
@@ -145,16 +149,16 @@ def test_a_changed_lock_is_installed_into_the_same_environment(machine):
 
 
 def test_an_interrupted_set_up_is_made_anew_by_the_next_call(machine):
-    assert machine.reproduce(UV_SAYS="killed").returncode != 0
+    assert machine.reproduce(SAYS_OF_UV="killed").returncode != 0
     assert machine.reproduce().returncode == 0
     assert machine.called("-m venv")
-    assert machine.called("snakemake")
+    assert machine.called("workflow.start")
 
 
 def test_a_failed_update_is_not_taken_for_a_finished_one(machine):
     machine.reproduce()
     (machine.clone / "pyproject.toml").write_text("# changed\n")
-    assert machine.reproduce(UV_SAYS="killed").returncode != 0
+    assert machine.reproduce(SAYS_OF_UV="killed").returncode != 0
     assert machine.reproduce().returncode == 0
     assert machine.called("uv pip sync")
 
@@ -329,7 +333,7 @@ def test_too_small_a_disk(machine):
         ("Traceback (most recent call last): an unknown thing; + connection-pool==0.0.3", "stopped while installing"),
     ],
 )
-@pytest.mark.parametrize("says", ["PIP_SAYS", "UV_SAYS"])
+@pytest.mark.parametrize("says", ["SAYS_OF_PIP", "SAYS_OF_UV"])
 def test_a_failed_step_is_explained_in_one_sentence(machine, says, output, sentence):
     assert_one_sentence(machine.reproduce(**{says: output}), sentence, ".cache/setup.log")
     assert output in (machine.clone / ".cache/setup.log").read_text()
@@ -339,3 +343,89 @@ def test_a_failed_step_is_explained_in_one_sentence(machine, says, output, sente
 def test_another_installations_packages_do_not_shadow_the_locked_ones(machine):
     machine.reproduce("test", PYTHONPATH="/opt/elsewhere")
     assert machine.called("sees") == [f"sees {machine.clone}/envs/profiles/default []"]
+
+
+# Readers' environments: none changes what is set up, and none stops it
+
+
+def told(machine):
+    """The variables of pip and uv under which uv was installed."""
+    return dict(line.removeprefix("told ").split("=", 1) for line in machine.called("told "))
+
+
+ALWAYS = {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def test_without_a_home_caches_lie_in_the_clone(machine):
+    finished = machine.run("env", "-u", "HOME", "./reproduce", "-n")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (machine.clone / ".cache/home/.cache").is_dir()
+
+
+def test_a_home_that_cannot_be_written_stops_nothing(machine):
+    finished = machine.reproduce("-n", HOME="/proc/nowhere")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (machine.clone / ".cache/home/.cache").is_dir()
+
+
+def test_pips_habits_are_put_aside(machine):
+    habits = {"PIP_USER": 1, "PIP_TARGET": "/tmp/elsewhere", "PIP_NO_BINARY": ":all:", "UV_SYSTEM_PYTHON": 1}
+    assert machine.reproduce(CONFIGURED="global.user='true'\\ninstall.user='true'\\n", **habits).returncode == 0
+    assert told(machine) == ALWAYS
+
+
+def test_where_pip_gets_packages_from_is_kept_and_told_to_uv(machine):
+    lines = ["install.index-url='https://mirror/simple'", "global.index-url='https://older/simple'"]
+    lines += ["global.extra-index-url='https://a/simple\\\\nhttps://b/simple'", ":env:.timeout='7'", "global.proxy='p'"]
+    assert machine.reproduce(CONFIGURED="\\n".join(lines), UV_INDEX_MINE_PASSWORD="x", PIP_TIMEOUT=7).returncode == 0
+    assert told(machine) == ALWAYS | {
+        "PIP_INDEX_URL": "https://mirror/simple",
+        "PIP_EXTRA_INDEX_URL": "https://a/simple https://b/simple",
+        "PIP_TIMEOUT": "7",
+        "PIP_PROXY": "p",
+        "UV_DEFAULT_INDEX": "https://mirror/simple",
+        "UV_INDEX_MINE_PASSWORD": "x",
+    }
+
+
+def test_a_link_to_the_script_finds_the_clone(machine):
+    commands = machine.clone.parent / "commands"
+    commands.mkdir()
+    (commands / "again").symlink_to(machine.clone / "reproduce")
+    (commands / "reproduce").symlink_to("again")
+    finished = machine.run(commands / "reproduce", "-n", CDPATH="/:.")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert machine.called("sees") == [f"sees {machine.clone}/envs/profiles/default []"]
+    assert {path.name for path in commands.iterdir()} == {"again", "reproduce"}
+
+
+def test_the_folder_that_the_shell_searches_first_is_not_where_it_looks(machine):
+    assert machine.run("bash", "reproduce", "-n", CDPATH="/:.").returncode == 0
+    assert (machine.clone / ".venv").is_dir()
+
+
+def test_a_clone_that_cannot_be_written(machine):
+    (machine.clone / ".cache").touch()
+    assert_one_sentence(machine.reproduce(), ".cache cannot be written")
+
+
+def test_a_configuration_that_cannot_be_read_stops_before_snakemake(machine):
+    (machine.clone / "odd.yaml").touch()
+    finished = machine.reproduce("--configfile", "odd.yaml", REFUSES="odd.yaml is not UTF-8.")
+    assert (finished.returncode, finished.stderr) == (1, "odd.yaml is not UTF-8.\n")
+    assert machine.called("workflow.configuration") == ["python -m workflow.configuration odd.yaml"]
+    assert machine.called("workflow.start") == []
+
+
+def test_a_clone_by_git_on_windows_has_the_same_bytes(tmp_path):
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e"]
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    (source / "results").mkdir(parents=True)
+    shutil.copy(ROOT / ".gitattributes", source)
+    files = {"reproduce": b"#!/usr/bin/env bash\n", "results/table.csv": b"x,y\r\n", "config.yaml": b"a: 1\n"}
+    for name, content in files.items():
+        (source / name).write_bytes(content)
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, "-C", source, *arguments], check=True)
+    subprocess.run([*git, "clone", "-q", "-c", "core.autocrlf=true", source, clone], check=True)
+    assert {name: (clone / name).read_bytes() for name in files} == files

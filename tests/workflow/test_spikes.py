@@ -12,7 +12,7 @@ from workflow import spikes
 from workflow.data import DATASETS
 from workflow.faults import Fault
 from workflow.plan import LONG_AGO
-from workflow.spikes import MADE, cache_folder, convert, prepare
+from workflow.spikes import MADE, cache_folder, convert, prepare, write_receipt
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,22 +30,23 @@ def test_the_place_is_that_of_the_code(monkeypatch):
     cache_folder.cache_clear()
     assert cache_folder() == first
     cache_folder.cache_clear()
-    monkeypatch.setattr(spikes, "module_hash", lambda file: "another")
+    monkeypatch.setattr(spikes, "module_hashes", lambda name: {name: "another"})
     assert cache_folder() != first
 
 
 def test_the_place_does_not_change_with_what_makes_no_spikes():
-    modules = {file.stem for file in spikes.sources(spikes.Notebook(spikes.SETS))}
+    modules = {name.rpartition(".")[2] for name in spikes.module_hashes(spikes.SETS)}
     assert {"cochlea_native", "speech", "spike_files"} <= modules
     assert not {"yin_yang", "named_sets", "training"} & modules
 
 
 def test_names_are_those_of_the_package():
-    from stablespike.tasks.named_sets import HEIDELBERG_ARCHIVE, NAMED_SETS
+    from stablespike.tasks.named_sets import FREE_DIGITS_ARCHIVE, HEIDELBERG_ARCHIVE, NAMED_SETS
 
     assert set(MADE) <= set(NAMED_SETS)
     assert set(NAMED_SETS) - set(MADE) - set(DATASETS) == {"heidelberg-spikes"}
     assert list(DATASETS["heidelberg-digits"].files) == [HEIDELBERG_ARCHIVE]
+    assert list(DATASETS["free-spoken-digits"].files) == [FREE_DIGITS_ARCHIVE]
 
 
 def test_a_missing_archive_is_one_sentence(tmp_path):
@@ -53,6 +54,18 @@ def test_a_missing_archive_is_one_sentence(tmp_path):
         prepare("heidelberg-digits", tmp_path)
     with pytest.raises(Fault, match=r"hd_audio_subset\.zip is missing: put it there \(2640 FLAC files"):
         DATASETS["heidelberg-digits"].ensure(tmp_path)
+
+
+def test_what_can_not_be_written_is_one_sentence(tmp_path):
+    with pytest.raises(Fault, match=r"The receipt .* can't be written \(.*Is a directory.*\): make room for it"):
+        write_receipt(tmp_path, {"train": 1})
+    (tmp_path / "mine/low/ann").mkdir(parents=True)
+    with wave.open(str(tmp_path / "mine/low/ann/1.wav"), "wb") as file:
+        file.setparams((1, 2, 48_000, 2400, "NONE", ""))
+        file.writeframes((20_000 * np.sin(np.arange(2400))).astype("<i2").tobytes())
+    (tmp_path / "file").touch()
+    with pytest.raises(Fault, match=r"The spikes of .*mine can't be written to .*mine\.h5"):
+        convert(tmp_path / "mine", tmp_path / "file" / "mine.h5", channels=8)
 
 
 def test_a_folder_of_sounds_becomes_a_file_of_spikes(tmp_path):

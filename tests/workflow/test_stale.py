@@ -6,7 +6,7 @@ import sys
 PROGRAM = """
 import sys
 from workflow.stale import report
-report({"quick": {f"question-{number}": ["code"] * 9 for number in range(5000)}})
+report({"quick": {f"question-{number}": ["code"] * 9 for number in range(5000)}}, {})
 print("reached", file=sys.stderr)
 """
 

@@ -81,3 +81,18 @@ def test_checksums_are_those_that_tonic_knows():
         kind = getattr(datasets, one.kind)
         known = {getattr(kind, name) for name in dir(kind) if name.endswith("_md5")}
         assert set(one.files.values()) == known
+
+
+def test_an_archive_that_is_a_folder_or_can_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "SHD" / NAME).mkdir(parents=True)
+    with pytest.raises(Fault, match=r"shd_train\.h5\.zip is a folder, not the published file: remove it"):
+        SET.ensure(tmp_path)
+    (tmp_path / "SHD" / NAME).rmdir()
+    (tmp_path / "SHD" / NAME).write_bytes(PUBLISHED)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("workflow.tonic_sets.md5_digest", refuse)
+    with pytest.raises(Fault, match=r"can't be read \(.*Permission denied\): make it readable"):
+        SET.ensure(tmp_path)

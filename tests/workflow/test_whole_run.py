@@ -70,7 +70,7 @@ def test_writes_every_product_and_no_path_of_this_machine(answered, monkeypatch)
     assert not re.search(rb"compiled at \d{5}", (answered / RESULTS / "line/notebook.ipynb").read_bytes())
     here = [str(answered), sys.prefix, str(Path.home())]
     for name, content in bytes_of(answered / RESULTS).items():
-        if not name.endswith((".pdf", ".png")):
+        if not name.endswith((".pdf", ".png", ".zip")):
             assert not [path for path in here if path != "/" and path in content.decode()], name
     provenance = json.loads((answered / RESULTS / "walk-training/provenance.json").read_text())
     assert provenance["seeds"] == {"seeds": [1, 2]}
@@ -89,6 +89,57 @@ def test_only_what_depends_on_an_edit_runs_again(continued):
     edit(continued / "src/stablespike/drawing.py", "is {", "value {")
     edit(continued / "config/quick.yaml", "steps: 60", "steps: 61")
     assert jobs(snakemake(continued, "-n")) == {"walk: training", *WALK, *MANUSCRIPT}
+
+
+def test_a_change_that_nothing_reaches_runs_nothing(continued):
+    edit(
+        continued / "src/stablespike/wording.py",
+        "def unused(text):\n    return text",
+        "def unused(text):\n    return 1",
+    )
+    finished = snakemake(continued, "-n")
+    assert "Nothing to be done" in finished.stdout + finished.stderr, finished.stderr
+    edit(
+        continued / "src/stablespike/wording.py",
+        "def finished(text):\n    return text",
+        "def finished(text):\n    return 1",
+    )
+    assert jobs(snakemake(continued, "-n")) == {"line: running notebooks/line.py", *WALK, *MANUSCRIPT}
+    assert stale_products("quick")["line"] == ["code: stablespike.wording.finished changed"]
+
+
+def test_a_module_that_moved_runs_nothing(continued):
+    source = continued / "src/stablespike"
+    (source / "words").mkdir()
+    (source / "wording.py").rename(source / "words/endings.py")
+    edit(source / "drawing.py", "stablespike.wording", "stablespike.words.endings")
+    names = (
+        "stablespike.drawing.title changed; stablespike.words.endings.finished new; stablespike.wording.finished gone"
+    )
+    assert stale_products("quick")["line"] == [f"code: {names}"]
+    row = '"stablespike.wording" = "stablespike.words.endings"\n'
+    (continued / "src/workflow/renames.toml").write_text(row)
+    finished = snakemake(continued, "-n")
+    assert "Nothing to be done" in finished.stdout + finished.stderr, finished.stderr
+    assert stale_products("quick") == {}
+
+
+def test_a_moved_module_that_a_notebook_names_only_renews_the_copy(continued):
+    (continued / "src/stablespike/walking.py").rename(continued / "src/stablespike/strolling.py")
+    edit(continued / "notebooks/walk-training.py", "stablespike.walking", "stablespike.strolling")
+    (continued / "src/workflow/renames.toml").write_text('"stablespike.walking" = "stablespike.strolling"\n')
+    assert jobs(snakemake(continued, "-n")) == MANUSCRIPT
+
+
+def test_a_colour_changed_in_a_clone_draws_the_figure_without_training(clone, answered):
+    edit(clone / "notebooks/walk.py", '<rect width="9"', '<rect fill="red" width="9"')
+    finished = snakemake(clone)
+    assert finished.returncode == 0, finished.stderr
+    assert jobs(finished) == WALK | MANUSCRIPT
+    assert "red" in (clone / RESULTS / "walk/figure.svg").read_text()
+    old, new = (folder / RESULTS / "walk/numbers.json" for folder in (answered, clone))
+    assert old.read_bytes() == new.read_bytes()
+    assert "Nothing to be done" in snakemake(clone, "-n").stdout
 
 
 def test_edited_prose_reaches_the_executed_notebook_without_a_run(continued):
@@ -115,6 +166,33 @@ def renew(name):
     """Give a question's executed copies their present prose."""
     configuration = load_configuration(Path("config/quick.yaml"))
     renew_prose(configuration.questions[name], configuration)
+
+
+def test_a_notebook_that_jupyter_saved_is_current(continued):
+    notebook = continued / "notebooks/line.py"
+    first, saved = (HEADER.format(kernel=kernel, more=more) for kernel, more in (("Python 3", ""), ("mine", VERSION)))
+    notebook.write_text(first + notebook.read_text())
+    renew("line")
+    before = bytes_of(continued / RESULTS / "line")
+    edit(notebook, first, saved)
+    assert stale_products("quick") == {}
+    renew("line")
+    assert bytes_of(continued / RESULTS / "line") == before
+
+
+HEADER = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+{more}#   kernelspec:
+#     display_name: {kernel}
+#     language: python
+#     name: python3
+# ---
+"""
+VERSION = "#       format_version: '1.3'\n#       jupytext_version: 1.19.6\n"
 
 
 def test_an_analysis_is_stale_when_its_training_ran_again(continued):

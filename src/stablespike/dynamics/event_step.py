@@ -73,9 +73,10 @@ def initial_network_state(network: Recurrent, states: Float[Array, "neurons vari
 def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState) -> tuple[NetworkState, Event]:
     """Advance to the next spike, input, delivery or the end of the trial, whichever is first, and let it take effect.
 
-    At equal times own spikes come first. Neurons that reach their spike at the same time are handled one after the
-    other by index, each as if it were the first; a spike that such a pulse triggers at once comes before the next of
-    them, as in a layer-parallel simulation. After the end the step does nothing.
+    At equal times own spikes come first; a neuron that spikes is reset before its weight on itself acts. Neurons that
+    reach their spike at the same time are handled one after the other by index, each as if it were the first; a spike
+    that such a pulse triggers at once comes before the next of them, as in a layer-parallel simulation. After the end
+    the step does nothing.
     """
     waits = over_neurons(network.neuron, "time_to_spike")(state.neurons)
     lifted = jnp.any(state.due) & (waits <= 0)

@@ -30,8 +30,8 @@ class SparseWeights(eqx.Module):
         kinds = [np.dtype(one.dtype) for one in (self.starts, self.targets, self.values)]
         if kinds != [INDEX, INDEX, np.dtype(float)]:
             raise ValueError(
-                f"starts and targets must be int32 and values float64, not {', '.join(map(str, kinds))}: the kernel "
-                "reads them as they lie in memory (`from_matrix` and `from_sources` convert)."
+                f"starts and targets must be int32 and values float64, not {', '.join(map(str, kinds))}: switch JAX's "
+                "x64 mode on, and let `from_matrix` or `from_sources` make them."
             )
         if self.values.shape not in ((1,), self.targets.shape):
             raise ValueError(f"values must have shape [{self.targets.shape[0]}] or [1], not {list(self.values.shape)}.")

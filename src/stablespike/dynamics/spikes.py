@@ -18,7 +18,10 @@ class Spikes(eqx.Module):
     sources: Int[Array, "*trials events"]
 
     def __check_init__(self):
-        """Refuse times and sources that do not go together."""
+        """Refuse times and sources that are no arrays or do not go together."""
+        for name, values in (("times", self.times), ("sources", self.sources)):
+            if not hasattr(values, "dtype"):
+                raise ValueError(f"{name} of spikes must be an array, not {type(values).__name__}: use jnp.asarray.")
         if jnp.shape(self.times) != jnp.shape(self.sources):
             raise ValueError(
                 f"spike times {list(jnp.shape(self.times))} and sources {list(jnp.shape(self.sources))} must have the "

@@ -22,6 +22,8 @@ class SurrogateSpike(eqx.Module):
     """H(v) with the derivative `slope(v)`; H(0) = 1.
 
     The derivative is taken by this rule in forward and in reverse mode, and to any order by differentiating `slope`.
+    Within a loop (`lax.scan`) an inner derivative must be taken in forward mode (`jax.jvp`): of `jax.grad`, `jax.vjp`
+    or `jax.linearize` of a loop, JAX 0.10 takes further derivatives with spikes that have none.
     """
 
     slope: Slope

@@ -5,6 +5,7 @@ were and says so, and the loop raises with the history up to there.
 """
 
 import hashlib
+import io
 import json
 import operator
 import os
@@ -193,12 +194,22 @@ def _where(condition, new, old):
 
 def shuffled_batches(key: Key[Array, ""], trials: int, batch_size: int) -> Int[Array, "batches batch"]:
     """Indices of one epoch's minibatches, every trial at most once; a remainder smaller than a batch is left out."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+    _require_whole(1, batch_size=batch_size)
     batches = trials // batch_size
     if batches == 0:
         raise ValueError(f"batch_size {batch_size} exceeds the {trials} trials of the training set.")
     return jax.random.permutation(key, trials)[: batches * batch_size].reshape(batches, batch_size)
+
+
+def _require_whole(least: int, **values: Any) -> None:
+    """Raise `ValueError` that names the first of the values that is no whole number of at least `least`."""
+    for name, value in values.items():
+        try:
+            possible = operator.index(value) >= least
+        except TypeError:
+            possible = False
+        if not possible:
+            raise ValueError(f"{name} must be a whole number and at least {least}, not {value!r}.")
 
 
 @eqx.filter_jit
@@ -268,9 +279,11 @@ def fit(
     of another `identity` (any text) or of another model raises `ValueError` and is left as it is; one of more epochs is
     returned. `progress` wraps the epochs (e.g. tqdm).
     """
+    _require_whole(0, epochs=epochs)
+    _require_whole(1, batch_size=batch_size)
     trials = _trials(data)
     evaluate = _evaluation(step, judge, evaluate)
-    checkpoint = None if checkpoint is None else pathlib.Path(checkpoint)
+    checkpoint = None if checkpoint is None else _checkpoint_file(checkpoint)
     state, history = _restored(checkpoint, identity, state)
     if not history:
         history = [{"epoch": 0, **_as_numbers(evaluate(state.parameters))}]
@@ -333,34 +346,59 @@ def _as_numbers(mapping: dict[str, Any]) -> dict[str, Any]:
     return {name: value.item() if hasattr(value, "item") else value for name, value in mapping.items()}
 
 
+def _checkpoint_file(checkpoint: pathlib.Path | str) -> pathlib.Path:
+    """The file of the checkpoints, in a folder that is there, before hours of training find that it cannot be."""
+    path = pathlib.Path(checkpoint)
+    if path.is_dir():
+        raise ValueError(f"The checkpoint {path} is a folder: give a file, such as {path / 'checkpoint.eqx'}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"The checkpoint {path} cannot be in {path.parent} ({error.strerror}).") from error
+    return path
+
+
 def _save(path: pathlib.Path | None, identity: str, state: TrainingState, history: list[dict[str, Any]]) -> None:
-    """Write to a file beside and rename it, so that a kill leaves the old checkpoint or the new one."""
+    """Write to a file beside and rename it, so that a kill leaves the old checkpoint or the new one.
+
+    The first line is the hash of all that follows: header, a line of JSON, and the leaves of the state.
+    """
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    header = {"identity": identity, "arrays": _arrays(state), "history": history}
+    content.write((json.dumps(header) + "\n").encode())
+    eqx.tree_serialise_leaves(content, _without_key(state))
     partial = path.with_name(f"{path.name}.partial")
     with open(partial, "wb") as file:
-        header = {"identity": identity, "arrays": _arrays(state), "history": history}
-        file.write((json.dumps(header) + "\n").encode())
-        eqx.tree_serialise_leaves(file, _without_key(state))
+        file.write(_checksum(content.getbuffer()))
+        file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def _checksum(content: memoryview) -> bytes:
+    """The line that a checkpoint begins with: a flipped bit would otherwise be trained on in silence."""
+    return hashlib.sha256(content).hexdigest().encode() + b"\n"
 
 
 def _restored(path: pathlib.Path | None, identity: str, state: TrainingState):
     """State and history of the checkpoint if there is one of this run, else the given state and no history."""
     if path is None or not path.exists():
         return state, []
-    with open(path, "rb") as file:
-        try:
-            header = json.loads(file.readline())
-            own = header["identity"] == identity and header["arrays"] == _arrays(state)
-            restored = eqx.tree_deserialise_leaves(file, _without_key(state)) if own else None
-        except (ValueError, TypeError, KeyError, EOFError, RuntimeError) as error:
-            raise ValueError(
-                f"{path} is not a whole checkpoint of `fit`: delete it to start anew, or give another file."
-            ) from error
+    checksum, _, content = path.read_bytes().partition(b"\n")
+    file = io.BytesIO(content)
+    try:
+        if checksum + b"\n" != _checksum(file.getbuffer()):
+            raise ValueError("the checksum is another")
+        header = json.loads(file.readline())
+        own = header["identity"] == identity and header["arrays"] == _arrays(state)
+        restored = eqx.tree_deserialise_leaves(file, _without_key(state)) if own else None
+    except (ValueError, TypeError, KeyError, EOFError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is not a whole checkpoint of `fit`: delete it to start anew, or give another file."
+        ) from error
     if restored is None:
         raise ValueError(_of_another_run(path, header, identity, _arrays(state)))
     return eqx.tree_at(lambda s: s.key, restored, jax.random.wrap_key_data(restored.key)), header["history"]

@@ -2,6 +2,7 @@
 
 import enum
 
+FAR = 20.0  # where cosh and sinh are the same number, to a part of exp(-40)
 ROUNDING_UNITS = 256  # how far past its spike rounding may carry a neuron that is due
 
 

@@ -2,6 +2,15 @@
 
 Engelken (2023) for rate networks, Engelken & Abbott (2024) for surrogate networks; here for any step, exact event
 networks included. The derivative goes through the orthonormalisation and through the trajectory of the state.
+
+The loss is that of tangent vectors along the states of the run. Three gradients of it are in use for surrogate
+networks: *frozen*, the states held (`memory` 0); *analog*, spikes on the trajectory with their true derivative, zero
+(not offered); and *surrogate trajectory*, spikes on the trajectory with the surrogate's slope (`memory` 1). The last is
+taken here. It is exact for smooth spikes of which the slope is the derivative. What the spikes of the reset are to it
+is said by the cell's reset: in the full convention (`ResetToZero`) they have that slope, in tangent vectors and on the
+trajectory; in the gated (`Detached`) they are constants in both, so that 1 - s is a fixed gate; in the public one
+(`PUBLIC`, `Unfelt(Detached(...))`) tangent vectors leave the reset out, while the trajectory feels it as that gate.
+Leaving it out of the trajectory's derivative, too, gives what is no gradient of the loss.
 """
 
 import abc
@@ -25,8 +34,10 @@ class Flossing(eqx.Module):
 
     `transient` steps are run, with the tangent vectors, and not counted (their derivative is); `interval` steps lie
     between two orthonormalisations, `target` is in nats per unit of `duration`. `memory` is the part of the
-    trajectory's derivative that is handed from one interval to the next: 1 is the exact gradient, which explodes where
-    the leading exponent is positive; 0 freezes the trajectory, and the gradient is then that of the Jacobians alone.
+    trajectory's derivative that is handed from one interval to the next: 1 is the exact gradient (of a surrogate
+    network: that of its surrogate trajectory), 0 freezes the trajectory between intervals, and with an `interval` of 1
+    the gradient is then that of the Jacobians alone. The exact gradient grows with the length of the run where the
+    leading exponent of the trajectory is positive: in the public convention not the one that is flossed, but the gated.
     """
 
     count: int = eqx.field(static=True)

@@ -1,7 +1,9 @@
 """Networks on a time grid as steps whose exponents can be taken and flossed: all layers jointly, or each by itself.
 
 What the surrogate Jacobian of a spiking cell contains is said by its reset: `Unfelt` (public convention), `Detached`
-(gated) or the reset itself (full). The forward pass is the same in all three.
+(gated) or the reset itself (full). The forward pass is the same in all three. To the derivative of exponents, which
+flossing takes, states move along their own trajectory, which feels the reset in the public convention as well: `PUBLIC`
+feels it as a gate of constant spikes.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
+from stablespike.tasks.dataset_error import DAMAGED_ARRAYS, DatasetError
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.requirements import require, require_positive
 
@@ -24,7 +24,7 @@ def braille(file: str | pathlib.Path, *, step: float = 1.0, frame_rate: float = 
             taxel, offsets, label, letters = (content[name] for name in ("taxel", "offsets", "label", "letters"))
     except FileNotFoundError as error:
         raise DatasetError(f"The Braille letters are missing: put braille_taxel.npz at {file}.") from error
-    except (OSError, KeyError, TypeError, ValueError, *DAMAGED_ARCHIVE) as error:
+    except DAMAGED_ARRAYS as error:
         raise DatasetError(f"{file} is damaged or not the file of Braille letters ({error}): replace it.") from error
     try:
         _require_trials(taxel, offsets)

@@ -8,16 +8,23 @@ import numpy as np
 
 from stablespike.tasks.braille import braille
 from stablespike.tasks.event_cameras import nmnist
+from stablespike.tasks.heidelberg_spikes import all_heidelberg_spikes
 from stablespike.tasks.recordings import cut, gather, merge_channels, select
 from stablespike.tasks.speaker_splits import Split
 from stablespike.tasks.spike_files import read_recordings
-from stablespike.tasks.spoken_digits import SyntheticDigits, heidelberg_digits_as_spikes, synthetic_digits
+from stablespike.tasks.spoken_digits import (
+    SyntheticDigits,
+    free_spoken_digits_as_spikes,
+    heidelberg_digits_as_spikes,
+    synthetic_digits,
+)
 from stablespike.tasks.tonic_datasets import spiking_heidelberg_digits
 from stablespike.tasks.yin_yang import yin_yang
 
 SMALL_SET = SyntheticDigits()
 LARGE_SET = SyntheticDigits(voices=52, test_voices=12, clips=2, channels=140, longest=51_998)
 HEIDELBERG_ARCHIVE = "hd_audio_subset.zip"
+FREE_DIGITS_ARCHIVE = "fsdd.zip"
 
 
 class Places(NamedTuple):
@@ -48,6 +55,20 @@ def heidelberg_spikes(places: Places) -> Split:
     """480 Heidelberg Digits of 700 channels by the published cochlea, from `hd_spikes_mini`."""
     folder = pathlib.Path(places.data) / "hd_spikes_mini"
     return Split(*(read_recordings(folder / f"shd_{side}.h5.zip") for side in ("train", "test")))
+
+
+def heidelberg_spikes_full(places: Places) -> Split:
+    """All 10 420 Heidelberg Digits of 700 channels, from `hd_spikes_full`; speakers 4 and 5 are the test set.
+
+    `heidelberg_spikes.with_validation` holds out two further speakers. 480 MB.
+    """
+    return all_heidelberg_spikes(pathlib.Path(places.data) / "hd_spikes_full")
+
+
+def free_spoken_digits(places: Places) -> Split:
+    """The 3000 Free Spoken Digits in `fsdd.zip`, 70 channels, in the official split: all speakers are on both sides."""
+    archive = pathlib.Path(places.data) / FREE_DIGITS_ARCHIVE
+    return free_spoken_digits_as_spikes(places.cache, archive, channels=70, progress=places.progress)
 
 
 def shd(places: Places) -> Split:
@@ -89,6 +110,8 @@ NAMED_SETS: dict[str, Callable[[Places], Split]] = {
     "synthetic": synthetic,
     "heidelberg-digits": heidelberg_digits,
     "heidelberg-spikes": heidelberg_spikes,
+    "heidelberg-spikes-full": heidelberg_spikes_full,
+    "free-spoken-digits": free_spoken_digits,
     "shd": shd,
     "nmnist-small": nmnist_small,
 }

@@ -1,5 +1,6 @@
 """Labelled spike trains of any data set behind one interface: flat arrays, binned counts and padded events."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from stablespike.dynamics.spikes import Spikes
-from stablespike.tasks.requirements import require, require_positive
+from stablespike.tasks.requirements import require, require_numbers, require_positive, require_whole
 
 
 class Recordings(eqx.Module):
@@ -48,6 +49,7 @@ class Recordings(eqx.Module):
 
     def trial(self, index: int) -> tuple[Float[np.ndarray, " some"], Int[np.ndarray, " some"]]:
         """Times in s and channels of one trial; those before 0 count from the end."""
+        require_whole(trial=index)
         require(-len(self) <= index < len(self), f"There is no trial {index} among {len(self)} recordings.")
         part = slice(*self.offsets[index % len(self) :][:2])
         return self.times[part], self.channels[part]
@@ -86,7 +88,7 @@ def gather(
     classes: tuple[str, ...],
     channel_count: int,
     *,
-    dtype: type = np.float64,
+    dtype: type | np.dtype = np.float64,
 ) -> Recordings:
     """Recordings from one pair (times in s, channels) a trial, in any order within it; equal times keep theirs.
 
@@ -98,34 +100,41 @@ def gather(
             len(shapes[0]) == 1 and shapes[0] == shapes[1],
             f"Trial {k} needs a list of times and as long a list of channels, not shapes {shapes[0]} and {shapes[1]}.",
         )
-    orders = [np.argsort(times, kind="stable") for times, _ in trains]
-    times: list[np.ndarray] = [np.asarray(one, dtype)[order] for (one, _), order in zip(trains, orders, strict=True)]
-    channels = [np.asarray(one)[order] for (_, one), order in zip(trains, orders, strict=True)]
+    pairs = [_in_order(np.asarray(one), np.asarray(other)) for one, other in trains]
+    times: list[np.ndarray] = [one.astype(dtype) for one, _ in pairs]
+    channels = [other for _, other in pairs]
     return Recordings(
         np.concatenate([np.zeros(0, dtype), *times]),
         _whole(np.concatenate([np.zeros(0, np.int32), *channels]), np.int32, "Channels"),
         np.concatenate([[0], np.cumsum([one.size for one in times])]).astype(np.int64),
-        _whole(labels, np.int64, "Labels"),
-        None if speakers is None else _whole(speakers, np.int64, "Speakers"),
+        _whole(np.array(labels), np.int64, "Labels"),
+        None if speakers is None else _whole(np.array(speakers), np.int64, "Speakers"),
         tuple(classes),
         channel_count,
     )
 
 
+def _in_order(times, channels):
+    """The spikes of a trial sorted by time; equal times keep their order."""
+    if (times[1:] >= times[:-1]).all():
+        return times, channels
+    order = np.argsort(times, kind="stable")
+    return times[order], channels[order]
+
+
 def _whole(values, kind, what):
-    """The same numbers as integers of a `kind` that has room for all of them."""
-    values = np.asarray(values)
+    """The same numbers as integers of a `kind` that has room for all of them; the array itself if it is one."""
     require(values.dtype.kind in "biuf", f"{what} of recordings must be whole numbers, not {values.dtype}.")
     with np.errstate(invalid="ignore"):  # compared with what they were before
-        whole = values.astype(kind)
+        whole = values.astype(kind, copy=False)
     wrong = values[whole != values]
     require(not wrong.size, f"{what} of recordings must be whole numbers of {whole.itemsize} bytes, not {wrong[:1]}.")
     return whole
 
 
 def select(recordings: Recordings, trials: Shaped[np.ndarray, " some"]) -> Recordings:
-    """Some of the trials, by index or by a truth value each, in the given order."""
-    trials = np.arange(len(recordings))[trials]
+    """Some of the trials, by index (below 0 from the end) or by a truth value each, in the given order."""
+    trials = _indices(np.asarray(trials), len(recordings))
     counts = recordings.counts[trials]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     spikes = np.arange(offsets[-1]) + np.repeat(recordings.offsets[trials] - offsets[:-1], counts)
@@ -134,8 +143,40 @@ def select(recordings: Recordings, trials: Shaped[np.ndarray, " some"]) -> Recor
     return Recordings(times, channels, offsets, labels, speakers, recordings.classes, recordings.channel_count)
 
 
+def _indices(chosen, trials):
+    """The chosen trials as indices from 0 on; ValueError for what names none."""
+    if chosen.dtype == bool:
+        require(chosen.shape == (trials,), f"Truth values {list(chosen.shape)} choose none of {trials} recordings.")
+        return np.flatnonzero(chosen)
+    known = chosen.ndim == 1 and (chosen.dtype.kind in "iu" or not chosen.size)
+    require(known, f"Trials are chosen by a list of indices or of truth values, not by {chosen.dtype} {chosen.shape}.")
+    chosen = chosen.astype(np.int64)
+    wrong = chosen[(chosen < -trials) | (chosen >= trials)]
+    require(not wrong.size, f"There is no trial {wrong[:1]} among {trials} recordings.")
+    return chosen % max(trials, 1)
+
+
+def joined(*parts: Recordings) -> Recordings:
+    """The trials of several recordings of one kind, one part after the other; ValueError for different kinds."""
+    kinds = {(one.classes, one.channel_count, one.speakers is None) for one in parts}
+    require(len(kinds) == 1, f"Recordings of {len(kinds)} kinds of classes, channels and speakers can't be joined.")
+    begins = np.cumsum([0, *(one.times.size for one in parts)])
+    offsets = [one.offsets[:-1] + begin for one, begin in zip(parts, begins[:-1], strict=True)]
+    speakers = [one.speakers for one in parts if one.speakers is not None]
+    return Recordings(
+        np.concatenate([one.times for one in parts]),
+        np.concatenate([one.channels for one in parts]),
+        np.concatenate([*offsets, begins[-1:]]),
+        np.concatenate([one.labels for one in parts]),
+        np.concatenate(speakers) if speakers else None,
+        parts[0].classes,
+        parts[0].channel_count,
+    )
+
+
 def cut(recordings: Recordings, duration: float) -> Recordings:
     """The same trials without the spikes at `duration` (in s) and later; none is later than inf."""
+    require_numbers(duration=duration)
     require(duration > 0, f"A trial can't be cut at {duration} s: give a time after 0.")
     return _keep(recordings, recordings.times < duration)
 
@@ -152,9 +193,11 @@ def _keep(recordings, kept):
 
 def merge_channels(recordings: Recordings, channel_count: int) -> Recordings:
     """Neighbouring channels made one, so that `channel_count` are left; all spikes stay."""
+    require_whole(channel_count=channel_count)
     if not 0 < channel_count <= recordings.channel_count:
         raise ValueError(f"{recordings.channel_count} channels can't be merged into {channel_count}.")
     merged = recordings.channels.astype(np.int64) * channel_count // recordings.channel_count
+    merged = merged.astype(recordings.channels.dtype)
     one = recordings
     return Recordings(one.times, merged, one.offsets, one.labels, one.speakers, one.classes, channel_count)
 
@@ -164,6 +207,7 @@ def binned(recordings: Recordings, steps: int, duration: float) -> Int[np.ndarra
 
     A spike on the edge between two bins, to the precision of its time, is counted in the later one.
     """
+    require_whole(steps=steps)
     require_positive(steps=steps, duration=duration)
     if recordings.times.size and (last := recordings.times.max()) >= duration:
         raise ValueError(
@@ -173,7 +217,13 @@ def binned(recordings: Recordings, steps: int, duration: float) -> Int[np.ndarra
     scale = bins_per_time(steps, duration, recordings.times.dtype)
     bins = np.minimum((recordings.times.astype(np.float64) * scale).astype(np.int64), steps - 1)
     place = (recordings.trials * steps + bins) * recordings.channel_count + recordings.channels
-    return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).astype(np.int32)
+    try:
+        return np.bincount(place, minlength=math.prod(shape)).reshape(shape).astype(np.int32)
+    except MemoryError as error:
+        raise ValueError(
+            f"Counts {list(shape)} need {12 * math.prod(shape) / 2**30:.3g} GiB, more than there is: take fewer steps, "
+            "merge channels or select trials."
+        ) from error
 
 
 def bins_per_time(steps: int, duration, dtype):
@@ -193,6 +243,7 @@ def as_events(recordings: Recordings, *, room: int | None = None, time_unit: flo
     require_positive(time_unit=time_unit)
     most = int(recordings.counts.max(initial=0))
     room = most if room is None else room
+    require_whole(room=room)
     if most > room:
         raise ValueError(f"A trial has {most} spikes, which do not fit into a room of {room}: give more.")
     times, channels = np.full((len(recordings), room), np.inf), np.zeros((len(recordings), room), np.int32)

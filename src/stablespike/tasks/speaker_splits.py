@@ -1,6 +1,7 @@
 """Training, validation and test sets that do not share speakers."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,14 @@ class Split(NamedTuple):
     """Trials to learn from and trials to be judged by."""
 
     train: Recordings
+    test: Recordings
+
+
+class ValidatedSplit(NamedTuple):
+    """Trials to learn from, trials by which settings are chosen, and trials to be judged by once."""
+
+    train: Recordings
+    validation: Recordings
     test: Recordings
 
 
@@ -53,3 +62,9 @@ def hold_out_speakers(recordings: Recordings, generator: np.random.Generator, *,
         raise ValueError(f"The part of the speakers to hold out must lie between 0 and 1, not be {part}.")
     speakers = speakers_of(recordings)
     return by_speakers(recordings, generator.permutation(speakers)[: math.ceil(part * speakers.size)])
+
+
+def leave_one_speaker_out(recordings: Recordings) -> Iterator[tuple[int, Split]]:
+    """Every speaker in turn, with the split whose test set has all trials of this speaker and no others."""
+    for speaker in speakers_of(recordings).tolist():
+        yield speaker, by_speakers(recordings, [speaker])

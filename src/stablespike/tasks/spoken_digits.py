@@ -1,6 +1,6 @@
-"""Data sets of spoken digits as spikes: spoken by the synthesiser, or from the audio of the Heidelberg Digits.
+"""Data sets of spoken digits as spikes: by the synthesiser, or from the audio of people (Heidelberg Digits, FSDD).
 
-Both are converted once and kept in a cache folder, in files of the SHD layout whose names carry all parameters.
+All are converted once and kept in a cache folder, in files of the SHD layout whose names carry all parameters.
 """
 
 import dataclasses
@@ -18,12 +18,14 @@ from stablespike.tasks.cochlea.membrane import cached_membrane_filter
 from stablespike.tasks.cochlea.model import LONGEST_DIGIT, Cochlea
 from stablespike.tasks.cochlea.recordings import hear_all
 from stablespike.tasks.dataset_error import DatasetError
-from stablespike.tasks.sounds import DIGITS, LabelledSound, heidelberg_digits
+from stablespike.tasks.free_spoken_digits import free_spoken_digits
+from stablespike.tasks.sounds import DIGITS, ENGLISH, LabelledSound, heidelberg_digits
 from stablespike.tasks.speaker_splits import Split, unseen
 from stablespike.tasks.speech import Utterance, family, spoken, voices
 from stablespike.tasks.spike_files import read_recordings, write_recordings
 
 TEST_SPEAKERS = (4, 5)  # of the Heidelberg Digits, held out as in SHD
+LONGEST_FREE_DIGIT = 109_998  # samples that hold every Free Spoken Digit; half of it + 1 is quick to transform
 
 
 class SyntheticDigits(eqx.Module):
@@ -84,7 +86,7 @@ def synthetic_digits(
     parameters = dataclasses.asdict(digits)
     train, test = (functools.partial(spoken, some) for some in digits.utterances())
     name = f"synthetic-digits-{digits.voices}-voices-{digits.clips}-clips-{digits.channels}-channels"
-    return _kept(folder, name, parameters, (train, test), digits.longest, digits.seed, progress)
+    return unseen(_kept(folder, name, parameters, (train, test), digits.longest, digits.seed, progress))
 
 
 def heidelberg_digits_as_spikes(
@@ -114,11 +116,32 @@ def heidelberg_digits_as_spikes(
         lambda side=side: [sound for sound, out in zip(sounds, held, strict=True) if out == side]
         for side in (False, True)
     )
-    with pathlib.Path(archive).open("rb") as content:
-        origin = hashlib.file_digest(content, "sha256").hexdigest()
-    parameters = {"channels": channels, "trials": trials or "all", "seed": seed, "archive": origin}
+    parameters = {"channels": channels, "trials": trials or "all", "seed": seed, "archive": _checksum(archive)}
     name = f"heidelberg-digits-{len(sounds)}-recordings-{channels}-channels"
-    return _kept(folder, name, parameters, sides, LONGEST_DIGIT, seed, progress)
+    return unseen(_kept(folder, name, parameters, sides, LONGEST_DIGIT, seed, progress))
+
+
+def free_spoken_digits_as_spikes(
+    folder: str | pathlib.Path,
+    archive: str | pathlib.Path,
+    *,
+    channels: int = 700,
+    seed: int = 0,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Split:
+    """The Free Spoken Digits from the cache `folder`, converted on first use from the archive of their WAV files.
+
+    The official split, which shares its speakers; `leave_one_speaker_out(joined(*split))` gives six that do not.
+    """
+    sides = tuple((lambda some=some: some) for some in free_spoken_digits(archive))
+    parameters = {"channels": channels, "seed": seed, "archive": _checksum(archive)}
+    name = f"free-spoken-digits-{sum(len(side()) for side in sides)}-recordings-{channels}-channels"
+    return _kept(folder, name, parameters, sides, LONGEST_FREE_DIGIT, seed, progress, classes=ENGLISH)
+
+
+def _checksum(archive):
+    with pathlib.Path(archive).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _first(sounds: Sequence[LabelledSound], trials: int) -> list[LabelledSound]:
@@ -132,7 +155,7 @@ def _first(sounds: Sequence[LabelledSound], trials: int) -> list[LabelledSound]:
     return kept
 
 
-def _kept(folder, name, parameters, sides, longest, seed, progress) -> Split:
+def _kept(folder, name, parameters, sides, longest, seed, progress, classes=DIGITS) -> Split:
     """Training and test set from their files, which are made if one is missing."""
     text = json.dumps(parameters, sort_keys=True)
     place = pathlib.Path(folder) / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -141,7 +164,7 @@ def _kept(folder, name, parameters, sides, longest, seed, progress) -> Split:
         cochlea = Cochlea(cached_membrane_filter(folder, parameters["channels"], longest))
         for number, (path, sounds) in enumerate(zip(paths, sides, strict=True)):
             heard = hear_all(
-                cochlea, sounds(), DIGITS, jax.random.fold_in(jax.random.key(seed), number), progress=progress
+                cochlea, sounds(), classes, jax.random.fold_in(jax.random.key(seed), number), progress=progress
             )
             if heard.refused:
                 raise DatasetError(
@@ -149,5 +172,4 @@ def _kept(folder, name, parameters, sides, longest, seed, progress) -> Split:
                     f"others: {next(iter(heard.refused.values()))}"
                 )
             write_recordings(path, heard.recordings, sources=heard.sources, attributes={"parameters": text})
-    train, test = (read_recordings(path) for path in paths)
-    return unseen(Split(train, test))
+    return Split(*(read_recordings(path) for path in paths))

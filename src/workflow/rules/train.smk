@@ -1,4 +1,5 @@
-# Training notebooks: whatever takes long and is worth keeping for another notebook to analyse.
+# Training notebooks: whatever takes long and is worth keeping for another notebook to analyse. What the analysis needs is
+# committed as an archive where it is below a megabyte (src/workflow/kept.py); all else stays in raw/, which git ignores.
 
 
 rule train:
@@ -9,6 +10,7 @@ rule train:
     output:
         expand(f"{RESULTS}/{{{{study}}}}{TRAINING}/{{product}}", product=[*TRAINED, RECORD]),
         f"{RESULTS}/{{study}}{TRAINING}/{MANIFEST}",
+        f"{RESULTS}/{{study}}{TRAINING}/{KEPT}",
     params:
         python=sys.executable,
         question=f"{{study}}{TRAINING}",

@@ -11,6 +11,7 @@ SERIES_TERMS = 30  # the first term left out is below 1e-16 within the step limi
 STEP_OF_CURRENT = 0.25  # longest step in synaptic time constants
 STEP_OF_PHASE = 1.0  # longest step in units of 1/sqrt|I| and of the membrane time constant
 MOST_STEPS = 4096
+MOST_FLOW_STEPS = 2**20  # of one flow, about sqrt|I| dt/tau_m of them under strong currents: beyond, it gives nan
 
 
 class GeneralQIF(AbstractNeuron):
@@ -50,7 +51,10 @@ class GeneralQIF(AbstractNeuron):
         return state[0] / state[1]
 
     def flow(self, state: State, dt: Scalar) -> State:
-        """(n, d)' = [[-1, I], [-1, 0]] (n, d) per tau_m, I' = -p I, over `dt` of either sign."""
+        """(n, d)' = [[-1, I], [-1, 0]] (n, d) per tau_m, I' = -p I, over `dt` of either sign.
+
+        nan where that takes more than a million steps.
+        """
         ratio = self.membrane_time_constant / self.synaptic_time_constant
         moved = by_forward_mode(_propagate, state, ratio, dt / self.membrane_time_constant)
         return _rescaled(moved)
@@ -110,7 +114,9 @@ def _propagate(state, ratio, t):
         k, moved = carry
         return k + 1, _rescaled(_step(moved, ratio, t / steps))
 
-    return jax.lax.while_loop(lambda carry: carry[0] < steps, body, (jnp.zeros_like(steps), state))[1]
+    steps = jnp.where(steps <= MOST_FLOW_STEPS, steps, jnp.nan)  # then no step is made, and all is nan
+    moved = jax.lax.while_loop(lambda carry: carry[0] < steps, body, (jnp.zeros_like(steps), state))[1]
+    return jnp.where(jnp.isnan(steps), jnp.nan, moved)
 
 
 @jax.custom_jvp

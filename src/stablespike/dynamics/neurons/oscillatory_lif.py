@@ -21,6 +21,8 @@ class OscillatoryLIF(AbstractNeuron):
     Source: Mirollo & Strogatz (1990). `membrane_time_constant` tau sets the unit of time; V, w, `drive` I0 and
     `threshold` are dimensionless. State: `[V]`.
     A pulse that lifts V above threshold makes the neuron spike at once. The phase is phi = tau log(1/(1 - V/I0)).
+    A weight on itself comes after the reset: V = w right after the own spike, and the next one follows after
+    tau log((I0 - w)/(I0 - threshold)); with w >= threshold it would spike for ever, which exhausts any budget.
     Spike times jump when an inhibitory pulse crosses the neuron's own spike: by tau log((I0 - th + |w|)/(I0 - th)).
 
     Measured errors of flow and spike time, in float32 as in float64: at most 2 units of rounding times condition

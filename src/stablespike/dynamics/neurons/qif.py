@@ -1,5 +1,7 @@
 """Quadratic integrate-and-fire neuron with exponentially decaying current, exact in homogeneous coordinates."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,8 @@ from stablespike.dynamics.neurons.neuron import (
     not_negative,
     positive_time,
 )
-from stablespike.dynamics.neurons.stumpff import stumpff
+from stablespike.dynamics.neurons.stumpff import stumpff, stumpff_pair
+from stablespike.native.conventions import FAR
 
 SLOW = 0.04  # |I| d^2/n^2 below which the spike coordinate is summed as a series in it
 ARCTANGENT = np.array([(-1) ** k / (2 * k + 1) for k in reversed(range(12))])  # arctan(sqrt q)/sqrt q
@@ -58,7 +61,8 @@ class QIF(AbstractNeuron):
         s = jnp.exp(-dt / self.membrane_time_constant)
         u = -jnp.expm1(-dt / self.membrane_time_constant)
         z = current * u**2
-        C, S = stumpff(0, z), stumpff(1, z)
+        limit = jnp.finfo(z.dtype).max * math.exp(-2 * FAR)  # beyond it the square of the length would overflow
+        C, S = stumpff_pair(z, (current < -limit) & (z < -1e-3))
         return _scaled(s * (C * n + current * u * S * d), C * d - u * S * n, s**2 * current)
 
     def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:

@@ -12,7 +12,9 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
+
+from stablespike.native.conventions import FAR
 
 SERIES_RADIUS = 4.0  # (1/k! - c_k)/z would lose digits inside it
 TINY = 2e-6  # z^3/720 is below 2e-20 inside it
@@ -44,6 +46,18 @@ def _stumpff_jvp(order, primals, tangents):
     (z,), (dz,) = primals, tangents
     slope = 0.5 * (order * stumpff(order + 2, z) - stumpff(order + 1, z)) if order else -0.5 * stumpff(1, z)
     return stumpff(order, z), slope * dz
+
+
+def stumpff_pair(z: Float[Array, "..."], too_large: Bool[Array, "..."]) -> tuple[Float[Array, "..."], ...]:
+    """(c_0(z), c_1(z)) where only their ratio matters: for z < -400 times cosh(20)/cosh sqrt(-z), lest they overflow.
+
+    Shapes: all the same. c_1 is nan where `too_large`, which needs z < 0. Errors as for `stumpff`.
+    """
+    far = (z < -(FAR**2)) | too_large
+    near = jnp.where(far, -(FAR**2), z)
+    fading = jnp.sqrt(FAR**2 / jnp.where(far, jnp.where(too_large, jnp.nan, -z), FAR**2))
+    odd = stumpff(1, near)
+    return stumpff(0, near), jnp.where(far, odd * fading, odd)
 
 
 def _cosine_of_root(z):

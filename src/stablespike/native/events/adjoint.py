@@ -2,8 +2,8 @@
 
 The states are those of the exact inverse flow, started from the final state and set right at every checkpoint; what a
 reset destroyed is put back by the neuron's line `unreset`. Beyond the list of spikes the store is the checkpoints, so
-it does not depend on the number of events. The difference found at the checkpoints is the reversal error: if it exceeds
-the tolerance the call fails.
+it does not depend on the number of events. The difference found at the checkpoints, and at resets from the state after
+them, is the reversal error: a trial in which it exceeds the tolerance is replayed forwards (`network_replay`).
 
 With bar the cotangents and f the right-hand side of the free dynamics, the power sum(bar . f) is constant between
 events. The cotangent of an event's time is the power before it minus that after it (plus that of a recorded spike
@@ -18,6 +18,7 @@ from numba.extending import register_jitable
 
 from stablespike.native.bridge import ARGUMENTS, RESULTS, block, cube, failure, matrix, vector
 from stablespike.native.events.forward import CONSTANTS, DURATION, INPUT_WEIGHTS, ROWS, SOURCES, STATES, TIMES, WEIGHTS
+from stablespike.native.events.replay import inputs_within, pull_along, total_power
 from stablespike.native.layer.forward import PRANGE_ONLY, checked_inputs, copy, normalise
 from stablespike.native.overrides.lines import (
     PLAIN,
@@ -28,11 +29,12 @@ from stablespike.native.overrides.lines import (
     jump,
     jump_pullback,
     load,
-    power,
     propagator,
+    reset,
     reset_pullback,
     scale,
     scale_of,
+    shortening,
     store,
     tangent,
     unreset,
@@ -40,39 +42,41 @@ from stablespike.native.overrides.lines import (
 )
 
 SPIKES, SPIKE_SOURCES, FINAL, CHECKS, FLAGS, SPIKE_BARS, FINAL_BARS, MEMBERS, TOLERANCE = range(ROWS + 1, ROWS + 10)
-REVERSAL_FAILED = np.frombuffer(
-    b"The reversed simulation missed a checkpoint by more than the tolerance: ask for more checkpoints, or for a "
-    b"larger tolerance.\0",
+REPLAY_FAILED = np.frombuffer(
+    b"Rounding grows too much in this trial for its gradient: replayed along its spikes it missed its own final state "
+    b"by more than the tolerance. Ask for a larger tolerance, a shorter trial or smaller weights.\0",
     np.uint8,
 )
 
 
 @njit(**PLAIN)
 @no_type_check
+def worse(one, other):
+    """The larger error; nan, once it is there, stays."""
+    return one if other == other and not one <= other else other
+
+
+@njit(**PLAIN)
+@no_type_check
 def unflow_all(constants, state, bars, dt):
-    """Back through a free flow of length `dt`, in place, for states and cotangents."""
+    """Back through a free flow of length `dt`, in place, for states and cotangents; whether that can be done."""
+    possible = True
     if dt == 0:
-        return
+        return possible
     back, forth = propagator(constants, -dt), propagator(constants, dt)
     for j in range(state.shape[1]):
         after = load(constants, state, j)
         before = flow(constants, back, after)
         factor = scale_of(constants, before)
+        short = shortening(constants, back, after)
         before = scale(constants, before, factor)
-        bar = scale(constants, load(constants, bars, j), 1 / factor)
+        short *= shortening(constants, forth, before)
+        possible &= short > 0
+        bar = scale(constants, load(constants, bars, j), 1 / (factor * state.dtype.type(short)))
         bar, _ = flow_pullback(constants, forth, before, after, bar)
         store(constants, state, j, before)
         store(constants, bars, j, bar)
-
-
-@njit(**PLAIN)
-@no_type_check
-def total_power(constants, state, bars):
-    """sum(bar . f) over the network."""
-    result = bars[0, 0] - bars[0, 0]
-    for j in range(state.shape[1]):
-        result += power(constants, load(constants, state, j), load(constants, bars, j))
-    return result
+    return possible
 
 
 @njit(**PLAIN)
@@ -96,14 +100,17 @@ def unspike(constants, weights, initial, state, bars, first, past, sources, spik
     """Back through the spikes `first` to `past` - 1, all at one time: their pulses, their resets, then their times.
 
     Each spike time depends on its neuron as if it were the first of them, so the last part waits for all pulses to be
-    undone.
+    undone. The result is how far states were from those after a reset, which sets them right.
     """
-    time_bars = np.empty(past - first, state.dtype)
+    time_bars, worst = np.empty(past - first, state.dtype), state[0, 0] - state[0, 0]
     for k in range(past - 1, first - 1, -1):
         j = sources[k]
         after = total_power(constants, state, bars)
         unpulse_all(constants, state, bars, weights[j], weight_bars[j])
-        store(constants, state, j, unreset(constants, load(constants, state, j)))
+        mine = load(constants, state, j)
+        error = distance(constants, mine, reset(constants, mine))
+        worst = worse(error, worst)
+        store(constants, state, j, unreset(constants, mine))
         store(constants, bars, j, reset_pullback(constants, load(constants, bars, j)))
         time_bars[k - first] = spike_bars[k] + (total_power(constants, state, bars) - after)
     for k in range(first, past):
@@ -112,6 +119,7 @@ def unspike(constants, weights, initial, state, bars, first, past, sources, spik
             store(constants, state, j, load(constants, initial, j))
         gradient = wait_gradient(constants, load(constants, state, j))
         store(constants, bars, j, add_scaled(constants, load(constants, bars, j), gradient, time_bars[k - first]))
+    return worst
 
 
 @njit(**PLAIN)
@@ -123,7 +131,7 @@ def correct(constants, state, check):
         mine = load(constants, state, j)
         store(constants, state, j, load(constants, check.T, j))
         error = distance(constants, mine, load(constants, state, j))
-        worst = error if not error <= worst else worst
+        worst = worse(error, worst)
     return worst
 
 
@@ -131,18 +139,18 @@ def correct(constants, state, check):
 @no_type_check
 def back_to(constants, state, bars, checks, check, duration, now, until):
     """Back from `now` to `until`, by way of the checkpoints in between: checkpoints left and the largest error."""
-    worst = now - now
+    worst, possible = now - now, True
     while check > 0:
         time = duration * (check - 1) / checks.shape[0]
         if not time > until:
             break
-        unflow_all(constants, state, bars, now - time)
+        possible &= unflow_all(constants, state, bars, now - time)
         error = correct(constants, state, checks[check - 1])
-        worst = error if not error <= worst else worst
+        worst = worse(error, worst)
         check -= 1
         now = time
-    unflow_all(constants, state, bars, now - until)
-    return check, worst
+    possible &= unflow_all(constants, state, bars, now - until)
+    return check, worst if possible else checks.dtype.type(np.inf)
 
 
 @njit(**PLAIN)
@@ -203,13 +211,16 @@ def trial_pullback(
         spiking = used == 0 or (past > 0 and spikes[past - 1] > times[used - 1])
         until = spikes[past - 1] if spiking else times[used - 1]
         check, error = back_to(constants, state, bars, checks, check, duration, now, until)
-        worst = error if not error <= worst else worst
+        worst = worse(error, worst)
         now = until
         if spiking:
             first = past - 1
             while first > 0 and spikes[first - 1] == now:
                 first -= 1
-            unspike(constants, weights, start, state, bars, first, past, sources, spike_bars, weight_bars, now == 0)
+            error = unspike(
+                constants, weights, start, state, bars, first, past, sources, spike_bars, weight_bars, now == 0
+            )
+            worst = worse(error, worst)
             past = first
         else:
             used -= 1
@@ -219,19 +230,52 @@ def trial_pullback(
             if used < time_bars.shape[0]:
                 time_bars[used] = total_power(constants, state, bars) - after
     check, error = back_to(constants, state, bars, checks, check, duration, now, now - now)
-    worst = error if not error <= worst else worst
+    worst = worse(error, worst)
     error = correct(constants, state, checks[0])
-    worst = error if not error <= worst else worst
+    worst = worse(error, worst)
     leave(constants, initial, bars, state_bars)
     return worst
 
 
 @njit(**PLAIN)
 @no_type_check
-def pull_one(b, group, frame, unpack, dtype):
-    """Trial `b` of a call. Results: cotangents of both weights, states and input times; reversal errors."""
+def replayed_pullback(
+    constants,
+    weights,
+    input_weights,
+    initial,
+    times,
+    channels,
+    duration,
+    spikes,
+    sources,
+    final,
+    checks,
+    spike_bars,
+    final_bars,
+    weight_bars,
+    input_weight_bars,
+    state_bars,
+    time_bars,
+):
+    """As `trial_pullback`, with states from a replay of the trial, and the error of that."""
+    arrivals = inputs_within(times, channels, duration, input_weights.shape[0])
+    count = np.searchsorted(spikes, np.inf)
+    state, start, bars = ends(constants, initial, final, final_bars)
+    nets, pools = (weights, input_weights), (weight_bars, input_weight_bars)
+    found = state, bars, spike_bars, time_bars
+    train = spikes[:count], sources[:count]
+    reached = pull_along(constants, nets, pools, train, arrivals, duration, start, found)
+    leave(constants, initial, bars, state_bars)
+    return correct(constants, reached, final)
+
+
+@njit(**PLAIN)
+@no_type_check
+def operands_of(b, group, frame, unpack, dtype):
+    """What both pull-backs take, for trial `b` of a call. Results: cotangents of both weights, states, input times."""
     row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    vector(frame, RESULTS, 4, dtype)[b] = trial_pullback(
+    return (
         unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
         cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
         cube(frame, ARGUMENTS, INPUT_WEIGHTS, dtype)[row[INPUT_WEIGHTS]],
@@ -254,19 +298,54 @@ def pull_one(b, group, frame, unpack, dtype):
 
 @njit(**PLAIN)
 @no_type_check
-def pull_group(group, frame, unpack, dtype):
-    """The trials `members[group]` (-1 = none) one after the other, into sums of their own."""
+def reverse_one(b, group, frame, unpack, dtype):
+    """Trial `b` by a reversal; its error."""
+    return trial_pullback(*operands_of(b, group, frame, unpack, dtype))
+
+
+@njit(**PLAIN)
+@no_type_check
+def replay_one(b, group, frame, unpack, dtype):
+    """Trial `b` by a replay; its error."""
+    return replayed_pullback(*operands_of(b, group, frame, unpack, dtype))
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_members(group, frame, unpack, dtype):
+    """The trials `members[group]` (-1 = none) one after the other, into sums of their own: whether one of them failed.
+
+    By a replay if their error, so far, exceeds the tolerance.
+    """
+    flags, errors = vector(frame, ARGUMENTS, FLAGS, np.int32), vector(frame, RESULTS, 4, dtype)
+    tolerance, failed = vector(frame, ARGUMENTS, TOLERANCE, dtype)[0], False
     cube(frame, RESULTS, 0, dtype)[group].fill(0)
     cube(frame, RESULTS, 1, dtype)[group].fill(0)
-    flags, errors = vector(frame, ARGUMENTS, FLAGS, np.int32), vector(frame, RESULTS, 4, dtype)
     for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
         if b < 0:
             continue
         cube(frame, RESULTS, 2, dtype)[b].fill(0)
         matrix(frame, RESULTS, 3, dtype)[b].fill(0)
-        errors[b] = 0
-        if flags[b] == 0:  # a run that failed has said so, and has no gradient
-            pull_one(b, group, frame, unpack, dtype)
+        if flags[b] != 0:  # a run that failed has said so, and has no gradient
+            continue
+        if errors[b] <= tolerance:
+            errors[b] = reverse_one(b, group, frame, unpack, dtype)
+        else:
+            errors[b] = replay_one(b, group, frame, unpack, dtype)
+        failed |= not errors[b] <= tolerance
+    return failed
+
+
+@njit(**PLAIN)
+@no_type_check
+def pull_group(group, frame, unpack, dtype):
+    """The trials of a group; if the reversal of one fails, the sums, which hold a part of it, are made anew."""
+    errors = vector(frame, RESULTS, 4, dtype)
+    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
+        if b >= 0:
+            errors[b] = 0
+    if pull_members(group, frame, unpack, dtype):
+        pull_members(group, frame, unpack, dtype)
 
 
 @njit(parallel=PRANGE_ONLY, **PLAIN)
@@ -282,5 +361,8 @@ def pull(count, frame, unpack, dtype):
 def pull_entry(frame, unpack, dtype):
     """Arguments: the network's, then `SPIKES` to `TOLERANCE`."""
     pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], frame, unpack, dtype)
-    worst = vector(frame, RESULTS, 4, dtype).max()
-    return 0 if worst <= vector(frame, ARGUMENTS, TOLERANCE, dtype)[0] else failure(frame, REVERSAL_FAILED)
+    tolerance = vector(frame, ARGUMENTS, TOLERANCE, dtype)[0]
+    for error in vector(frame, RESULTS, 4, dtype):
+        if not error <= tolerance:
+            return failure(frame, REPLAY_FAILED)
+    return 0

@@ -56,6 +56,13 @@ def flow(constants, step, state):
     return step[0] * (voltage + current * step[1]), step[0] * step[0] * current
 
 
+@lines(line.shortening)
+@no_type_check
+def shortening(constants, step, state):
+    """One: nothing is left out."""
+    return constants.one
+
+
 @lines(line.may_spike)
 @no_type_check
 def may_spike(constants, step, before, after):

@@ -40,6 +40,11 @@ def flow(constants, step, state):
     raise NotImplementedError
 
 
+def shortening(constants, step, state):
+    """The positive factor that `flow` takes out of a state's length on its own account; 0 if no flow back undoes it."""
+    raise NotImplementedError
+
+
 def may_spike(constants, step, before, after):
     """Whether a spike can lie in the interval: cheap, and never false when there is one."""
     raise NotImplementedError

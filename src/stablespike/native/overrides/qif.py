@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from stablespike.native.conventions import FAR
 from stablespike.native.overrides import lines as line
 
 VARIABLES = 3
@@ -15,11 +16,16 @@ TERMS = 10  # of the series for |z| < 1; the first one left out is below 1e-18
 EVEN, ODD, THIRD = (
     np.array([(-1) ** j / math.factorial(2 * j + order) for j in reversed(range(TERMS))]) for order in (0, 1, 3)
 )
+HALVINGS = 2.0 ** -np.arange(32)
 SLOPE = np.arange(TERMS - 1, 0, -1) * ODD[:-1]
 
 
 class QIFConstants(NamedTuple):
-    """Time constant, rounding slack, an angle squared safely below half a turn's, zero, half, one."""
+    """Time constant, rounding slack, an angle squared safely below half a turn's, zero, half, one, and sqrt(-z)'s.
+
+    `far`: sqrt(-z) beyond which cosh and sinh are equal to rounding; `lost`: beyond which a reversal has no digit left;
+    `large`: a power of two whose square is safely a number.
+    """
 
     tau: float
     slack: float
@@ -27,11 +33,20 @@ class QIFConstants(NamedTuple):
     zero: float
     half: float
     one: float
+    far: float
+    lost: float
+    large: float
+
+
+def limits(dtype):
+    """The constants from zero on, which depend on nothing but the type of the numbers."""
+    information = jnp.finfo(dtype)
+    return 0.0, 0.5, 1.0, FAR, -0.5 * math.log(information.eps), 2.0 ** (information.maxexp * 45 // 100)
 
 
 def derive(neuron, dtype):
     """The constants as an array, from the JAX neuron."""
-    constants = (neuron.membrane_time_constant, 64 * jnp.finfo(dtype).eps, 9.0, 0.0, 0.5, 1.0)
+    constants = (neuron.membrane_time_constant, 64 * jnp.finfo(dtype).eps, 9.0, *limits(dtype))
     return jnp.stack([jnp.asarray(one, dtype) for one in constants])
 
 
@@ -39,7 +54,7 @@ def derive(neuron, dtype):
 @no_type_check
 def unpack(array):
     """The named tuple from the array."""
-    return QIFConstants(array[0], array[1], array[2], array[3], array[4], array[5])
+    return QIFConstants(array[0], array[1], array[2], array[3], array[4], array[5], array[6], array[7], array[8])
 
 
 lines = line.lines_of(QIFConstants, VARIABLES)
@@ -63,6 +78,25 @@ def two_stumpff(z):
 
 @njit(**line.PLAIN)
 @no_type_check
+def halving(root):
+    """A power of two about exp(-root), by which no digit changes."""
+    return HALVINGS[int(root * 1.4427)]
+
+
+@njit(**line.PLAIN)
+@no_type_check
+def stumpff_pair(constants, z):
+    """c_0(z), c_1(z) times a positive factor (see `shortening`), lest they, or lengths in many steps, overflow."""
+    if z > -1:
+        return two_stumpff(z)
+    root = np.sqrt(-z)
+    bounded = root if root < constants.far else constants.far
+    factor = halving(bounded)
+    return np.cosh(bounded) * factor, np.sinh(bounded) / root * factor
+
+
+@njit(**line.PLAIN)
+@no_type_check
 def third_stumpff(z):
     """c_3(z)."""
     if abs(z) < 1:
@@ -75,15 +109,16 @@ def third_stumpff(z):
 
 @njit(**line.PLAIN)
 @no_type_check
-def slope_of_odd(z):
-    """dc_1/dz = (c_3 - c_2)/2, which is (c_0 - c_1)/(2 z)."""
+def slopes(constants, z, C, S):
+    """-2 dC/dz = S and dS/dz = (c_3 - c_2)/2 = (C - S)/(2 z) of the pair; where C is held, 0 and -S/(2 z)."""
     if abs(z) < 1:
         c = SLOPE[0]
         for j in range(1, TERMS - 1):
             c = c * z + SLOPE[j]
-        return c
-    c, s = two_stumpff(z)
-    return (c - s) / (2 * z)
+        return S, c
+    if z < -constants.far * constants.far:
+        return S - S, -S / (2 * z)
+    return S, (C - S) / (2 * z)
 
 
 @njit(**line.PLAIN)
@@ -110,8 +145,19 @@ def propagator(constants, dt):
 def flow(constants, step, state):
     """s (C n + I u S d), C d - u S n, s^2 I, with z = I u^2."""
     (s, u), (n, d, current) = step, state
-    C, S = two_stumpff(current * u * u)
+    C, S = stumpff_pair(constants, current * u * u)
     return s * (C * n + current * u * S * d), C * d - u * S * n, s * s * current
+
+
+@lines(line.shortening)
+@no_type_check
+def shortening(constants, step, state):
+    """The power of two in C and S, or zero where they have lost what a reversal needs."""
+    z = state[2] * step[1] * step[1]
+    if z > -1:
+        return constants.one
+    root = np.sqrt(-z)
+    return halving(root) * constants.one if root < constants.lost else constants.zero
 
 
 @lines(line.may_spike)
@@ -143,11 +189,20 @@ def jump(constants, state, weight):
     return state[0], state[1], state[2] + weight
 
 
+@njit(**line.PLAIN)
+@no_type_check
+def to_size(constants, state):
+    """One, or a small power of two for numbers whose square would be too large."""
+    return constants.one / constants.large if max(abs(state[0]), abs(state[1])) > constants.large else constants.one
+
+
 @lines(line.scale_of)
 @no_type_check
 def scale_of(constants, state):
     """1/|(n, d)|."""
-    return constants.one / np.sqrt(state[0] * state[0] + state[1] * state[1])
+    cut = to_size(constants, state)
+    n, d = state[0] * cut, state[1] * cut
+    return cut / np.sqrt(n * n + d * d)
 
 
 @lines(line.scale)
@@ -171,11 +226,11 @@ def flow_pullback(constants, step, before, after, bar):
     """Transpose of the flow; d(n, d, I)/dt = (I d - n, -n, -2 I)/tau, dC/dz = -S/2, dS/dz = (C - S)/(2 z)."""
     (s, u), (n, d, current), (n_bar, d_bar, current_bar) = step, before, bar
     z = current * u * u
-    C, S = two_stumpff(z)
-    slope = slope_of_odd(z)
+    C, S = stumpff_pair(constants, z)
+    fall, slope = slopes(constants, z, C, S)
     n_in = s * (C * n_bar) - u * S * d_bar
     d_in = s * (current * u * S * n_bar) + C * d_bar
-    half = constants.half * u * u * S
+    half = constants.half * u * u * fall
     by_n = s * (u * (S + z * slope) * d - half * n)
     by_d = -half * d - u * u * u * slope * n
     n, d, current = after
@@ -191,7 +246,9 @@ def wait_gradient(constants, state):
     u = spike_coordinate(n, d, current)
     C, S = two_stumpff(current * u * u)
     pace = constants.tau / (constants.one - u)
-    by_ratio = pace * (C * C + u * u * S * S) / (n * n + d * d)
+    cut = to_size(constants, state)
+    n, d = n * cut, d * cut
+    by_ratio = pace * (C * C + u * u * S * S) / (n * n + d * d) * cut
     return -d * by_ratio, n * by_ratio, -2 * pace * u * u * u * third_stumpff(4 * current * u * u)
 
 

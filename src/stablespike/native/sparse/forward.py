@@ -8,7 +8,8 @@ pulse lowers the bound, and enters the neuron into the heap if it now lies in th
 steered so that about one neuron in `SHARE` enters: reading the bounds then costs each spike a few dozen bounds.
 
 Neurons that reach their spike at the very same time spike one after the other, by index, whatever the pulses of the
-others do; a spike that such a pulse triggers at once comes before the next of them.
+others do; a spike that such a pulse triggers at once comes before the next of them. Where the order of reset and pulses
+does not matter all are reset first, so that neurons that are equal stay equal to the last bit, and in order.
 """
 
 from typing import no_type_check
@@ -21,7 +22,17 @@ from stablespike.native.bridge import ARGUMENTS, RESULTS, matrix, vector
 from stablespike.native.conventions import BUDGET_EXHAUSTED, NOT_FINITE, SILENT
 from stablespike.native.layer.forward import checked_inputs
 from stablespike.native.overrides.lines import PLAIN
-from stablespike.native.sparse.lines import columns, due, enter, fire, frame, hit, leave, rebase
+from stablespike.native.sparse.lines import (
+    columns,
+    due,
+    enter,
+    fire,
+    frame,
+    hit,
+    leave,
+    pulses_and_reset_commute,
+    rebase,
+)
 from stablespike.native.sparse.queue import drop_first, push, replace_first
 
 CONSTANTS, STARTS, TARGETS, WEIGHTS, IN_STARTS, IN_TARGETS, IN_WEIGHTS, STATES, TIMES, CHANNELS, LIMITS = range(11)
@@ -164,7 +175,7 @@ def next_of_volley(constants, unpack, now, rows, bounds, edge, lists, size, wait
     """The neuron that spikes next at the time `now`, or -1: the heap's size, and how many are held.
 
     All that are due are taken off the heap at once, before a pulse can reach them, and held; those that a pulse has
-    since lifted to their spike come before them.
+    since lifted to their spike come before them. They are reset here if no pulse at this time makes a difference.
     """
     (heap, neurons, held_keys, held), lifted = lists, np.int32(-1)
     while size > 0 and heap[0] <= now:
@@ -173,6 +184,9 @@ def next_of_volley(constants, unpack, now, rows, bounds, edge, lists, size, wait
             break
         j = neurons[0]
         size, bounds[j] = drop_first(heap, neurons, size), -np.inf  # a pulse shall not put it back
+        own = unpack(constants[j % constants.shape[0]])
+        if pulses_and_reset_commute(own):
+            fire(own, frame(own, now), now, rows, j)
         if lifted < 0:
             lifted = j
         else:
@@ -194,7 +208,8 @@ def volley(constants, unpack, net, now, rows, bounds, edge, lists, size, found, 
             break
         own = unpack(constants[j % constants.shape[0]])
         step = frame(own, now)
-        fire(own, step, now, rows, j)
+        if not pulses_and_reset_commute(own):
+            fire(own, step, now, rows, j)
         bounds[j] = due(own, step, now, rows, j)
         sources[count] = j
         count += 1

@@ -23,6 +23,7 @@ from stablespike.native.sparse.lines import (
     leave,
     leave_bar,
     plugs_of,
+    pulses_and_reset_commute,
     rebase,
     rebase_bar,
     table,
@@ -110,6 +111,13 @@ def lif_due(constants, step, now, rows, j):
 def lif_fire(constants, step, now, rows, j):
     """V = 0: B = A x."""
     rows[j, 1] = rows[j, 0] * step[1]
+
+
+@plug(pulses_and_reset_commute)
+@no_type_check
+def lif_pulses_and_reset_commute(constants):
+    """A pulse adds to the current, which survives the reset."""
+    return True
 
 
 @plug(rebase)

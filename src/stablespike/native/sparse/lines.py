@@ -56,6 +56,11 @@ def fire(constants, step, now, rows, j):
     raise NotImplementedError
 
 
+def pulses_and_reset_commute(constants):
+    """Whether a pulse at the very time of a spike leaves the same state before the reset as after it."""
+    raise NotImplementedError
+
+
 def rebase(constants, step, now, rows, j):
     """Make `now` the reference time."""
     raise NotImplementedError

@@ -22,6 +22,7 @@ from stablespike.native.sparse.lines import (
     leave,
     leave_bar,
     plugs_of,
+    pulses_and_reset_commute,
     rebase,
     rebase_bar,
     table,
@@ -104,6 +105,13 @@ def oscillatory_lif_due(constants, step, now, rows, j):
 def oscillatory_lif_fire(constants, step, now, rows, j):
     """V = 0."""
     rows[j, 0] = step[0]
+
+
+@plug(pulses_and_reset_commute)
+@no_type_check
+def oscillatory_lif_pulses_and_reset_commute(constants):
+    """A pulse adds to the voltage, which the reset erases."""
+    return False
 
 
 @plug(rebase)

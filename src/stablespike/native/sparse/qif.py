@@ -9,13 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from stablespike.native.overrides import lines as line
-from stablespike.native.overrides.qif import QIFConstants
-from stablespike.native.sparse.lines import columns, due, enter, fire, frame, hit, leave, plugs_of, rebase, table
+from stablespike.native.overrides.qif import QIFConstants, limits
+from stablespike.native.sparse.lines import (
+    columns,
+    due,
+    enter,
+    fire,
+    frame,
+    hit,
+    leave,
+    plugs_of,
+    pulses_and_reset_commute,
+    rebase,
+    table,
+)
 
 
 def derive(neuron, dtype):
     """The constants `[neurons or 1, constants]`, from the JAX neuron."""
-    return table(dtype, neuron.membrane_time_constant, 64 * jnp.finfo(dtype).eps, 9.0, 0.0, 0.5, 1.0)
+    return table(dtype, neuron.membrane_time_constant, 64 * jnp.finfo(dtype).eps, 9.0, *limits(dtype))
 
 
 plug = plugs_of(QIFConstants)
@@ -78,6 +90,13 @@ def sparse_qif_fire(constants, step, now, rows, j):
     """The flow of the current since the last event, and (n, d) = (-1, 0)."""
     x = np.exp(-(now - rows[j, 3]) / constants.tau)
     rows[j, 0], rows[j, 1], rows[j, 2], rows[j, 3] = -1.0, 0.0, rows[j, 2] * x * x, now
+
+
+@plug(pulses_and_reset_commute)
+@no_type_check
+def sparse_qif_pulses_and_reset_commute(constants):
+    """A pulse adds to the current, which survives the reset."""
+    return True
 
 
 @plug(rebase)

@@ -9,7 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from numba.extending import register_jitable
 
-from stablespike.native.sparse.lines import columns, due, enter, fire, frame, hit, leave, plugs_of, rebase, table
+from stablespike.native.sparse.lines import (
+    columns,
+    due,
+    enter,
+    fire,
+    frame,
+    hit,
+    leave,
+    plugs_of,
+    pulses_and_reset_commute,
+    rebase,
+    table,
+)
 
 
 class RotorConstants(NamedTuple):
@@ -89,6 +101,13 @@ def theta_due(constants, step, now, rows, j):
 def theta_fire(constants, step, now, rows, j):
     """(x', y') = (-1, 0)."""
     rows[j, 0], rows[j, 1] = -step[0], -step[1]
+
+
+@plug(pulses_and_reset_commute)
+@no_type_check
+def theta_pulses_and_reset_commute(constants):
+    """A pulse has no effect at y = 0."""
+    return True
 
 
 @plug(rebase)

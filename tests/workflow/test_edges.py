@@ -1,0 +1,232 @@
+"""Where a run meets a full, foreign or damaged place, or is left by whoever started it: one sentence, nothing held."""
+
+import fcntl
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from tests.workflow.miniature import environment, snakemake
+
+from workflow import data, one_run
+from workflow.configuration import load_configuration
+from workflow.data import DATASETS, Local, ensure, write_receipt
+from workflow.execution import reason
+from workflow.faults import Fault
+from workflow.run import check_training
+
+MANIFEST = Path("results/quick/walk-training/raw/manifest.json")
+
+
+@pytest.mark.parametrize("text", ["", '{"walk.json": "ab', "[]", "\ud800"])
+def test_a_list_of_raw_files_that_was_cut_off_is_named(miniature, text):
+    MANIFEST.parent.mkdir(parents=True)
+    MANIFEST.write_bytes(text.encode("utf-8", "surrogatepass"))
+    configuration = load_configuration(Path("config/quick.yaml"))
+    with pytest.raises(Fault, match=rf"^{MANIFEST} .*: remove it to train again\.$"):
+        check_training(configuration.questions["walk"], configuration)
+
+
+def failed(name, value):
+    return PapermillExecutionError(0, 1, "", name, value, [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failed("MemoryError", ""),
+        failed("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating 800000000 bytes."),
+        failed("OSError", "[Errno 12] Cannot allocate memory"),
+    ],
+)
+def test_want_of_memory_is_called_so(error):
+    assert re.match(rf"out of memory( \([\d.]+ GB of [\d.]+ GB are free now\))?: {error.ename}", reason(error))
+
+
+def test_a_dead_kernel_and_any_other_error_are_not_without_a_reason():
+    assert reason(DeadKernelError("died")).startswith("its kernel died, most likely for want of memory")
+    assert reason(failed("KeyError", "'volts'")) == "KeyError: 'volts'"
+    assert reason(failed("KeyError", "")) == "KeyError"
+
+
+def test_a_folder_in_the_place_of_a_data_file(tmp_path, monkeypatch):
+    monkeypatch.setitem(DATASETS, "one", Local({"digits.zip": "0"}, "from a friend"))
+    (tmp_path / "digits.zip").mkdir()
+    with pytest.raises(Fault, match=r"digits\.zip is a folder, and should be a file"):
+        ensure("one", tmp_path)
+
+
+def test_a_receipt_that_cannot_be_written(tmp_path):
+    (tmp_path / "receipts").touch()
+    with pytest.raises(Fault, match=r"^The receipt .* cannot be written: .*\.$"):
+        write_receipt("mnist", tmp_path / "receipts/mnist.sha256")
+
+
+def test_a_file_that_cannot_be_checked_is_told_in_a_sentence(tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "digits.zip")
+
+    monkeypatch.setattr(data, "ensure", refuse)
+    monkeypatch.setattr(sys, "argv", ["data", "mnist", str(tmp_path), str(tmp_path / "receipt")])
+    with pytest.raises(SystemExit, match=r"^mnist cannot be checked: .*Permission denied"):
+        data.main()
+
+
+def test_a_lock_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(".cache").touch()
+    with pytest.raises(Fault, match=r"^\.cache/run\.lock cannot be written"):
+        one_run.hold_lock()
+
+
+def test_a_disk_without_locks_is_not_another_run(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(Fault, match="cannot be locked"):
+        one_run.hold_lock()
+
+
+def test_a_kernel_that_dies_at_its_start_is_a_sentence():
+    assert reason(RuntimeError("Kernel died before replying to kernel_info")).startswith("its kernel died")
+    assert reason(RuntimeError("no\nport is free")) == "RuntimeError: no port is free"
+
+
+def test_a_cache_that_cannot_be_written_stops_snakemake_with_one_sentence(miniature):
+    (miniature / ".cache").touch()
+    finished = snakemake(miniature, "-n")
+    lines = [line for line in finished.stderr.splitlines() if not line.startswith("Using profile")]
+    assert finished.returncode == 1
+    assert len(lines) == 1, finished.stderr
+    assert lines[0].startswith("The plan of this run cannot be written")
+
+
+@pytest.mark.parametrize("place", ["results", "results/quick", "results/quick/line"])
+def test_a_file_in_the_place_of_a_folder_stops_snakemake_with_one_sentence(miniature, place):
+    (miniature / place).parent.mkdir(parents=True, exist_ok=True)
+    (miniature / place).touch()
+    finished = snakemake(miniature, "-n")
+    assert finished.returncode == 1
+    assert finished.stderr.splitlines()[-1].startswith(f"{place} is not a folder, and products go there")
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("size", [0, 3000])
+def test_a_full_disk_is_told_before_anything_runs(miniature, size):
+    command = [sys.executable, "-m", "workflow.start", "--cores", "1", "-n"]
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    said = subprocess.run(
+        command, env=environment(miniature), preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 1
+    assert said.stderr == "No 1 MB can be written to .cache (File too large): make room.\n"
+
+
+def test_a_file_from_the_future_becomes_older_than_now(miniature):
+    later, before = time.time() + 86400, time.time() - 86400
+    os.utime("notebooks/line.py", (later, later))
+    os.utime("notebooks/walk.py", (before, before))
+    one_run.settle_times()
+    assert before < Path("notebooks/line.py").stat().st_mtime < time.time()
+    assert Path("notebooks/walk.py").stat().st_mtime == pytest.approx(before)
+
+
+# Ctrl-C, and a reader who goes away
+
+BEGINS = """
+import signal, sys, time
+from workflow.one_run import begin, leave
+signal.signal(signal.SIGINT, leave)
+begin()
+print("began", flush=True)
+try:
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("to nobody", flush=True)
+    open("interrupted", "w").close()
+"""
+
+
+def test_a_run_ends_when_its_reader_goes_away(tmp_path):
+    command = [sys.executable, "-c", BEGINS]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout.readline() == b"began\n"
+        run.stdout.close()
+        assert run.wait(timeout=20) == 0
+        assert run.stderr.read() == b""
+    assert (tmp_path / "interrupted").exists()
+
+
+def test_a_whole_run_ends_when_its_reader_goes_away(miniature):
+    command = [sys.executable, "-m", "workflow.start", "--cores", "2"]
+    started = {"cwd": miniature, "env": environment(miniature), "stderr": subprocess.STDOUT, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **started) as run:
+        while b"walk-training: training" not in run.stdout.readline().replace(
+            b"walk: training", b"walk-training: training"
+        ):
+            assert run.poll() is None
+        run.stdout.close()
+        run.wait(timeout=60)
+    with (miniature / ".cache/run.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.2, 0.6, 1.2])
+def test_ctrl_c_before_anything_runs_prints_no_traceback(miniature, moment):
+    command = [sys.executable, "-m", "workflow.start", "--cores", "2", "-n"]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `./reproduce` starts it
+    try:
+        started = {"cwd": miniature, "env": environment(miniature), "stderr": subprocess.PIPE}
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True, **started)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with run:
+        time.sleep(moment)
+        while run.poll() is None:  # the first may come before the program takes any
+            os.kill(run.pid, signal.SIGINT)
+            time.sleep(0.05)
+        said = run.stderr.read()
+    assert run.returncode == 130
+    assert said.splitlines()[-1] == "Interrupted before anything began."
+    assert "Traceback" not in said
+
+
+# Jupyter rewrites the header of a notebook that it saves
+
+SAVED = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: stablespike (.venv)
+#     language: python
+#     name: stablespike
+# ---
+
+"""
+
+
+def test_a_header_is_no_part_of_what_a_notebook_says(miniature):
+    configuration = load_configuration(Path("config/quick.yaml"))
+    before = configuration.questions["line"].notebook
+    Path("notebooks/line.py").write_text(SAVED + before.source)
+    after = configuration.questions["line"].notebook
+    assert after.source != before.source
+    assert after.text.lstrip() == before.text
+    assert after.literal_defaults() == before.literal_defaults()
+    json.dumps(after.literal_defaults())
