@@ -22,16 +22,18 @@
 # %% [markdown]
 # ## What there is
 #
+# All public names are found in `import stablespike as ss`.
+#
 # - A *neuron* says how it moves freely, when it will spike, and how it responds to an input and to its own spike
-#   (`dynamics/qif.py` and its siblings, one file each).
-# - A *network* holds neurons and weights, post index first (`dynamics/network.py`).
-# - A *simulator* takes a network, initial states, input spikes and a duration, and returns spikes, final state and a
-#   status (`dynamics/simulate.py`).
-# - A *gradient rule* takes a simulator and returns one with the same values and another derivative
-#   (`learning/adjoint.py`).
+#   (`dynamics/neurons/`, one file each).
+# - A *network* is made of layers of neurons with weights from below and, or not, among themselves, post index first
+#   (`ss.Network`, `ss.Layer`, `ss.Dense`).
+# - `ss.simulate` takes a network, input spikes and the end of the trial, and returns a run: spikes and states of every
+#   layer, and a status.
+# - A *gradient rule*, such as `ss.TimeReversed()`, is an argument of `simulate`: the same values, another derivative.
 # - A *loss* is a function of spike times; for spikes that did not come there are pseudospikes
 #   (`learning/pseudospikes.py`).
-# - *Training* is a pair of functions, `init` and `step` (`learning/training.py`).
+# - *Training* is a pair of functions, `init` and `step` (`ss.gradient_training`).
 
 # %% [markdown]
 # ## Parameters
@@ -46,15 +48,12 @@ input_weight = 5.0
 target = 4.0  # time to which the first spike of neuron 0 is to move
 learning_rate = 1.0e-2  # of Adam
 steps = 200
-max_events = 512  # budget of spikes and inputs of a trial
+budget = 20  # of spikes of a neuron in a trial, where it must be known before: in training, which is compiled
 seed = 3
 results_folder = "../results/draft/first-steps"
 data_folder = "../data"
 
 # %%
-import dataclasses
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,17 +61,12 @@ import optax
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.engines.events import simulate
-from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.neuron import initial_states
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.neurons.theta import Theta
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.gradients.time_reversed import time_reversed
-from stablespike.learning.training import descend, gradient_training
+from stablespike.learning.training import descend
 from stablespike.tasks.poisson import poisson_spikes
 from studies.figures.first_steps import first_steps_figure
-from studies.spike_patterns import network_pattern_loss, random_network_pattern
+from studies.spike_patterns import network_pattern_loss, random_network_pattern, with_loop
 
 jax.config.update("jax_enable_x64", True)
 
@@ -80,43 +74,36 @@ jax.config.update("jax_enable_x64", True)
 # ## Build and simulate
 #
 # Every neuron has its own Poisson input. `simulate` is exact: no time step, each spike at the time at which the
-# equation has it. The event budget is a number that the user gives; if it does not suffice the call raises, and says up
-# to where it got.
+# equation has it. Room for spikes is found as it is needed; a budget can be given, and if it does not suffice the call
+# raises, and says up to where it got.
 
 # %%
 generator = np.random.default_rng(seed)
 inputs = poisson_spikes(generator, input_rate, neurons, duration)
 task = random_network_pattern(
-    generator, QIF(), neurons, inputs, input_weight, 0.0, [[target]], duration, max_events=max_events
-)
-network, states = task.network, task.states
-solution = simulate(network, states, inputs, duration, max_events=max_events)
-print(f"{int(solution.spikes.count)} spikes; the first: {solution.spikes.times[:5]}")
+    generator, ss.QIF(), neurons, inputs, input_weight, 0.0, [[target]], duration,
+    on=ss.Events(budget), gradient=ss.TimeReversed(),
+)  # fmt: skip
+network, (layer,) = task.network, task.network.layers
+run = ss.simulate(network, inputs, duration)
+print(f"{int(run.output.spikes.count)} spikes; the first: {run.output.spikes.times[:5]}")
 
 # %% [markdown]
 # ## Exchange the neuron
 #
-# The same network with other neurons. What must change with the neuron is its initial state, which each model makes
-# from a voltage.
+# The same weights with other neurons, each at rest at the start.
 
 # %%
-others = {"QIF": QIF(), "LIF": LIF(), "theta": Theta(1.0, 1.0)}
-solutions = {
-    name: simulate(
-        eqx.tree_at(lambda one: one.neuron, network, neuron),
-        initial_states(neuron, jnp.zeros(neurons)),
-        inputs,
-        duration,
-        max_events=max_events,
-    )
+others = {"QIF": ss.QIF(), "LIF": ss.LIF(), "theta": ss.Theta(1.0, 1.0)}
+sent = {
+    name: ss.simulate(ss.Network(ss.Layer(neuron, layer.inputs, layer.loop)), inputs, duration).output
     for name, neuron in others.items()
 }
+spikes = {name: one.spikes for name, one in sent.items()}
 rasters = pd.concat(
     [
-        pd.DataFrame({"time": one.spikes.times, "neuron": one.spikes.sources})[np.asarray(one.spikes.real)].assign(
-            model=name
-        )
-        for name, one in solutions.items()
+        pd.DataFrame({"time": one.times, "neuron": one.sources})[np.asarray(one.real)].assign(model=name)
+        for name, one in spikes.items()
     ],
     ignore_index=True,
 )
@@ -129,17 +116,15 @@ rasters = pd.concat(
 # trajectory and runs as native code on the CPU.
 
 # %%
-rules = {"recorded": simulate, "time-reversed": time_reversed(simulate)}
+rules = {"recorded": ss.Recorded(), "time-reversed": ss.TimeReversed()}
 last_spike = {
     name: jax.grad(
         lambda weights, rule=rule: jnp.max(
-            rule(
-                eqx.tree_at(lambda one: one.weights, network, weights), states, inputs, duration, max_events=max_events
-            ).spike_times(32),
-            where=jnp.arange(32) < solution.counts[:, None],
+            ss.simulate(with_loop(network, weights), inputs, duration, gradient=rule).output.times,
+            where=jnp.isfinite(run.output.times),
             initial=0.0,
         )
-    )(network.weights)
+    )(layer.loop.weights)
     for name, rule in rules.items()
 }
 deviation = float(jnp.abs(last_spike["recorded"] - last_spike["time-reversed"]).max())
@@ -155,9 +140,8 @@ deviation / largest
 # finite, or whose simulation failed, is never applied in silence.
 
 # %%
-learning = dataclasses.replace(task, simulator=rules["time-reversed"])
-init, step = gradient_training(network_pattern_loss, optax.adam(learning_rate))
-state, infos = descend(step, init(network.weights, jax.random.key(seed)), learning, steps=steps)
+init, step = ss.gradient_training(network_pattern_loss, optax.adam(learning_rate))
+state, infos = descend(step, init(layer.loop.weights, jax.random.key(seed)), task, steps=steps)
 print(f"first spike of neuron 0: {infos.extra[0, 0, 0]:.3f} before, {infos.extra[-1, 0, 0]:.3f} after")
 assert infos.loss[-1] < 0.01 * infos.loss[0], "the network did not learn"
 
@@ -177,7 +161,7 @@ Image(save_figure(figure, results_folder), width=900)
 table = pd.DataFrame(
     [
         {"model": name, "spikes": int(one.spikes.count), "silent_neurons": int((one.counts == 0).sum())}
-        for name, one in solutions.items()
+        for name, one in sent.items()
     ]
 )
 table
@@ -194,6 +178,6 @@ table
 
 # %%
 numbers = {"gradient_deviation": deviation / largest, "error_before": infos.loss[0], "error_after": infos.loss[-1]}
-numbers |= {"spikes": {name: int(one.spikes.count) for name, one in solutions.items()}}
+numbers |= {"spikes": {name: int(one.count) for name, one in spikes.items()}}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)

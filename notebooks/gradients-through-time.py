@@ -53,7 +53,7 @@ steps = [20, 100]  # of the grid in a tau
 sharpness = 10.0  # beta, per unit of the threshold
 spectrum_delay = 5  # tau
 fitted_from = 5.0  # tau: shortest delay of the fitted growth rate
-max_events = 384  # budget of spikes and inputs in a window
+budget = 12  # mean of the spikes of a neuron in a window for which there is room
 results_folder = "../results/draft/gradients-through-time"
 data_folder = "../data"
 
@@ -64,14 +64,12 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.qif import QIF
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.tasks.poisson import poisson_spikes
 from studies.figures.gradient_stability import gradients_through_time_figure
 from studies.gradients_through_time import growth_of_gradients, growth_rate
-from studies.surrogate_versus_exact import twin_weights
-from studies.twin_steps import EventTwin, GridTwin
+from studies.surrogate_versus_exact import random_network
 
 jax.config.update("jax_enable_x64", True)
 
@@ -79,16 +77,15 @@ jax.config.update("jax_enable_x64", True)
 # ## Gradients of untrained networks
 
 # %%
-twins = {f"{name}, exact": EventTwin(neuron(1.0), 1.0, max_events) for name, neuron in [("LIF", LIF), ("QIF", QIF)]}
-twins |= {f"surrogate, tau/{count}": GridTwin(1.0, 1.0, count, sharpness) for count in steps}
+kinds = {f"{neuron.__name__}, exact": (neuron(1.0), ss.Events(budget)) for neuron in (ss.LIF, ss.QIF)}
+kinds |= {f"surrogate, tau/{n}": (ss.LIF(1.0), ss.Grid(1.0 / n, ss.SuperSpike(sharpness))) for n in steps}
+weights = {"mean": input_mean, "spread": input_spread, "loop": loop}
 curves, spectra, rows = [], [], []
 for seed in tqdm(seeds, desc="networks"):
     spikes = poisson_spikes(np.random.default_rng(seed), input_rate, channels, float(windows))
-    weights = twin_weights(
-        jax.random.key(seed), channels, (neurons,), 1, mean=input_mean, spread=input_spread, loop=loop
-    )
-    for kind, twin in twins.items():
-        found = growth_of_gradients(twin, weights, spikes, windows)
+    for kind, (neuron, on) in kinds.items():
+        network = random_network(jax.random.key(seed), neuron, channels, (neurons,), **weights)
+        found = growth_of_gradients(ss.as_step(network, on=on, window=1.0), spikes, windows)
         columns = {"delay": found.delays, "norm": found.norm, "dimension": found.dimension}
         curves.append(pd.DataFrame(columns).assign(kind=kind, seed=seed))
         values = found.singular[spectrum_delay - 1] / found.singular[spectrum_delay - 1, 0]
@@ -150,7 +147,7 @@ Image(save_figure(figure, results_folder), width=900)
 
 # %%
 by_kind = table.groupby("kind", sort=False)
-short = {kind: kind.replace(", ", "_").replace("tau/", "").lower() for kind in twins}
+short = {kind: kind.replace(", ", "_").replace("tau/", "").lower() for kind in kinds}
 numbers = {"seeds": len(seeds), "neurons": neurons, "sharpness": sharpness, "fitted_from": fitted_from}
 for column in ("rate", "growth", "dimension"):
     summary = by_kind[column].agg(["median", "min", "max"])

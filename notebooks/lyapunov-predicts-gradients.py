@@ -49,7 +49,7 @@ transient = 6  # windows that are not averaged over
 steps = [20, 100]  # of the grid in a tau
 sharpnesses = [1.0, 3.0, 10.0, 30.0, 100.0]  # beta, per unit of the threshold
 fitted_from = 6.0  # tau: shortest delay of the fitted growth rate
-max_events = 512  # budget of spikes and inputs in a window
+budget = 16  # mean of the spikes of a neuron in a window for which there is room
 results_folder = "../results/draft/lyapunov-predicts-gradients"
 data_folder = "../data"
 
@@ -63,14 +63,12 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.qif import QIF
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.tasks.poisson import poisson_spikes
 from studies.figures.gradient_stability import lyapunov_predicts_gradients_figure
 from studies.gradients_through_time import growth_of_gradients, growth_rate
-from studies.surrogate_versus_exact import twin_weights
-from studies.twin_steps import EventTwin, GridTwin, twin_spectrum
+from studies.surrogate_versus_exact import random_network
 
 jax.config.update("jax_enable_x64", True)
 
@@ -78,28 +76,26 @@ jax.config.update("jax_enable_x64", True)
 # ## Exponents and gradients
 
 # %%
-exact = [
-    ("LIF, exact", np.nan, EventTwin(LIF(1.0), 1.0, max_events)),
-    ("QIF, exact", np.nan, EventTwin(QIF(1.0), 1.0, max_events)),
-]
+exact = [(f"{neuron.__name__}, exact", np.nan, neuron(1.0), ss.Events(budget)) for neuron in (ss.LIF, ss.QIF)]
 grids = [
-    (f"surrogate, tau/{count}", beta, GridTwin(1.0, 1.0, count, jnp.asarray(beta)))
+    (f"surrogate, tau/{count}", beta, ss.LIF(1.0), ss.Grid(1.0 / count, ss.SuperSpike(jnp.asarray(beta))))
     for count, beta in itertools.product(steps, sharpnesses)
 ]
 rows = []
 for loop, seed in tqdm(list(itertools.product(loops, seeds)), desc="networks"):
     random = np.random.default_rng(seed)
     forward, backward = (poisson_spikes(random, input_rate, channels, float(windows)) for _ in range(2))
-    weights = twin_weights(
-        jax.random.key(seed), channels, (neurons,), 1, mean=input_mean, spread=input_spread, loop=loop
-    )
-    for kind, beta, twin in [*exact, *grids]:
-        spectrum, rate = twin_spectrum(
-            twin, weights, forward, windows, transient=transient, count=1, key=jax.random.key(seed), blocks=8
-        )
+    key, weights = jax.random.key(seed), {"mean": input_mean, "spread": input_spread, "loop": loop}
+    for kind, beta, neuron, on in [*exact, *grids]:
+        step = ss.as_step(random_network(key, neuron, channels, (neurons,), **weights), on=on, window=1.0)
+        spectrum = ss.lyapunov_spectrum(
+            step, step.rest(), step.drives(forward, windows), transient=transient, count=1, key=key, blocks=8,
+            duration=step.duration,
+        )  # fmt: skip
+        rate = step.require_ran(spectrum.state.system, windows)
         names = {"kind": kind, "seed": seed, "loop": loop, "sharpness": beta, "rate": rate}
         found = {"exponent": float(spectrum.exponents[0]), "error": float(spectrum.standard_errors[0])}
-        growth = growth_rate(growth_of_gradients(twin, weights, backward, windows), fitted_from)
+        growth = growth_rate(growth_of_gradients(step, backward, windows), fitted_from)
         rows.append(names | found | {"growth": growth})
 networks = pd.DataFrame(rows)
 networks.groupby(["kind", "loop"], sort=False)[["rate", "exponent", "growth"]].median().unstack()

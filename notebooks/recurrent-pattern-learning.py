@@ -46,7 +46,8 @@ trials = 700  # steps
 largest_move = 0.5  # of a spike within the trial in one step, in the second way to step
 seeds = [1, 2, 3, 4, 5]  # weights and inputs are drawn anew for each
 watched = 10  # spikes of every neuron that are watched and bounded
-max_events = 400  # budget of spikes and inputs of a trial
+budget = 20  # of spikes of a neuron in a trial
+room = 200  # of input spikes in a trial
 results_folder = "../results/draft/recurrent-pattern-learning"
 data_folder = "../data"
 
@@ -60,9 +61,9 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.neurons.qif import QIF
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.training import descend, gradient_training
+from stablespike.learning.training import descend
 from stablespike.tasks.poisson import poisson_spikes
 from studies.figures.patterns import recurrent_pattern_figure
 from studies.spike_patterns import network_pattern_loss, network_trial, random_network_pattern, spike_move_limit
@@ -78,13 +79,12 @@ jax.config.update("jax_enable_x64", True)
 # %%
 generators = {seed: np.random.default_rng(seed) for seed in seeds}
 inputs = {
-    seed: poisson_spikes(generator, input_rate, neurons, duration, room=max_events // 2)
-    for seed, generator in generators.items()
+    seed: poisson_spikes(generator, input_rate, neurons, duration, room=room) for seed, generator in generators.items()
 }
 tasks = [
     random_network_pattern(
         generators[seed],
-        QIF(),
+        ss.QIF(),
         neurons,
         inputs[seed],
         input_weight,
@@ -92,7 +92,7 @@ tasks = [
         targets,
         duration,
         watched=watched,
-        max_events=max_events,
+        on=ss.Events(budget),
     )
     for seed in seeds
 ]
@@ -102,8 +102,8 @@ limits = {"plain": None, "bounded": spike_move_limit(duration, largest_move)}
 # %%
 runs = {}
 for rule, limit in limits.items():
-    init, step = gradient_training(network_pattern_loss, optax.adabelief(learning_rate), limit)
-    state = eqx.filter_vmap(init)(tasks.network.weights, jax.random.split(jax.random.key(0), len(seeds)))
+    init, step = ss.gradient_training(network_pattern_loss, optax.adabelief(learning_rate), limit)
+    state = eqx.filter_vmap(init)(tasks.network.layers[0].loop.weights, jax.random.split(jax.random.key(0), len(seeds)))
     runs[rule] = descend(
         eqx.filter_vmap(step), state, tasks, steps=trials, progress=lambda part, rule=rule: tqdm(part, desc=rule)
     )
@@ -162,10 +162,11 @@ ends
 first = jax.tree.map(lambda leaf: leaf[0], tasks)
 sizes = {"targets": len(targets), "others": neurons - len(targets)}
 rasters = []
-for stage, weights in {"before": first.network.weights, "after": runs["plain"][0].parameters[0]}.items():
-    _, solution = network_trial(weights, first)
-    real = np.asarray(solution.spikes.real)
-    sources, times = np.asarray(solution.spikes.sources)[real], np.asarray(solution.spikes.times)[real]
+before, after = first.network.layers[0].loop.weights, runs["plain"][0].parameters[0]
+for stage, weights in {"before": before, "after": after}.items():
+    spikes = network_trial(weights, first)[1].output.spikes
+    real = np.asarray(spikes.real)
+    sources, times = np.asarray(spikes.sources)[real], np.asarray(spikes.times)[real]
     rows = {"layer": np.where(sources < len(targets), "targets", "others"), "time": times, "stage": stage}
     rasters.append(pd.DataFrame(rows | {"neuron": np.where(sources < len(targets), sources, sources - len(targets))}))
 figure = recurrent_pattern_figure(

@@ -67,10 +67,10 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.sampling import voltages
+import stablespike as ss
+from stablespike.dynamics.sampling import layer_voltages
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.training import descend, gradient_training
+from stablespike.learning.training import descend
 from studies.figures.patterns import single_neuron_figure
 from studies.spike_patterns import (
     InputSpikes,
@@ -92,7 +92,7 @@ jax.config.update("jax_enable_x64", True)
 
 # %%
 tasks = [
-    random_neuron_pattern(np.random.default_rng(seed), QIF(), fixed_inputs, fixed_scale, targets, duration)
+    random_neuron_pattern(np.random.default_rng(seed), ss.QIF(), fixed_inputs, fixed_scale, targets, duration)
     for seed in seeds
 ]
 tasks = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *tasks)
@@ -103,7 +103,7 @@ limits = {"plain": None, "bounded": spike_move_limit(duration, largest_move)}
 # %%
 runs = {}
 for rule, limit in limits.items():
-    init, step = gradient_training(neuron_pattern_loss, optax.sgd(learning_rate), limit)
+    init, step = ss.gradient_training(neuron_pattern_loss, optax.sgd(learning_rate), limit)
     state = eqx.filter_vmap(init)(starts, jax.random.split(jax.random.key(0), len(seeds)))
     runs[rule] = descend(
         eqx.filter_vmap(step), state, tasks, steps=trials, progress=lambda part, rule=rule: tqdm(part, desc=rule)
@@ -175,8 +175,8 @@ after = jax.tree.map(lambda leaf: leaf[place], runs["plain"][0].parameters)
 samples = jnp.linspace(0, duration, 2001)
 traces, marks = [], []
 for stage, inputs in {"before": start, "after": after}.items():
-    network, arriving, solution = neuron_trial(inputs, task)
-    trace = voltages(network, QIF().initial_state()[None], arriving, solution, samples)[:, 0]
+    network, arriving, run = neuron_trial(inputs, task)
+    trace = layer_voltages(network, arriving, run, samples)[:, 0]
     traces.append(pd.DataFrame({"time": samples, "voltage": trace, "stage": stage}))
     for trained, one in ((False, task.fixed), (True, inputs)):
         marks.append(pd.DataFrame({"time": one.times, "weight": one.weights, "trained": trained, "stage": stage}))

@@ -70,8 +70,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.qif import QIF
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from studies.figures.spike_time_gradient import spike_time_gradient_figure
 from studies.spike_time_gradient import edge_of_spiking, finite_differences, sweep_first_spike
@@ -85,7 +84,7 @@ jax.config.update("jax_enable_x64", True)
 # before the spike. Each is a function from the swept number to the weights and times of the inputs.
 
 # %%
-neurons = {"LIF": LIF(), "QIF": QIF()}
+neurons = {"LIF": ss.LIF(), "QIF": ss.QIF()}
 inputs = {
     "one": lambda w: ([w], [0.0]),
     "two": lambda w: ([w, -early_inhibition[0]], [0.0, early_inhibition[1]]),

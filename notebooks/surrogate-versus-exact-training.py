@@ -77,17 +77,21 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
-from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
+import stablespike as ss
 from stablespike.tasks.poisson import poisson_spikes
 from stablespike.tasks.yin_yang import yin_yang
-from studies.surrogate_versus_exact import Classification, Exact, Surrogate, twin_weights
-from studies.surrogate_versus_exact_training import latency_trials, stacked, train_to_classify, train_to_spike
+from studies.surrogate_versus_exact import (
+    Classification,
+    Method,
+    clock,
+    latency_trials,
+    random_network,
+    read_network,
+    surrogate,
+    train_to_spike,
+)
 
 jax.config.update("jax_enable_x64", True)
-raw = pathlib.Path(results_folder) / "raw"
-spike = SurrogateSpike(SuperSpike(sharpness))
 
 # %% [markdown]
 # ## Yin-Yang
@@ -96,23 +100,31 @@ spike = SurrogateSpike(SuperSpike(sharpness))
 # same order of trials.
 
 # %%
-methods = {"exact": Exact(LIF(2.0), duration, capacity=16), "surrogate": Surrogate(2.0, duration, steps, spike)}
-methods |= {"exact, QIF": Exact(QIF(2.0), duration, capacity=16)}
+raw = pathlib.Path(results_folder) / "raw"
+neurons = {"exact": ss.LIF, "surrogate": ss.LIF, "exact, QIF": ss.QIF}
+exact, on_grid = Method(duration, ss.Events(budget=16)), surrogate(duration, steps, sharpness)
 schedule = optax.cosine_decay_schedule(learning_rate, epochs * (trials // batch_size))
+training = {
+    kind: ss.gradient_training(
+        Classification(on_grid if kind == "surrogate" else exact, readout_gain), optax.adam(schedule)
+    )
+    for kind in neurons
+}
+weights = {"mean": weight_mean, "spread": weight_spread, "loop": 0.0}
 train = latency_trials(*yin_yang(np.random.default_rng(100), trials))
 test = latency_trials(*yin_yang(np.random.default_rng(200), test_trials))
-histories = [
-    pd.DataFrame(
-        train_to_classify(
-            Classification(methods[kind], readout_gain),
-            twin_weights(jax.random.key(seed), 5, (hidden,), 3, mean=weight_mean, spread=weight_spread, loop=0.0),
-            optax.adam(schedule), train, test, jax.random.key(1000 + seed), epochs=epochs, batch_size=batch_size,
-            timed=timed, checkpoint=raw / "checkpoint" / f"{kind}-{seed}.eqx",
-            progress=lambda left, name=f"{kind}, seed {seed}": tqdm(left, desc=name),
-        )
-    ).assign(kind=kind, seed=seed)
-    for kind, seed in itertools.product(methods, seeds)
-]  # fmt: skip
+
+# %%
+histories = []
+for kind, seed in itertools.product(neurons, seeds):
+    init, update = training[kind]
+    network = read_network(jax.random.key(seed), neurons[kind](2.0), 5, (hidden,), 3, **weights)
+    rows = ss.fit(
+        update, init(network, jax.random.key(1000 + seed)), train, epochs=epochs, batch_size=batch_size, judge=test,
+        evaluate=clock if timed else None, checkpoint=raw / "checkpoint" / f"{kind}-{seed}.eqx",
+        progress=lambda left, name=f"{kind}, seed {seed}": tqdm(left, desc=name),
+    )[1]  # fmt: skip
+    histories.append(pd.DataFrame(rows).assign(kind=kind, seed=seed))
 history = pd.concat(histories, ignore_index=True)
 history.to_csv(raw / "history.csv", index=False)
 history[history.epoch == epochs].groupby("kind").test_accuracy.describe()[["count", "mean", "min", "max"]]
@@ -120,25 +132,25 @@ history[history.epoch == epochs].groupby("kind").test_accuracy.describe()[["coun
 # %% [markdown]
 # ## Spike timing
 #
-# One trial of Poisson input; all input, recurrent and readout weights are trained. After every round the network is
-# judged event by event, whatever it was trained by.
+# One trial of Poisson input; all input and recurrent weights are trained. After every round the network is judged event
+# by event, whatever it was trained by.
 
 # %%
-exact, quadratic = (Exact(neuron, timing_duration, capacity=40, max_events=2000) for neuron in (LIF(1.0), QIF(1.0)))
-methods = {"exact": exact, "surrogate": Surrogate(1.0, timing_duration, timing_steps, spike), "exact, QIF": quadratic}
+exact, on_grid = Method(timing_duration, ss.Events(budget=40)), surrogate(timing_duration, timing_steps, sharpness)
 most = max(len(row) for row in timing_targets)
 targets = jnp.asarray([row + [np.inf] * (most - len(row)) for row in timing_targets])
-batch = stacked([poisson_spikes(np.random.default_rng(1), 0.5, 20, timing_duration, room=100)])
+weights = {"mean": 4.0, "spread": 2.5, "loop": 0.5}
+trial = poisson_spikes(np.random.default_rng(1), 0.5, 20, timing_duration, room=100)
 rows = [
     pd.DataFrame(
         train_to_spike(
-            methods[kind], quadratic if kind == "exact, QIF" else exact, targets,
-            twin_weights(jax.random.key(seed), 20, (timing_neurons,), 1, mean=4.0, spread=2.5, loop=0.5),
-            optax.adam(timing_learning_rate), batch, rounds=timing_rounds, steps=timing_steps_per_round,
+            on_grid if kind == "surrogate" else exact, exact, targets,
+            random_network(jax.random.key(seed), neurons[kind](1.0), 20, (timing_neurons,), **weights),
+            optax.adam(timing_learning_rate), trial, rounds=timing_rounds, steps=timing_steps_per_round,
             key=jax.random.key(2000 + seed),
         )
     ).assign(kind=kind, seed=seed)
-    for kind, seed in tqdm(list(itertools.product(methods, seeds)), desc="spike timing")
+    for kind, seed in tqdm(list(itertools.product(neurons, seeds)), desc="spike timing")
 ]  # fmt: skip
 distances = pd.concat(rows, ignore_index=True)
 distances.to_csv(raw / "distances.csv", index=False)

@@ -66,13 +66,11 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.neurons.lif import LIF
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.tasks.poisson import poisson_spikes
 from studies.figures.surrogate_versus_exact import surrogate_versus_exact_figure
-from studies.gradient_alignment import align
-from studies.surrogate_versus_exact import Exact, twin_weights
-from studies.surrogate_versus_exact_training import stacked
+from studies.surrogate_versus_exact import Method, align, read_network, stacked
 
 jax.config.update("jax_enable_x64", True)
 
@@ -80,18 +78,17 @@ jax.config.update("jax_enable_x64", True)
 # ## Gradients of untrained networks
 
 # %%
-exact = Exact(LIF(1.0), duration, capacity=100, max_events=400 + 1600 * max(depths))
+exact = Method(duration, ss.Events(budget=100))
 room = int(2 * input_rate * channels * duration)
 rows = []
 for depth, seed in tqdm(list(itertools.product(depths, seeds)), desc="networks"):
     random = np.random.default_rng(seed)
-    weights = twin_weights(
-        jax.random.key(seed), channels, (neurons,) * depth, classes, mean=weight_mean, spread=2.5, loop=0.5
-    )
+    sizes, key = (neurons,) * depth, jax.random.key(seed)
+    network = read_network(key, ss.LIF(1.0), channels, sizes, classes, mean=weight_mean, spread=2.5, loop=0.5)
     spikes = stacked([poisson_spikes(random, input_rate, channels, duration, room=room) for _ in range(trials)])
     batch = spikes, jnp.asarray(random.integers(0, classes, trials))
     for count in steps:
-        found = align(weights, batch, exact, count, sharpnesses)
+        found = align(network, batch, exact, count, sharpnesses)
         columns = {"sharpness": sharpnesses, "cosine": found.cosine, "norm_ratio": found.norm_ratio}
         names = {"depth": depth, "seed": seed, "steps_per_time_constant": count / duration}
         losses = {"loss": float(found.loss[0]), "exact_loss": float(found.exact_loss), "fewest": float(found.fewest)}

@@ -1,20 +1,23 @@
 """Learning to spike at given times: a neuron by its inputs, a network by its recurrent weights."""
 
 import functools
-from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
+from stablespike.simulation import simulate
 
-from stablespike.dynamics.engines.events import Solution, simulate
-from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, initial_states
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.network import Layer, Network
+from stablespike.dynamics.neurons.neuron import AbstractNeuron
+from stablespike.dynamics.run import Run
 from stablespike.dynamics.spikes import Spikes, in_order
 from stablespike.dynamics.status import Status
+from stablespike.dynamics.ways import Events
+from stablespike.learning.gradients.rules import Recorded, Rule
 from stablespike.learning.losses import spike_time_error
-from stablespike.learning.pseudospikes import recurrent_spike_times
+from stablespike.learning.pseudospikes import spike_times_beyond
 from stablespike.learning.training import StepLimit
 
 
@@ -32,33 +35,30 @@ class NeuronPattern(eqx.Module):
     fixed: InputSpikes
     targets: Float[Array, " spikes"]
     duration: float
-    max_events: int = eqx.field(default=128, static=True)
+    on: Events = Events(budget=96)
 
 
 class NetworkPattern(eqx.Module):
-    """A network whose first neurons have `targets` `[targets, spikes]`; its recurrent weights are trained.
+    """A network of one layer, whose first neurons have `targets` `[targets, spikes]`; its loop is trained.
 
-    `watched` spikes of every neuron are reported. `simulator` is `simulate` or another gradient rule for it.
+    `watched` spikes of every neuron are reported. It is run `on` events, with the `gradient` rule.
     """
 
-    network: Recurrent
-    states: Float[Array, "neurons variables"]
+    network: Network
     inputs: Spikes
     targets: Float[Array, "targets spikes"]
     duration: float
     watched: int = eqx.field(default=8, static=True)
-    max_events: int = eqx.field(default=256, static=True)
-    simulator: Callable[..., Solution] = eqx.field(default=simulate, static=True)
+    on: Events = Events(budget=16)
+    gradient: Rule | None = Recorded()
 
 
-def neuron_trial(trained: InputSpikes, task: NeuronPattern) -> tuple[Recurrent, Spikes, Solution]:
+def neuron_trial(trained: InputSpikes, task: NeuronPattern) -> tuple[Network, Spikes, Run]:
     """The neuron as a network of one, with all its inputs in order of time, and its simulation."""
     weights = jnp.concatenate([trained.weights, task.fixed.weights])
     times = jnp.concatenate([trained.times, task.fixed.times])
-    network = Recurrent(task.neuron, jnp.zeros((1, 1), weights.dtype), weights[None])
-    inputs = in_order(times, jnp.arange(times.shape[0]))
-    states = task.neuron.initial_state()[None].astype(weights.dtype)
-    return network, inputs, simulate(network, states, inputs, task.duration, max_events=task.max_events)
+    network, inputs = Network(Layer(task.neuron, Dense(weights[None]))), in_order(times, jnp.arange(times.shape[0]))
+    return network, inputs, simulate(network, inputs, task.duration, on=task.on, gradient=Recorded())
 
 
 def neuron_pattern_loss(
@@ -66,16 +66,21 @@ def neuron_pattern_loss(
 ) -> tuple[Float[Array, ""], tuple[Status, Float[Array, "1 spikes"]]]:
     """Squared error of the first spike times, summed; with the status and these times, pseudospikes included."""
     del key
-    network, _, solution = neuron_trial(trained, task)
-    times = recurrent_spike_times(network, solution, task.duration, task.targets.shape[0])
+    network, _, run = neuron_trial(trained, task)
+    (times,) = spike_times_beyond(network, run, task.duration, task.targets.shape[0])
     error = task.targets.shape[0] * spike_time_error(times[0], task.targets)
-    return error, (solution.status, times)
+    return error, (run.status, times)
 
 
-def network_trial(weights: Float[Array, "neurons neurons"], task: NetworkPattern) -> tuple[Recurrent, Solution]:
+def with_loop(network: Network, weights: Float[Array, "neurons neurons"]) -> Network:
+    """The network with other recurrent weights in its only layer."""
+    return eqx.tree_at(lambda one: one.layers[0].loop.weights, network, weights)
+
+
+def network_trial(weights: Float[Array, "neurons neurons"], task: NetworkPattern) -> tuple[Network, Run]:
     """The network with these recurrent weights, and its simulation."""
-    network = eqx.tree_at(lambda one: one.weights, task.network, weights)
-    return network, task.simulator(network, task.states, task.inputs, task.duration, max_events=task.max_events)
+    network = with_loop(task.network, weights)
+    return network, simulate(network, task.inputs, task.duration, on=task.on, gradient=task.gradient)
 
 
 def network_pattern_loss(
@@ -83,15 +88,15 @@ def network_pattern_loss(
 ) -> tuple[Float[Array, ""], tuple[Status, Float[Array, "neurons watched"]]]:
     """Mean squared error of the target neurons' first spikes; with the status and the `watched` spike times of all."""
     del key
-    network, solution = network_trial(weights, task)
-    times = recurrent_spike_times(network, solution, task.duration, task.watched)
+    network, run = network_trial(weights, task)
+    (times,) = spike_times_beyond(network, run, task.duration, task.watched)
     rows, spikes = task.targets.shape
     if rows > times.shape[0] or spikes > times.shape[1]:
         raise ValueError(
             f"targets of {rows} neurons with {spikes} spikes each need as many neurons, not {times.shape[0]}, and as "
             f"many watched spikes, not {times.shape[1]}."
         )
-    return spike_time_error(times[:rows, :spikes], task.targets), (solution.status, times)
+    return spike_time_error(times[:rows, :spikes], task.targets), (run.status, times)
 
 
 def largest_move(before: Float[Array, "..."], after: Float[Array, "..."], duration) -> Float[Array, ""]:
@@ -130,6 +135,5 @@ def random_network_pattern(
     """
     signs = np.where(generator.random(neurons) < inhibitory, -1.0, 1.0)
     weights = generator.normal(0, neurons**-0.5, (neurons, neurons))
-    network = Recurrent(neuron, jnp.asarray(weights), jnp.diag(jnp.asarray(input_weight * signs)))
-    states = initial_states(neuron, jnp.zeros(neurons))
-    return NetworkPattern(network, states, inputs, jnp.asarray(targets), duration, **options)
+    layer = Layer(neuron, Dense(jnp.diag(jnp.asarray(input_weight * signs))), Dense(jnp.asarray(weights)))
+    return NetworkPattern(Network(layer), inputs, jnp.asarray(targets), duration, **options)

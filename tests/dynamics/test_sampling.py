@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import stablespike as ss
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.neurons.lif import LIF
@@ -12,7 +13,7 @@ from stablespike.dynamics.neurons.neuron import initial_states
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
-from stablespike.dynamics.sampling import highest_voltages, sampled_states, voltages
+from stablespike.dynamics.sampling import highest_voltages, layer_voltages, sampled_states, voltages
 from stablespike.dynamics.spikes import Spikes
 
 SIZE, DURATION = 6, 3.0
@@ -109,3 +110,21 @@ def test_samples_outside_of_the_trial_are_refused_and_no_sample_is_none():
         assert jnp.isfinite(inside[0]).all()
         assert jnp.isnan(inside[1]).all()
     assert voltages(network, states, inputs, solution, jnp.zeros(0)).shape == (0, SIZE)
+
+
+def test_voltages_of_a_layer_are_those_at_the_end_of_shorter_runs():
+    rng = np.random.default_rng(2)
+    lower = ss.Layer(
+        LIF(), ss.Dense(jnp.asarray(rng.normal(4, 1, (3, 2)))), ss.Dense(jnp.asarray(rng.normal(0, 1, (3, 3))))
+    )
+    network = ss.Network(lower, ss.Layer(QIF(), ss.Dense(jnp.asarray(rng.normal(4, 1, (2, 3))))))
+    inputs = Spikes(jnp.asarray([0.1, 0.5, 0.9, 1.4]), jnp.asarray([0, 1, 1, 0]))
+    run = ss.simulate(network, inputs, 2.0)
+    assert min(int(one.counts.sum()) for one in run.layers) > 0
+    for layer, neuron in enumerate((LIF(), QIF())):
+        found = layer_voltages(network, inputs, run, jnp.asarray([0.7, 1.6]), layer)
+        for time, voltage in zip((0.7, 1.6), found, strict=True):
+            states = ss.simulate(network, inputs, time).states[layer]
+            np.testing.assert_allclose(voltage, jax.vmap(neuron.voltage)(states), rtol=1e-9)
+    with pytest.raises(ValueError, match="runs by events"):
+        layer_voltages(network, inputs, ss.simulate(network, inputs, 2.0, on=ss.Grid(0.1)), jnp.asarray([0.7]))

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import stablespike as ss
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.spikes import Spikes
 from stablespike.learning.surrogates import SuperSpike
-from studies.surrogate_versus_exact import Surrogate, TwinWeights
 
 TAU, DURATION, STEPS = 0.8, 2.0, 50
 
@@ -27,16 +27,15 @@ def by_hand(weight, loop, arrivals):
     return spikes
 
 
-def test_the_comparison_runs_this_equation():
-    times = jnp.asarray([0.05, 0.3, 0.31, 0.9, 1.5])
-    method = Surrogate(TAU, DURATION, STEPS)
+def test_simulate_runs_this_equation():
+    times, dt = jnp.asarray([0.05, 0.3, 0.31, 0.9, 1.5]), DURATION / STEPS
     for weight, loop in ((6.0, -1.0), (4.5, 0.7)):
-        weights = TwinWeights((jnp.full((1, 1), weight),), (jnp.full((1, 1), loop),), jnp.ones((1, 1)))
-        train = method(weights, Spikes(times, jnp.zeros(5, int)))
-        arrivals = np.bincount(np.floor(np.asarray(times) / method.dt).astype(int), minlength=STEPS)
+        network = ss.Network(ss.Layer(ss.LIF(TAU), Dense(jnp.full((1, 1), weight)), Dense(jnp.full((1, 1), loop))))
+        run = ss.simulate(network, Spikes(times, jnp.zeros(5, int)), DURATION, on=ss.Grid(dt))
+        arrivals = np.bincount(np.floor(np.asarray(times) / dt).astype(int), minlength=STEPS)
         expected = by_hand(weight, loop, arrivals)
         assert expected.sum() > 2
-        np.testing.assert_array_equal(train.sizes[0], expected)
+        np.testing.assert_array_equal(run.output.signals[:, 0], expected)
 
 
 def test_below_threshold_the_membrane_responds_as_the_geometric_sums_say():

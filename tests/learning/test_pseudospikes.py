@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stablespike.dynamics.engines.events import simulate
+import stablespike as ss
 from stablespike.dynamics.engines.layers import simulate_layers
-from stablespike.dynamics.network import Layered, Recurrent
+from stablespike.dynamics.network import Layered
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states
 from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.learning.pseudospikes import continued_spike_times, layered_spike_times, recurrent_spike_times
+from stablespike.learning.pseudospikes import continued_spike_times, layered_spike_times, spike_times_beyond
 
 DURATION = 2.0
 INPUT = Spikes(jnp.array([0.1]), jnp.array([0]))
@@ -85,12 +85,40 @@ def test_recurrent_network_without_recurrence_equals_one_layer():
     neuron = QIF(1.0)
     states = initial_states(neuron, jnp.array([0.0, 0.2]))
     weights = jnp.array([[1.0], [4.0]])
-    recurrent = Recurrent(neuron, jnp.zeros((2, 2)), weights)
-    one = recurrent_spike_times(recurrent, simulate(recurrent, states, INPUT, 1.0, max_events=8), 1.0, 2)
+    network = ss.Network(ss.Layer(neuron, ss.Dense(weights), ss.Dense(jnp.zeros((2, 2)))))
+    (one,) = spike_times_beyond(network, ss.simulate(network, INPUT, 1.0, initial=states), 1.0, 2)
     layered = Layered(neuron, (weights,))
     other = layered_spike_times(layered, simulate_layers(layered, (states,), INPUT, 1.0), 1.0, 2)[0]
     assert jnp.allclose(one, other, atol=1e-13, rtol=0)
     assert bool(jnp.all(jnp.isfinite(one)))
+
+
+@pytest.mark.parametrize("coupled", [True, False])
+def test_rates_pass_through_a_loop_and_on_to_the_next_layer(coupled):
+    """Against the definition, written out for silent neurons: r = phi/Theta, pulse = W r below, then loop r."""
+    neuron, inputs = QIF(1.0), jnp.array([[0.4], [0.3]])
+    loop, above = jnp.array([[0.0, 0.5], [-0.7, 0.0]]), jnp.array([[0.6, 0.9]])
+    network = ss.Network(ss.Layer(neuron, ss.Dense(inputs), ss.Dense(loop)), ss.Layer(neuron, ss.Dense(above)))
+    run = ss.simulate(network, INPUT, 1.0)
+    found = spike_times_beyond(network, run, 1.0, 1, coupled=coupled)
+
+    def end(state, pulse):
+        return jnp.stack(jax.vmap(neuron.trial_end_phase)(state, pulse))
+
+    phases, periods = end(run.states[0], jnp.zeros(2))
+    if coupled:
+        phases, periods = end(run.states[0], loop @ (phases / periods))
+    last = end(run.states[1], above @ (phases / periods) if coupled else jnp.zeros(1))
+    assert sum(int(one.counts.sum()) for one in run.layers) == 0
+    assert jnp.allclose(found[0][:, 0], 1.0 + periods - phases, atol=1e-13, rtol=0)
+    assert jnp.allclose(found[1][:, 0], 1.0 + last[1] - last[0], atol=1e-13, rtol=0)
+
+
+def test_pseudospikes_of_a_run_on_a_grid_are_refused():
+    network = ss.Network(ss.Layer(QIF(1.0), ss.Dense(jnp.ones((1, 1)))))
+    run = ss.simulate(network, INPUT, 1.0, on=ss.Grid(0.1))
+    with pytest.raises(ValueError, match="runs by events"):
+        spike_times_beyond(network, run, 1.0, 1)
 
 
 def test_a_neuron_that_would_not_go_on_is_refused():

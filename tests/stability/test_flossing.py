@@ -14,9 +14,12 @@ from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import GridLIF
 from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import ResetToZero, Unfelt
-from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.network import Layer as NetworkLayer
+from stablespike.dynamics.network import Network, Recurrent
+from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states
 from stablespike.dynamics.neurons.theta import Theta
+from stablespike.dynamics.ways import Grid
 from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.learning.training import gradient_training
 from stablespike.native.conventions import Flag
@@ -32,8 +35,8 @@ from stablespike.stability.flossing import (
     with_flossing,
 )
 from stablespike.stability.lyapunov import lyapunov_spectrum
+from stablespike.stability.steps import as_step
 from stablespike.stability.surrogate_tangent import PUBLIC, GridStep, layer_steps, recurrent_step
-from studies.twin_steps import GridWindow
 
 KEY, FULL = jax.random.key(0), ResetToZero()
 SIZE, CHANNELS, STEPS = 4, 3, 12
@@ -107,8 +110,10 @@ def test_flossing_of_windows_is_that_of_their_steps(reset):
     """Of spikes with a surrogate: their slope on the trajectory must survive the scan over the steps of a window."""
 
     def by_window(weights):
-        step = GridWindow(two_layers(reset, recurrent=weights))
-        return flossing_loss(Flossing(3, 0.3), step, step.start(), DRIVES.reshape(4, 3, CHANNELS), KEY)[0]
+        lower, upper = two_layers(reset, recurrent=weights).layers
+        layers = (NetworkLayer(LIF(10.0), one.inputs, one.recurrent) for one in (lower, upper))
+        step = as_step(Network(*layers), on=Grid(1.0, SuperSpike(5.0), reset), window=3.0)
+        return flossing_loss(Flossing(3, 0.3), step, step.rest(), DRIVES.reshape(4, 3, CHANNELS), KEY)[0]
 
     def by_step(weights):
         step = GridStep(two_layers(reset, recurrent=weights))

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from stablespike.dynamics.engines.events import simulate
+import stablespike as ss
 from stablespike.dynamics.neurons.qif import QIF
 from stablespike.learning.pseudospikes import continuous_counts
 from stablespike.learning.training import StepLimit, TrainingError, descend, gradient_training
@@ -36,7 +36,7 @@ def network_task():
     generator = np.random.default_rng(4)
     inputs = poisson_spikes(generator, 0.5, 4, DURATION, room=40)
     return random_network_pattern(
-        generator, QIF(), 4, inputs, 5.0, 0.2, [[2.0, 4.5]], DURATION, watched=3, max_events=96
+        generator, QIF(), 4, inputs, 5.0, 0.2, [[2.0, 4.5]], DURATION, watched=3, on=ss.Events(14)
     )
 
 
@@ -61,7 +61,7 @@ def test_gradients_of_both_losses_are_those_of_differences(neuron_task, network_
         (lambda trained: neuron_pattern_loss(trained, neuron_task, jax.random.key(0))[0], START),
         (
             lambda weights: network_pattern_loss(weights, network_task, jax.random.key(0))[0],
-            network_task.network.weights,
+            network_task.network.layers[0].loop.weights,
         ),
     ]
     for loss, point in losses:
@@ -99,13 +99,14 @@ def test_moves_beyond_the_trial_do_not_count():
 
 
 def test_continuous_count_is_the_count_at_a_spike_at_the_trial_end(network_task):
-    _, solution = network_trial(network_task.network.weights, network_task)
-    time, source = solution.spikes.times[3], int(solution.spikes.sources[3])
+    network = network_task.network
+    _, run = network_trial(network.layers[0].loop.weights, network_task)
+    time, source = run.output.spikes.times[3], int(run.output.spikes.sources[3])
     counts = []
     for end in (time * (1 - 1e-9), time * (1 + 1e-9)):
-        one = simulate(network_task.network, network_task.states, network_task.inputs, end, max_events=96)
-        counts.append(continuous_counts(network_task.network, one, coupled=False)[source])
-        whole = int(one.counts[source])
+        one = ss.simulate(network, network_task.inputs, end)
+        counts.append(continuous_counts(network, one, coupled=False)[0][source])
+        whole = int(one.output.counts[source])
     np.testing.assert_allclose(counts, whole, atol=1e-6)
 
 
