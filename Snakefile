@@ -2,6 +2,7 @@
 
 import sys
 
+from workflow.cluster import start_run
 from workflow.configuration import TRAINING
 from workflow.faults import Fault
 from workflow.machine import gpu_is_visible
@@ -12,7 +13,7 @@ from workflow.provenance import ANSWER, MANIFEST, RECORD, TRAINED
 from workflow.spikes import cache_folder
 
 try:
-    PLAN = prepare(config, workflow.configfiles)
+    PLAN = prepare(config, workflow.configfiles, decides=workflow.is_main_process)
 except Fault as fault:
     sys.exit(str(fault))
 
@@ -48,5 +49,7 @@ rule all:
 onstart:
     try:
         hold_lock()
+        if not workflow.local_exec:
+            start_run()
     except Fault as fault:
         sys.exit(str(fault))

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Num
 
 from stablespike.dynamics.network import Network
@@ -118,7 +119,7 @@ def _require(network, inputs, until, on, gradient, unknown) -> None:
     if until is None and isinstance(inputs, Spikes):
         raise ValueError("say until when the trial lasts: simulate(network, inputs, until).")
     known = until is not None and not isinstance(until, jax.core.Tracer)
-    if known and not (jnp.ndim(until) == 0 and 0 <= float(jnp.asarray(until)) < float("inf")):
+    if known and not (jnp.ndim(until) == 0 and 0 <= float(np.asarray(until)) < float("inf")):
         raise ValueError(f"until, the end of the trial, must be a finite number, not negative, not {until}.")
 
 
@@ -142,7 +143,7 @@ def _as_tuple(initial, network) -> tuple[Any, ...] | None:
 def _in_one_unit(network, inputs, until, on):
     """Inputs, and the end of the trial as a number that is known where it can be."""
     if until is not None and not isinstance(until, jax.core.Tracer):
-        until = float(jnp.asarray(until))
+        until = float(np.asarray(until))
     if isinstance(inputs, Spikes) or until is None:
         return inputs, until
     steps = jnp.shape(inputs)[0]

@@ -10,8 +10,7 @@ from jaxtyping import Array, Float, PyTree
 from stablespike.dynamics.spikes import Spikes
 from stablespike.stability.gradient_statistics import probed_run
 from stablespike.stability.lyapunov import Step
-from studies.surrogate_versus_exact import TwinWeights
-from studies.twin_steps import AbstractTwin, mean_rate
+from stablespike.stability.steps import AbstractWindow
 
 
 class GradientGrowth(eqx.Module):
@@ -41,19 +40,18 @@ def jacobians_to_the_end(
     return of_states(jnp.eye(_flat(state).size, dtype=_flat(state).dtype)), final
 
 
-def growth_of_gradients(twin: AbstractTwin, weights: TwinWeights, spikes: Spikes, windows: int) -> GradientGrowth:
+def growth_of_gradients(step: AbstractWindow, spikes: Spikes, windows: int) -> GradientGrowth:
     """Norm, dimensionality and spectrum of gradients against the delay in one run of `windows` windows from rest.
 
     Raises `ValueError` for a silent network and `SimulationError` if a window went wrong.
     """
-    step, state = twin.begin(weights)
-    rows, final = jacobians_to_the_end(step, state, twin.drives(spikes, weights.inputs[0].shape[1], windows))
-    rate = mean_rate(twin, weights, final, windows)
+    rows, final = jacobians_to_the_end(step, step.rest(), step.drives(spikes, windows))
+    rate = step.require_ran(final, windows)
     singular = np.linalg.svd(np.asarray(rows)[::-1], compute_uv=False)
     squares = np.sum(singular**2, 1)
     scaled = singular / singular[:, :1]  # fourth powers of long-term gradients would underflow
     return GradientGrowth(
-        delays=twin.window * np.arange(1, windows + 1),
+        delays=step.window * np.arange(1, windows + 1),
         norm=np.sqrt(squares / singular.shape[1]),
         dimension=np.sum(scaled**2, 1) ** 2 / np.sum(scaled**4, 1),
         singular=singular,

@@ -8,14 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from stablespike.dynamics.engines.events import simulate
-from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.connections import Dense
+from stablespike.dynamics.network import Layer, Network
 from stablespike.dynamics.neurons.neuron import AbstractNeuron
 from stablespike.dynamics.spikes import in_order
 from stablespike.dynamics.status import raise_unless_ok
+from stablespike.dynamics.ways import Events
+from stablespike.learning.gradients.rules import Recorded
+from stablespike.simulate import simulate
 
-# Sweeps run in batches of one size, so that each neuron is compiled once; a trial has room for this many events.
-BATCH, MAX_EVENTS = 128, 32
+# Sweeps run in batches of one size, so that each neuron is compiled once.
+BATCH = 128
 
 # From the swept number to the weights and the times of the input spikes.
 Inputs = Callable[[Any], tuple[Sequence[Any], Sequence[Any]]]
@@ -72,10 +75,9 @@ def _first_spikes(neuron, weights, times, duration):
     """First spike times `[points]` and their derivatives with respect to weights and times of the inputs."""
 
     def first_spike(weights, times):
-        network = Recurrent(neuron, jnp.zeros((1, 1)), weights[None])
-        inputs = in_order(times, jnp.arange(times.size))
-        solution = simulate(network, neuron.initial_state()[None], inputs, duration, max_events=MAX_EVENTS)
-        return solution.spike_times(1)[0, 0], solution.status
+        network, inputs = Network(Layer(neuron, Dense(weights[None]))), in_order(times, jnp.arange(times.size))
+        run = simulate(network, inputs, duration, on=Events(16), gradient=Recorded())
+        return run.output.spike_times(1)[0, 0], run.status
 
     differentiated = jax.value_and_grad(first_spike, argnums=(0, 1), has_aux=True)
     (spike_times, status), (by_weight, by_time) = jax.vmap(differentiated)(weights, times)

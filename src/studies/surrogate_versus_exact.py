@@ -5,8 +5,7 @@ in time, and the spike gets a made-up slope. What is read out, leaky voltages or
 of the spikes for both, so that losses agree as the step goes to zero, and what differs is the derivative.
 """
 
-import functools
-from collections.abc import Callable
+import time
 from typing import Any
 
 import equinox as eqx
@@ -14,160 +13,80 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key
 
 from stablespike.dynamics.connections import Dense
-from stablespike.dynamics.engines.layers import simulate_layers
-from stablespike.dynamics.grid.cells import GridLIF, Heaviside
-from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.grid.neuron import counts_on_grid
-from stablespike.dynamics.grid.resets import Detached, ResetToZero
-from stablespike.dynamics.network import Layered, Recurrent
+from stablespike.dynamics.network import Layer, Network
 from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.neuron import initial_states
 from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.status import Status
-from stablespike.learning.gradients.time_reversed import time_reversed_layer, time_reversed_simulate
-from stablespike.native.conventions import Flag
+from stablespike.dynamics.run import Run, Trains
+from stablespike.dynamics.spikes import Spikes, in_order
+from stablespike.dynamics.status import Status, raise_unless_ok
+from stablespike.dynamics.ways import Events, Grid
+from stablespike.learning.gradients.rules import Recorded, Rule
+from stablespike.learning.surrogates import SuperSpike
+from stablespike.learning.training import fit, gradient_training
+from stablespike.simulate import simulate
+from stablespike.stability.gradient_statistics import alignment
+from studies.old_twins import Exact as Exact  # these three until spoken_digits and network_complexity are ported
+from studies.old_twins import Train as Train
+from studies.old_twins import TwinWeights as TwinWeights
 
-Matrix = Float[Array, "_ _"]
+Labelled = tuple[Spikes, Int[Array, " trials"]]
+Sent = Float[Array, "neurons spikes"]
 
 
-class TwinWeights(eqx.Module):
-    """Weights of a network of layers: `inputs` of each layer, `recurrent` of each (None: feed-forward), `readout`.
+class ReadNetwork(eqx.Module):
+    """A `network` of `LIF` or `QIF` neurons, and the weights `[classes, neurons]` with which its last layer is read.
 
-    All `[post, pre]`, jumps of the synaptic current; the readout `[classes, neurons]` looks at the last layer.
+    The readouts are leaky membranes with the time constants of these neurons.
     """
 
-    inputs: tuple[Matrix, ...]
-    recurrent: tuple[Matrix | None, ...]
+    network: Network
     readout: Float[Array, "classes neurons"]
 
 
-class Train(eqx.Module):
-    """Spikes of the last layer in a form that both simulations have: `times` `[neurons, spikes]` and their `sizes`.
+class Method(eqx.Module):
+    """How a network is run `until` the end of a trial, and with which derivative: as `simulate` is told."""
 
-    Sizes are 1, or 0 where there is no spike (on a grid: the surrogate spikes of all steps). `counts` `[neurons]` of
-    every layer; the `status` of the simulation.
-    """
+    until: float
+    on: Events | Grid
+    gradient: Rule | None = None
 
-    times: Float[Array, "neurons spikes"]
-    sizes: Float[Array, "neurons spikes"]
-    counts: tuple[Float[Array, " _"], ...]
-    status: PyTree
-
-    def mean_voltage(self, time_constant: float, duration: float) -> Float[Array, " neurons"]:
-        """Average from 0 to `duration` T of a leaky membrane's voltage: (tau/2T)(1 - x)^2 of each spike.
-
-        x = exp(-(T - t_spike)/tau), the integral of the response x - x^2 with tau_syn = tau/2.
-        """
-        x = jnp.exp(-(duration - self.times) / time_constant)
-        return time_constant / (2 * duration) * jnp.sum(self.sizes * (1 - x) ** 2, -1)
-
-    def voltages(self, time_constant: float, at: Float[Array, " samples"]) -> Float[Array, "neurons samples"]:
-        """The voltage of such a membrane, the sum of x - x^2 over the spikes before, at some times."""
-        since = at - self.times[..., None]
-        x = jnp.exp(-jnp.maximum(since, 0) / time_constant)
-        return jnp.sum(jnp.where(since > 0, self.sizes[..., None] * (x - x**2), 0), -2)
-
-
-class Exact(eqx.Module):
-    """Event by event: `neuron`s with exponential current (`LIF`, `QIF`) of time constant tau, tau_syn = tau/2.
-
-    `capacity` is the budget of spikes per neuron, `max_events` that of events of a recurrent network until `duration`.
-    """
-
-    neuron: LIF | QIF
-    duration: float
-    capacity: int = 12
-    max_events: int = 1024
-
-    @property
-    def membrane_time_constant(self) -> Any:
-        """tau."""
-        return self.neuron.membrane_time_constant
-
-    def __call__(self, weights: TwinWeights, spikes: Spikes) -> Train:
+    def __call__(self, network: Network, spikes: Spikes) -> Run:
         """The network on the input spikes of one trial."""
-        if any(block is not None for block in weights.recurrent):
-            return self._recurrent(weights, spikes)
-        states = tuple(initial_states(self.neuron, jnp.zeros(block.shape[0])) for block in weights.inputs)
-        layers = simulate_layers(
-            Layered(self.neuron, weights.inputs), states, spikes, self.duration, capacity=self.capacity,
-            layer=time_reversed_layer,
-        )  # fmt: skip
-        status = tuple(layer.status for layer in layers)
-        return _train(layers[-1].times, tuple(layer.counts for layer in layers), status)
-
-    def _recurrent(self, weights: TwinWeights, spikes: Spikes) -> Train:
-        network, ends = self.population(weights)
-        states = initial_states(self.neuron, jnp.zeros(network.size))
-        solution = time_reversed_simulate(network, states, spikes, self.duration, max_events=self.max_events)
-        counts = tuple(jnp.split(solution.counts, ends[:-1]))
-        over = jnp.where(jnp.any(solution.counts > self.capacity), int(Flag.BUDGET_EXHAUSTED), 0)
-        times = solution.spike_times(self.capacity)[network.size - counts[-1].shape[0] :]
-        status = (solution.status, Status(over, solution.status.time, self.capacity, "capacity"))
-        return _train(times, counts, status)
-
-    def population(self, weights: TwinWeights) -> tuple[Recurrent, list[int]]:
-        """All layers as one recurrent network, and where each of them ends."""
-        sizes = [block.shape[0] for block in weights.inputs]
-        ends = np.cumsum(sizes).tolist()
-        network = Layered(self.neuron, weights.inputs).as_recurrent()
-        matrix = network.weights
-        for end, size, block in zip(ends, sizes, weights.recurrent, strict=True):
-            if block is not None:
-                matrix = matrix.at[end - size : end, end - size : end].set(block)
-        return eqx.tree_at(lambda one: one.weights, network, matrix), ends
+        return simulate(network, spikes, self.until, on=self.on, gradient=self.gradient)
 
 
-def _train(times: Float[Array, "neurons spikes"], counts: tuple[Int[Array, " _"], ...], status: PyTree) -> Train:
-    real = jnp.isfinite(times)
-    return Train(
-        jnp.where(real, times, 0), real.astype(times.dtype), tuple(n.astype(times.dtype) for n in counts), status
-    )
+def surrogate(until: float, steps: int, sharpness: Any) -> Method:
+    """On a grid of `steps` steps, with SuperSpike of this sharpness; the derivative does not feel the reset."""
+    return Method(until, Grid(until / steps, SuperSpike(sharpness)), Recorded())
 
 
-class Surrogate(eqx.Module):
-    """On a grid of `steps` steps: the same neurons, with the slope that `spike` gives its spikes.
+def mean_voltage(times: Sent, sizes: Sent, time_constant: float, duration: float) -> Float[Array, " neurons"]:
+    """Average from 0 to `duration` T of a leaky membrane's voltage: (tau/2T)(1 - x)^2 of each spike of size 1.
 
-    An input acts in the step in which it arrives, a recurrent spike in the step after it. The reset is to zero, and the
-    derivative does not feel it unless `reset_felt`.
+    x = exp(-(T - t_spike)/tau), the integral of the response x - x^2 with tau_syn = tau/2.
     """
-
-    membrane_time_constant: float
-    duration: float
-    steps: int
-    spike: Callable[[Float[Array, " neurons"]], Float[Array, " neurons"]] = Heaviside()
-    reset_felt: bool = False
-
-    @property
-    def dt(self) -> float:
-        """Length of a step."""
-        return self.duration / self.steps
-
-    def __call__(self, weights: TwinWeights, spikes: Spikes) -> Train:
-        """The network on the input spikes of one trial."""
-        reset = ResetToZero() if self.reset_felt else Detached(ResetToZero())
-        tau = self.membrane_time_constant
-        cell = GridLIF(tau, tau / 2, self.dt, spike=self.spike, reset=reset)
-        layers = tuple(
-            Layer(cell, Dense(block), None if loop is None else Dense(loop))
-            for block, loop in zip(weights.inputs, weights.recurrent, strict=True)
-        )
-        arriving = counts_on_grid(spikes, weights.inputs[0].shape[1], self.dt, self.steps)
-        run = run_on_grid(GridNetwork(layers), arriving)
-        ends = self.dt * jnp.arange(1, self.steps + 1, dtype=run.readout.dtype)
-        counts = tuple(output.sum(0) for output in run.outputs)
-        return Train(jnp.broadcast_to(ends, run.readout.T.shape), run.readout.T, counts, run.status)
+    x = jnp.exp(-(duration - times) / time_constant)
+    return time_constant / (2 * duration) * jnp.sum(sizes * (1 - x) ** 2, -1)
 
 
-Method = Exact | Surrogate
+def voltages(
+    times: Sent, sizes: Sent, time_constant: float, at: Float[Array, " samples"]
+) -> Float[Array, "neurons samples"]:
+    """The voltage of such a membrane, the sum of x - x^2 over the spikes before, at some times."""
+    since = at - times[..., None]
+    x = jnp.exp(-jnp.maximum(since, 0) / time_constant)
+    return jnp.sum(jnp.where(since > 0, sizes[..., None] * (x - x**2), 0), -2)
+
+
+def _time_constant(network: Network) -> Any:
+    return network.layers[-1].neuron.membrane_time_constant
 
 
 class Classification(eqx.Module):
-    """Cross-entropy with `gain` times the readout's mean voltages as logits, by one of the two methods.
+    """Cross-entropy with `gain` times the readout's mean voltages as logits, by one of the methods.
 
     Mean voltages are small numbers: a gain gives the readout weights that a step of an optimiser can reach.
     """
@@ -176,21 +95,25 @@ class Classification(eqx.Module):
     gain: float = 1.0
 
     def __call__(
-        self, weights: TwinWeights, batch: tuple[Spikes, Int[Array, " trials"]], key: Key[Array, ""] | None = None
-    ) -> tuple[Float[Array, ""], tuple[PyTree, Float[Array, "trials classes"]]]:
+        self, parameters: ReadNetwork, batch: Labelled, key: Key[Array, ""] | None = None
+    ) -> tuple[Float[Array, ""], tuple[Status, Float[Array, "trials classes"]]]:
         """Mean loss over the trials; the status and the logits."""
         del key
         spikes, labels = batch
-        trains = jax.vmap(functools.partial(self.method, weights))(spikes)
-        method = self.method
-        means = jax.vmap(lambda train: train.mean_voltage(method.membrane_time_constant, method.duration))(trains)
-        logits = self.gain * means @ weights.readout.T
+
+        def one(trial):
+            run = self.method(parameters.network, trial)
+            tau = _time_constant(parameters.network)
+            return mean_voltage(*run.output.weighted(), tau, self.method.until), run.status
+
+        means, status = jax.vmap(one)(spikes)
+        logits = self.gain * means @ parameters.readout.T
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-        return loss, (trains.status, logits)
+        return loss, (status, logits)
 
 
 class SpikeTiming(eqx.Module):
-    """Squared distance of the first neurons' filtered trains from those of the targets, by one of the two methods.
+    """Squared distance of the first neurons' filtered trains from those of the targets, by one of the methods.
 
     `targets` `[neurons, spikes]` are times (inf: none) for the first neurons of the last layer. Both trains are
     filtered by a leaky membrane of the network's time constants and compared at `samples` equal distances: a van Rossum
@@ -202,35 +125,137 @@ class SpikeTiming(eqx.Module):
     samples: int = 100
 
     def __call__(
-        self, weights: TwinWeights, batch: Spikes, key: Key[Array, ""] | None = None
-    ) -> tuple[Float[Array, ""], tuple[PyTree, Float[Array, ""]]]:
+        self, network: Network, batch: Spikes, key: Key[Array, ""] | None = None
+    ) -> tuple[Float[Array, ""], tuple[Status, Float[Array, ""]]]:
         """Mean loss over the trials; the status and the mean number of spikes of these neurons."""
         del key
-        trains = jax.vmap(functools.partial(self.method, weights))(batch)
-        tau, rows = self.method.membrane_time_constant, self.targets.shape[0]
-        at = jnp.linspace(0, self.method.duration, self.samples + 1)[1:]
-        wanted = _train(self.targets, (), ()).voltages(tau, at)
-        found = jax.vmap(lambda train: train.voltages(tau, at)[:rows])(trains)
+        tau, (rows, most) = _time_constant(network), self.targets.shape
+        at = jnp.linspace(0, self.method.until, self.samples + 1)[1:]
+        targets = Trains(jnp.isfinite(self.targets).sum(-1), most, table=self.targets)
+        wanted = voltages(*targets.weighted(), tau, at)
+
+        def one(trial):
+            run = self.method(network, trial)
+            found = voltages(*run.output.weighted(), tau, at)[:rows]
+            return found, run.status, run.output.counts[:rows].astype(found.dtype)
+
+        found, status, counts = jax.vmap(one)(batch)
         loss = jnp.mean((found - wanted) ** 2) / jnp.mean(wanted**2)
-        return loss, (trains.status, trains.counts[-1][:, :rows].mean())
+        return loss, (status, counts.mean())
 
 
-def twin_weights(
-    key: Key[Array, ""], channels: int, sizes: tuple[int, ...], classes: int, *, mean: float, spread: float, loop: float
-) -> TwinWeights:
+def random_network(
+    key: Key[Array, ""],
+    neuron: LIF | QIF,
+    channels: int,
+    sizes: tuple[int, ...],
+    *,
+    mean: float,
+    spread: float,
+    loop: float,
+) -> Network:
     """Normal weights: into each layer of this `mean` and `spread`, both divided by its inputs' number, sqrt of it.
 
-    Recurrent weights have variance loop^2/neurons and no self-connections (none at all if `loop` is 0); the readout
-    has variance 1.
+    Recurrent weights have variance loop^2/neurons and no self-connections (none at all if `loop` is 0).
     """
-    first, second, third = jax.random.split(key, 3)
-    below = (channels, *sizes[:-1])
-    inputs = tuple(
-        mean / pre + spread / np.sqrt(pre) * jax.random.normal(one, (post, pre))
-        for one, post, pre in zip(jax.random.split(first, len(sizes)), sizes, below, strict=True)
-    )
-    loops = tuple(
-        loop / np.sqrt(size) * jax.random.normal(one, (size, size)) * (1 - jnp.eye(size)) if loop else None
-        for one, size in zip(jax.random.split(second, len(sizes)), sizes, strict=True)
-    )
-    return TwinWeights(inputs, loops, jax.random.normal(third, (classes, sizes[-1])) / np.sqrt(sizes[-1]))
+    first, second, _ = jax.random.split(key, 3)
+    keys = zip(jax.random.split(first, len(sizes)), jax.random.split(second, len(sizes)), strict=True)
+    layers = []
+    for (one, other), post, pre in zip(keys, sizes, (channels, *sizes[:-1]), strict=True):
+        inputs = Dense(mean / pre + spread / np.sqrt(pre) * jax.random.normal(one, (post, pre)))
+        within = loop / np.sqrt(post) * jax.random.normal(other, (post, post)) * (1 - jnp.eye(post)) if loop else None
+        layers.append(Layer(neuron, inputs, None if within is None else Dense(within)))
+    return Network(*layers)
+
+
+def read_network(
+    key: Key[Array, ""], neuron: LIF | QIF, channels: int, sizes: tuple[int, ...], classes: int, **options: float
+) -> ReadNetwork:
+    """A `random_network` (with its `options`) and readout weights of variance 1/neurons."""
+    network, last = random_network(key, neuron, channels, sizes, **options), jax.random.split(key, 3)[2]
+    return ReadNetwork(network, jax.random.normal(last, (classes, sizes[-1])) / np.sqrt(sizes[-1]))
+
+
+class Alignments(eqx.Module):
+    """Surrogate beside exact gradient at each of the sharpnesses: `cosine`, `norm_ratio` (surrogate over exact) and the
+    `loss` of the grid, `[sharpnesses]`; the `exact_loss`; `fewest` spikes of a layer in a trial.
+    """
+
+    cosine: Float[Array, " sharpnesses"]
+    norm_ratio: Float[Array, " sharpnesses"]
+    loss: Float[Array, " sharpnesses"]
+    exact_loss: Float[Array, ""]
+    fewest: Float[Array, ""]
+
+
+@eqx.filter_jit
+def _gradients(parameters, batch, exact, steps, sharpnesses):
+    """Values and gradients by both methods; those of the surrogate for every sharpness."""
+
+    def by(method):
+        return eqx.filter_value_and_grad(Classification(method), has_aux=True)(parameters, batch)
+
+    counts = jax.vmap(lambda spikes: [one.counts for one in exact(parameters.network, spikes).layers])(batch[0])
+    fewest = jnp.min(jnp.stack([layer.sum(-1).min() for layer in counts]))
+    return jax.vmap(lambda sharpness: by(surrogate(exact.until, steps, sharpness)))(sharpnesses), by(exact), fewest
+
+
+def align(parameters: ReadNetwork, batch: Labelled, exact: Method, steps: int, sharpnesses) -> Alignments:
+    """Compare the gradients of one network and batch on a grid of `steps` steps, SuperSpike of each sharpness.
+
+    In the weights into the layers and within them: those of the readout need no derivative of a spike. Raises
+    `SimulationError` if a simulation failed, `ValueError` if a layer was silent in some trial.
+    """
+    (grid, slopes), (event, gradient), fewest = _gradients(parameters, batch, exact, steps, jnp.asarray(sharpnesses))
+    raise_unless_ok((event[1][0], grid[1][0]))
+    if not float(fewest) >= 1:
+        raise ValueError("a layer was silent in a trial: drive the network more strongly.")
+    each = [jax.tree.map(lambda leaf, k=k: leaf[k], slopes.network) for k in range(len(sharpnesses))]
+    cosines = jnp.stack([alignment(other, gradient.network) for other in each])
+    ratios = jnp.stack([optax.tree.norm(other) for other in each]) / optax.tree.norm(gradient.network)
+    return Alignments(cosines, ratios, grid[0], event[0], fewest)
+
+
+def train_to_spike(
+    method: Method,
+    judge: Method,
+    targets: Float[Array, "targets spikes"],
+    network: Network,
+    optimiser: optax.GradientTransformation,
+    trial: Spikes,
+    *,
+    rounds: int,
+    steps: int,
+    key: Key[Array, ""],
+) -> list[dict[str, float]]:
+    """Move the first neurons' spikes to their targets by the gradient of `method`, in `rounds` of `steps` steps.
+
+    After every round the network is judged by another method, whatever it was trained by: its distance is in the rows.
+    """
+    init, update = gradient_training(SpikeTiming(method, targets), optimiser)
+    repeated, judged = stacked([trial] * steps), eqx.filter_jit(SpikeTiming(judge, targets))
+
+    def distance(network):
+        value, (status, _) = judged(network, stacked([trial]))
+        raise_unless_ok(status)
+        return {"distance": value}
+
+    history = fit(update, init(network, key), repeated, epochs=rounds, batch_size=1, evaluate=distance)[1]
+    return [{"step": row["epoch"] * steps, "distance": row["distance"]} for row in history]
+
+
+def latency_trials(times: Float[np.ndarray, "trials channels"], labels: Int[np.ndarray, " trials"]) -> Labelled:
+    """Trials in which every channel spikes once, with their labels."""
+    spikes = jax.vmap(lambda row: in_order(row, jnp.arange(row.shape[0])))(jnp.asarray(times))
+    return spikes, jnp.asarray(labels)
+
+
+def stacked(trials: list[Spikes]) -> Spikes:
+    """Trials of equal room as one batch."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trials)
+
+
+def clock(parameters: ReadNetwork) -> dict[str, float]:
+    """The `seconds` on the clock, for `fit` to write down after every epoch."""
+    del parameters
+    return {"seconds": time.perf_counter()}

@@ -70,11 +70,19 @@ class Plan:
         return "|".join(re.escape(question.name) for question in questions if not question.trains) or "(?!)"
 
 
-def prepare(config: Mapping[str, Any], files: Sequence[str | Path]) -> Plan:
-    """Check the configuration and set the age of every job; called whenever the Snakefile is read."""
+def prepare(config: Mapping[str, Any], files: Sequence[str | Path], decides: bool = True) -> Plan:
+    """Check the configuration and set the age of every job; called whenever the Snakefile is read.
+
+    A job on a cluster reads it too, and decides nothing: at its side others may be writing what ages depend on.
+    """
     named = [os.path.relpath(file) for file in files] or [DEFAULT]
     content = dict(config) if files else merged(read_yaml(Path(DEFAULT)), config)
     configuration = check_configuration(content, named[-1])
+    return decide(configuration) if decides else Plan(configuration, {})
+
+
+def decide(configuration: Configuration) -> Plan:
+    """Set the age of every job and write what is handed on to it."""
     reasons = {name: why_stale(question, configuration) for name, question in configuration.questions.items()}
     for name, question in configuration.questions.items():
         if not reasons[name]:

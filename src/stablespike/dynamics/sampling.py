@@ -1,15 +1,20 @@
 """States and voltages of a simulated network at any time, from its spikes: what a recording electrode would see."""
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from stablespike.dynamics.connections import Delayed, Dense
 from stablespike.dynamics.engines.events import Solution
-from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, one_neuron, require
+from stablespike.dynamics.network import Network, Recurrent
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, initial_states, one_neuron, require
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
+from stablespike.dynamics.run import Run
 from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.status import Status
 
 BISECTIONS = 60  # of an interval in search of its highest voltage: more than the digits of a float64
 
@@ -28,11 +33,18 @@ class History(eqx.Module):
     from_outside: Bool[Array, " events"]
 
 
+class Seen(NamedTuple):
+    """What of a simulation is needed: its `spikes`, and the `status` with the time that it reached."""
+
+    spikes: Spikes
+    status: Status
+
+
 def sampled_states(
     network: Recurrent,
     states: Float[Array, "neurons variables"],
     inputs: Spikes,
-    solution: Solution,
+    solution: Solution | Seen,
     times: Float[Array, " samples"],
 ) -> Float[Array, "samples neurons variables"]:
     """States at `times`, in any order, of a network that was simulated.
@@ -58,13 +70,33 @@ def sampled_states(
     return jnp.where(within[:, None, None], sampled, jnp.nan)
 
 
-def voltages(network: Recurrent, states, inputs: Spikes, solution: Solution, times) -> Float[Array, "samples neurons"]:
+def voltages(
+    network: Recurrent, states, inputs: Spikes, solution: Solution | Seen, times
+) -> Float[Array, "samples neurons"]:
     """Voltages at `times`; arguments as for `sampled_states`. Infinite at a spike of a neuron without threshold."""
     sampled = sampled_states(network, states, inputs, solution, times)
     traces = _over_network(
         lambda neuron, trace, _: jax.vmap(neuron.voltage)(trace), network, jnp.moveaxis(sampled, 1, 0)
     )
     return traces.T
+
+
+def layer_voltages(
+    network: Network, inputs: Spikes, run: Run, times: Float[Array, " samples"], layer: int = 0
+) -> Float[Array, "samples neurons"]:
+    """Voltages at `times` of the neurons of one layer, in a run by events from rest; see `voltages`.
+
+    `network` and `inputs` are those that `simulate` was given, `run` is what it returned.
+    """
+    one = network.layers[layer]
+    if run.cells is not None or not isinstance(one.inputs, Dense) or not isinstance(one.loop, Dense | Delayed | None):
+        raise ValueError("voltages are sampled of runs by events, of layers with Dense connections from below.")
+    loop = jnp.zeros((one.size, one.size), one.inputs.dtype) if one.loop is None else one.loop.weights
+    delays = one.loop.delays if isinstance(one.loop, Delayed) else None
+    alone = Recurrent(one.neuron, loop, one.inputs.weights, delays)
+    arriving = run.layers[layer - 1].spikes if layer else inputs
+    states = initial_states(one.neuron, jnp.zeros(one.size, one.inputs.dtype))
+    return voltages(alone, states, arriving, Seen(run.layers[layer].spikes, run.status), times)
 
 
 def highest_voltages(network: Recurrent, states, inputs: Spikes, solution: Solution) -> Float[Array, " neurons"]:

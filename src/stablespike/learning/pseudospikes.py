@@ -9,10 +9,11 @@ every layer even of a silent network; in scheme 1 nothing arrives.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.engines.events import Solution
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.engines.layers import LayerSolution
-from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neurons.neuron import over_neurons
+from stablespike.dynamics.network import Layered, Network
+from stablespike.dynamics.neurons.neuron import Scalar, over_neurons
+from stablespike.dynamics.run import Run
 
 
 def continued_spike_times(
@@ -45,30 +46,39 @@ def layered_spike_times(
     return tuple(tables)
 
 
-def recurrent_spike_times(
-    network: Recurrent, solution: Solution, duration, spikes: int, *, coupled: bool = True
-) -> Float[Array, "neurons spikes"]:
-    """First `spikes` spike times of every neuron of a recurrent network, pseudospikes included (never inf).
+def spike_times_beyond(
+    network: Network, run: Run, until: Scalar, spikes: int, *, coupled: bool = True
+) -> tuple[Float[Array, "_ _"], ...]:
+    """First `spikes` spike times of every neuron of every layer, pseudospikes included (never inf).
 
-    Scheme 2 (`coupled`): presynaptic rates are taken before any trial-end input, then coupled in one step.
+    Of a run by events `until` the end of one trial. Scheme 2 (`coupled`): rates are passed from layer to layer; within
+    a layer with a loop they are taken before any input through it, then coupled in one step.
     """
-    phases, periods = _trial_end(network, solution, coupled)
-    return continued_spike_times(solution.spike_times(spikes), phases, periods, duration)
+    ends = zip(run.layers, _trial_ends(network, run, coupled), strict=True)
+    return tuple(continued_spike_times(sent.spike_times(spikes), *end, until) for sent, end in ends)
 
 
-def continuous_counts(network: Recurrent, solution: Solution, *, coupled: bool = True) -> Float[Array, " neurons"]:
+def continuous_counts(network: Network, run: Run, *, coupled: bool = True) -> tuple[Float[Array, " neurons"], ...]:
     """Number of spikes plus the phase in periods: a count that grows continuously, also when a spike enters the trial.
 
-    Divided by the duration it is a rate with a gradient, for `count_error`. Scheme 2 (`coupled`) or 1.
+    For every layer. Divided by the duration it is a rate with a gradient, for `count_error`. Scheme 2 (`coupled`) or 1.
     """
-    phases, periods = _trial_end(network, solution, coupled)
-    return solution.counts.astype(phases.dtype) + phases / periods
+    ends = zip(run.layers, _trial_ends(network, run, coupled), strict=True)
+    return tuple(sent.counts.astype(phases.dtype) + phases / periods for sent, (phases, periods) in ends)
 
 
-def _trial_end(network, solution, coupled):
-    """Phases and periods with which the neurons go on after the trial."""
-    continuation = over_neurons(network.neuron, "trial_end_phase")
-    phases, periods = continuation(solution.state, 0.0)
-    if coupled:
-        phases, periods = continuation(solution.state, network.weights @ (phases / periods))
-    return phases, periods
+def _trial_ends(network: Network, run: Run, coupled: bool) -> list[tuple[Array, Array]]:
+    """Phases and periods with which the neurons of each layer go on after the trial."""
+    ends: list[tuple[Array, Array]] = []
+    pulse = jnp.zeros(())
+    for layer, state in zip(network.layers, run.states, strict=True):
+        if not isinstance(layer.inputs, Dense) or not isinstance(layer.loop, Dense | None) or run.cells is not None:
+            raise ValueError("pseudospikes continue runs by events of networks with Dense connections only.")
+        if ends and coupled:
+            pulse = layer.inputs.weights @ (ends[-1][0] / ends[-1][1])
+        continuation = over_neurons(layer.neuron, "trial_end_phase")
+        end = continuation(state, pulse)
+        if coupled and layer.loop is not None:
+            end = continuation(state, pulse + layer.loop.weights @ (end[0] / end[1]))
+        ends.append(end)
+    return ends

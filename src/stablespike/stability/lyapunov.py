@@ -7,6 +7,7 @@ through the linearised step. Networks are batched by `jax.vmap`.
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -61,6 +62,10 @@ class AbstractEventfulStep(eqx.Module):
     @abc.abstractmethod
     def require_events(self, state: PyTree, drives: PyTree) -> None:
         """Raise `ValueError` for such a run; inside jit (values unknown) do nothing."""
+
+    @abc.abstractmethod
+    def require_ran(self, state: PyTree, steps: int) -> Any:
+        """Raise for a run of so many steps to `state` that failed or was silent; inside jit do nothing."""
 
 
 class SingularJacobian(RuntimeError):
@@ -145,13 +150,15 @@ def lyapunov_estimator(
 def lyapunov_spectrum(step: Step, state: PyTree, drives: PyTree, **options) -> LyapunovSpectrum:
     """The `count` leading exponents of a run, as `estimate_spectrum` finds them, and an error if one is not defined.
 
-    Raises `SingularJacobian` where an exponent is -inf or lost in rounding, `ValueError` where a step that can tell has
-    no events to average over. Inside `jit` and `vmap` that cannot be known: there look at `resolved`, or give the
+    Raises `SingularJacobian` where an exponent is -inf or lost in rounding; where a step can tell, `ValueError` for a
+    run without events to average over and `SimulationError` for one that failed. Inside `jit` and `vmap` that cannot be known: there look at `resolved`, or give the
     result to `require_resolved` afterwards.
     """
     if isinstance(step, AbstractEventfulStep):
         step.require_events(state, drives)
     found = estimate_spectrum(step, state, drives, **options)
+    if isinstance(step, AbstractEventfulStep):
+        step.require_ran(found.state.system, number_of_steps(drives, options.get("steps")))
     require_resolved(found)
     return found
 

@@ -49,6 +49,10 @@ class GridStep(AbstractEventfulStep):
             if isinstance(layer.cell, SpikingCell) and not isinstance(output, jax.core.Tracer):
                 require_some_spikes(float(jnp.mean(output)), f"Layer {place + 1}")
 
+    def require_ran(self, state: tuple[LayerState, ...], steps: int) -> None:
+        """Nothing: `require_events` has run it."""
+        del state, steps
+
 
 def require_some_spikes(part: float, name: str) -> None:
     """Raise `ValueError` if spikes are `part` 0 or 1 of what `name` could emit, in all neurons and steps."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from stablespike.dynamics.neurons.forward_mode import by_forward_mode
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, positive_time
 
 SERIES_TERMS = 30  # the first term left out is below 1e-16 within the step limits below
 STEP_OF_CURRENT = 0.25  # longest step in synaptic time constants
@@ -34,8 +34,8 @@ class GeneralQIF(AbstractNeuron):
     def requirements(self):
         """Positive time constants."""
         return (
-            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
-            (jnp.asarray(self.synaptic_time_constant) > 0, "synaptic_time_constant must be positive."),
+            positive_time("membrane_time_constant", self.membrane_time_constant),
+            positive_time("synaptic_time_constant", self.synaptic_time_constant),
         )
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:

@@ -75,6 +75,12 @@ def as_floats(*values: Scalar) -> tuple[Float[Array, ""], ...]:
     return tuple(jnp.asarray(value, dtype) for value in values)
 
 
+def positive_time(name: str, value: Parameter) -> tuple[Bool[Array, "*neurons"], str]:
+    """The requirement that a time constant is positive and finite, with its sentence."""
+    value = jnp.asarray(value)
+    return (value > 0) & jnp.isfinite(value), f"{name} must be positive and finite."
+
+
 def not_negative(time: Scalar) -> Scalar:
     """Zero for a time that rounding made slightly negative, with the derivative of the time itself."""
     return time + jax.lax.stop_gradient(jnp.maximum(-time, 0))

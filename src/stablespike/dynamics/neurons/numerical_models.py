@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from stablespike.dynamics.neurons.neuron import Parameter, Scalar, State
+from stablespike.dynamics.neurons.neuron import Parameter, Scalar, State, positive_time
 from stablespike.dynamics.neurons.numerical import NumericalNeuron
 
 
@@ -26,8 +26,8 @@ class ExponentialIF(NumericalNeuron):
     def requirements(self):
         """Positive time constants and sharpness, and a cutoff above the soft threshold."""
         return (
-            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
-            (jnp.asarray(self.synaptic_time_constant) > 0, "synaptic_time_constant must be positive."),
+            positive_time("membrane_time_constant", self.membrane_time_constant),
+            positive_time("synaptic_time_constant", self.synaptic_time_constant),
             (jnp.asarray(self.sharpness) > 0, "sharpness must be positive."),
             (jnp.asarray(self.cutoff) > jnp.asarray(self.soft_threshold), "cutoff must lie above soft_threshold."),
         )
@@ -114,8 +114,8 @@ class AdaptiveLIF(NumericalNeuron):
     def requirements(self):
         """Positive time constants, and a threshold above rest."""
         return (
-            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
-            (jnp.asarray(self.synaptic_time_constant) > 0, "synaptic_time_constant must be positive."),
+            positive_time("membrane_time_constant", self.membrane_time_constant),
+            positive_time("synaptic_time_constant", self.synaptic_time_constant),
             (jnp.asarray(self.adaptation_time_constant) > 0, "adaptation_time_constant must be positive."),
             (jnp.asarray(self.threshold) > 0, "threshold must lie above the resting voltage 0."),
         )

@@ -10,6 +10,7 @@ from stablespike.dynamics.neurons.neuron import (
     State,
     as_floats,
     not_negative,
+    positive_time,
     well_above,
 )
 
@@ -33,7 +34,7 @@ class OscillatoryLIF(AbstractNeuron):
     def requirements(self):
         """A positive time constant, and a drive with which there is a period."""
         return (
-            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
+            positive_time("membrane_time_constant", self.membrane_time_constant),
             (jnp.asarray(self.threshold) > 0, "threshold must lie above the reset voltage 0."),
             (
                 jnp.asarray(self.drive) > jnp.asarray(self.threshold),

@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from stablespike.dynamics.neurons.logarithm import arctanh, log1p
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative
+from stablespike.dynamics.neurons.neuron import (
+    AbstractNeuron,
+    Parameter,
+    Scalar,
+    State,
+    as_floats,
+    not_negative,
+    positive_time,
+)
 from stablespike.dynamics.neurons.stumpff import stumpff
 
 SLOW = 0.04  # |I| d^2/n^2 below which the spike coordinate is summed as a series in it
@@ -31,7 +39,7 @@ class QIF(AbstractNeuron):
 
     def requirements(self):
         """A positive time constant."""
-        return ((jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),)
+        return (positive_time("membrane_time_constant", self.membrane_time_constant),)
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """State `[n, d, I]`; `voltage` may be +-inf."""

@@ -3,7 +3,15 @@
 import jax
 import jax.numpy as jnp
 
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, not_negative
+from stablespike.dynamics.neurons.neuron import (
+    AbstractNeuron,
+    Parameter,
+    Scalar,
+    State,
+    as_floats,
+    not_negative,
+    positive_time,
+)
 
 
 class Theta(AbstractNeuron):
@@ -24,7 +32,7 @@ class Theta(AbstractNeuron):
     def requirements(self):
         """A positive time constant, and a drive with which there is a period."""
         return (
-            (jnp.asarray(self.membrane_time_constant) > 0, "membrane_time_constant must be positive."),
+            positive_time("membrane_time_constant", self.membrane_time_constant),
             (
                 jnp.asarray(self.drive) > 0.25,
                 "drive must exceed 1/4, else the theta neuron does not fire on its own.",

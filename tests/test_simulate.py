@@ -1,0 +1,244 @@
+"""One network, one `simulate`: the same spikes from every engine, the same gradients from every exact rule."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import stablespike as ss
+from stablespike.dynamics.engines.events import simulate as event_loop
+from stablespike.dynamics.network import Recurrent
+
+UNTIL, SIZE, CHANNELS = 3.0, 5, 3
+GENERATOR = np.random.default_rng(5)
+W_IN = jnp.asarray(GENERATOR.normal(4, 2, (SIZE, CHANNELS)))
+LOOP = jnp.asarray(GENERATOR.normal(0, 1, (SIZE, SIZE)) * (1 - np.eye(SIZE)))
+W_UP = jnp.asarray(GENERATOR.normal(3, 2, (2, SIZE)))
+INPUTS = ss.Spikes(jnp.asarray(np.sort(GENERATOR.uniform(0, 2.5, 9))), jnp.asarray(GENERATOR.integers(0, CHANNELS, 9)))
+NEURONS = {"QIF": ss.QIF(1.0), "LIF": ss.LIF(1.0), "Theta": ss.Theta(1.0), "OscillatoryLIF": ss.OscillatoryLIF(1.0)}
+EXACTLY = ss.Events(budget=8)
+RULES = [None, ss.Recorded(), ss.Checkpointed(), ss.TimeReversed()]
+
+
+def recurrent(neuron, loop=LOOP, w_in=W_IN):
+    return ss.Network(ss.Layer(neuron, ss.Dense(w_in), ss.Dense(loop)))
+
+
+def forward(neuron, w_in=W_IN, w_up=W_UP):
+    return ss.Network(ss.Layer(neuron, ss.Dense(w_in)), ss.Layer(neuron, ss.Dense(w_up)))
+
+
+def finite_sum(times):
+    return jnp.sum(jnp.where(jnp.isfinite(times), times, 0))
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_spikes_are_those_of_the_event_loop(name):
+    neuron = NEURONS[name]
+    states = ss.initial_states(neuron, jnp.zeros(SIZE))
+    expected = event_loop(Recurrent(neuron, LOOP, W_IN), states, INPUTS, UNTIL, max_events=64)
+    sparse = ss.Network(
+        ss.Layer(neuron, ss.Sparse(ss.from_matrix(np.asarray(W_IN))), ss.Sparse(ss.from_matrix(np.asarray(LOOP))))
+    )
+    assert int(expected.spikes.count) > SIZE
+    for network in (recurrent(neuron), sparse):
+        run = ss.simulate(network, INPUTS, UNTIL, on=EXACTLY)
+        np.testing.assert_allclose(run.output.spike_times(8), expected.spike_times(8), rtol=1e-11)
+        np.testing.assert_array_equal(run.output.counts, expected.counts)
+        assert run.status.flags == 0
+
+
+@pytest.mark.parametrize("shape", [recurrent, forward])
+@pytest.mark.parametrize("name", ["QIF", "LIF", "Theta"])
+def test_exact_rules_give_the_same_values_and_gradients(name, shape):
+    def loss(w_in, rule):
+        run = ss.simulate(shape(NEURONS[name], w_in=w_in), INPUTS, UNTIL, on=EXACTLY, gradient=rule)
+        return finite_sum(run.output.times)
+
+    (value, gradient), *others = [jax.value_and_grad(loss)(W_IN, rule) for rule in RULES]
+    assert jnp.linalg.norm(gradient) > 0.01
+    for other_value, other in others:
+        np.testing.assert_allclose(other_value, value, rtol=1e-12)
+        np.testing.assert_allclose(other, gradient, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["QIF", "LIF"])
+def test_the_same_network_on_a_grid_converges_to_its_events(name):
+    network = recurrent(NEURONS[name])
+    exact = ss.simulate(network, INPUTS, UNTIL).output.times[:, :1]
+    errors = []
+    for dt in (0.01, 0.0025):
+        found = ss.simulate(network, INPUTS, UNTIL, on=ss.Grid(dt)).output.times[:, :1]
+        errors.append(float(jnp.max(jnp.abs(found - exact))))
+    assert errors[1] < 0.4 * errors[0] < 0.02
+
+
+def test_a_readout_is_the_same_by_events_and_on_a_grid():
+    network = ss.Network(*forward(ss.LIF(1.0)).layers, ss.Layer(ss.LeakyReadout(0.5), ss.Dense(jnp.eye(2))))
+    exact = ss.simulate(network, INPUTS, UNTIL, on=ss.Events(looks=60)).output.signals
+    grid = ss.simulate(network, INPUTS, UNTIL, on=ss.Grid(0.0005)).output.signals[99::100]
+    assert float(jnp.max(jnp.abs(exact))) > 0.1
+    np.testing.assert_allclose(grid, exact, atol=5e-3)
+
+
+def test_a_readout_has_the_gradient_of_its_finite_differences():
+    def loss(w_in):
+        network = ss.Network(
+            ss.Layer(ss.QIF(1.0), ss.Dense(w_in)), ss.Layer(ss.LeakyReadout(0.5, 0.2), ss.Dense(jnp.ones((1, SIZE))))
+        )
+        return ss.simulate(network, INPUTS, UNTIL, on=ss.Events(8, looks=7)).output.signals.sum()
+
+    gradient, step = jax.grad(loss)(W_IN), 1e-6 * jnp.ones_like(W_IN)
+    difference = (loss(W_IN + step) - loss(W_IN - step)) / 2e-6
+    np.testing.assert_allclose(gradient.sum(), difference, rtol=1e-6)
+
+
+@pytest.mark.parametrize("delays", [jnp.linspace(0.1, 0.3, SIZE), jnp.full((SIZE, SIZE), 0.2), jnp.zeros(SIZE)])
+def test_delays_by_events_are_those_of_the_event_loop(delays):
+    shift = jnp.array([0.05, 0.0, 0.02])
+    network = ss.Network(ss.Layer(ss.LIF(1.0), ss.Delayed(W_IN, shift), ss.Delayed(LOOP, delays)))
+    shifted = ss.in_order(INPUTS.times + shift[INPUTS.sources], INPUTS.sources)
+    states = ss.initial_states(ss.LIF(1.0), jnp.zeros(SIZE))
+    expected = event_loop(Recurrent(ss.LIF(1.0), LOOP, W_IN, delays), states, shifted, UNTIL, max_events=256)
+    run = ss.simulate(network, INPUTS, UNTIL)
+    np.testing.assert_allclose(run.output.spike_times(8), expected.spike_times(8), rtol=1e-12)
+
+
+def test_delays_have_a_gradient():
+    def loss(delays):
+        network = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(W_IN), ss.Delayed(LOOP, delays, within=(0.05, 0.4))))
+        return finite_sum(ss.simulate(network, INPUTS, UNTIL, on=EXACTLY).output.times)
+
+    delays, step = jnp.linspace(0.1, 0.3, SIZE), 1e-6
+    gradient = jax.grad(loss)(delays)
+    differences = [(loss(delays.at[k].add(step)) - loss(delays.at[k].add(-step))) / 2e-6 for k in range(SIZE)]
+    assert float(jnp.max(jnp.abs(gradient))) > 1e-3
+    np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-8)
+
+
+def test_rules_that_go_forwards_in_time_are_backpropagation_where_they_are_exact():
+    def loss(w_in, rule, loop):
+        hidden = ss.Layer(
+            ss.GridLIF(1.0, 0.5, 0.05, spike=ss.SurrogateSpike(ss.SuperSpike(5.0))), ss.Dense(w_in), ss.Dense(loop)
+        )
+        readout = ss.Layer(ss.GridLeakyReadout(0.5, 0.05), ss.Dense(jnp.ones((2, SIZE))))
+        run = ss.simulate(ss.Network(hidden, readout), INPUTS, UNTIL, on=ss.Grid(0.05), gradient=rule)
+        return jnp.sum(run.output.signals**2)
+
+    exact = jax.grad(loss)(W_IN, ss.Recorded(), LOOP)
+    np.testing.assert_allclose(jax.grad(loss)(W_IN, ss.RealTimeRecurrent(), LOOP), exact, rtol=1e-9, atol=1e-12)
+    alone = jnp.zeros_like(LOOP)
+    np.testing.assert_allclose(
+        jax.grad(loss)(W_IN, ss.EProp(), alone), jax.grad(loss)(W_IN, ss.Recorded(), alone), rtol=1e-9, atol=1e-12
+    )
+    assert not np.allclose(jax.grad(loss)(W_IN, ss.EProp(), LOOP), exact, rtol=1e-3)
+
+
+def test_a_sufficient_budget_is_found_outside_jit_and_flagged_inside():
+    busy = ss.Network(ss.Layer(ss.Theta(0.05), ss.Dense(W_IN)))
+    run = ss.simulate(busy, INPUTS, UNTIL)
+    assert int(run.output.counts.max()) > 16
+    assert run.output.budget == 32
+    status = jax.jit(lambda one: ss.simulate(busy, one, UNTIL).status)(INPUTS)
+    with pytest.raises(ss.SimulationError, match=r"budget of 16 was exhausted at time .*: raise `budget`"):
+        ss.raise_unless_ok(status)
+
+
+def test_trials_are_batched_by_vmap():
+    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), INPUTS)
+    runs = jax.vmap(lambda one: ss.simulate(recurrent(ss.QIF(1.0)), one, UNTIL))(batch)
+    alone = ss.simulate(recurrent(ss.QIF(1.0)), INPUTS, UNTIL)
+    np.testing.assert_array_equal(runs.output.spikes.times[1], alone.output.spikes.times)
+
+
+QIF = ss.QIF(1.0)
+SPARSE = ss.Sparse(ss.from_matrix(np.ones((SIZE, SIZE))))
+ONE, CELLS, run = recurrent(QIF), ss.Network(ss.Layer(ss.GridLIF(1.0, 0.5, 0.1), ss.Dense(W_IN))), ss.simulate
+REFUSED = {
+    "an unknown keyword": (lambda: run(ONE, INPUTS, UNTIL, max_events=9), "budgets are given as on="),
+    "no network": (lambda: run(QIF, INPUTS, UNTIL), "runs a Network"),
+    "a class": (lambda: run(ONE, INPUTS, UNTIL, gradient=ss.Recorded), r"write Recorded\(...\)"),
+    "a rule that is none": (lambda: run(ONE, INPUTS, UNTIL, gradient="exact"), "gradient must be one"),
+    "no kernel": (
+        lambda: run(recurrent(ss.QIF(jnp.ones(SIZE))), INPUTS, UNTIL, gradient=ss.TimeReversed()),
+        r"one set of parameters for all: use gradient=Recorded\(\) or Checkpointed\(\)",
+    ),
+    "another neuron": (
+        lambda: run(recurrent(ss.OscillatoryLIF()), INPUTS, UNTIL, gradient=ss.TimeReversed()),
+        "not OscillatoryLIF: use gradient=Recorded",
+    ),
+    "reversal of sparse": (
+        lambda: run(
+            ss.Network(ss.Layer(QIF, ss.Sparse(ss.from_matrix(np.ones((SIZE, 3)))), SPARSE)),
+            INPUTS,
+            UNTIL,
+            gradient=ss.TimeReversed(),
+        ),
+        r"TimeReversed has no kernel for sparse connections: use Recorded\(\)",
+    ),
+    "half sparse": (
+        lambda: run(ss.Network(ss.Layer(QIF, ss.Dense(W_IN), SPARSE)), INPUTS, UNTIL),
+        "both from below and among",
+    ),
+    "reversal on a grid": (
+        lambda: run(ONE, INPUTS, UNTIL, on=ss.Grid(0.1), gradient=ss.TimeReversed()),
+        "by events only",
+    ),
+    "a truncated event": (
+        lambda: run(ONE, INPUTS, UNTIL, gradient=ss.Truncated(5)),
+        "Truncated exists on a grid only",
+    ),
+    "a cell by events": (
+        lambda: run(CELLS, INPUTS, UNTIL),
+        "on a grid only",
+    ),
+    "a cell of another step": (
+        lambda: run(CELLS, INPUTS, UNTIL, on=ss.Grid(0.05)),
+        "made for another step",
+    ),
+    "half a step": (lambda: run(ONE, INPUTS, 0.25, on=ss.Grid(0.1)), "no whole number of steps"),
+    "layers that do not fit": (
+        lambda: ss.Network(ss.Layer(QIF, ss.Dense(W_IN)), ss.Layer(QIF, ss.Dense(W_IN))),
+        "5 neurons cannot feed",
+    ),
+    "a list": (lambda: ss.Dense([[1.0, 2.0]]), "must be an array of floats"),
+    "a vector": (lambda: ss.Dense(jnp.ones(3)), r"shape \[post, pre\], not \[3\]"),
+    "integers": (lambda: ss.Dense(jnp.ones((3, 3), int)), "array of floats, .* not int"),
+    "no connection": (lambda: ss.Layer(QIF, W_IN), r"must be Dense\(weights\)"),
+    "no neuron": (lambda: ss.Layer(ss.QIF, ss.Dense(W_IN)), "a layer is made of a neuron"),
+    "a loop that is none": (lambda: ss.Layer(QIF, ss.Dense(W_IN), ss.Dense(W_IN)), "the loop of a layer of 5"),
+    "an infinite time constant": (lambda: ss.QIF(jnp.inf), "positive and finite"),
+    "a negative budget": (lambda: ss.Events(budget=-1), "whole number, at least 1, not -1"),
+    "a step that is none": (lambda: ss.Grid(0.0), "dt must be positive"),
+    "no end": (lambda: run(ONE, INPUTS), "say until when"),
+    "an endless trial": (lambda: run(ONE, INPUTS, jnp.inf), "must be a finite number"),
+    "rasters by events": (lambda: run(ONE, jnp.ones((4, 3)), UNTIL), "inputs must be Spikes"),
+    "a batch": (
+        lambda: run(ONE, jax.tree.map(lambda leaf: leaf[None], INPUTS), UNTIL),
+        "batched by jax.vmap",
+    ),
+    "an empty batch": (
+        lambda: ss.classify(UNTIL)(ONE, (INPUTS, jnp.zeros(0, int))),
+        "no trials in this batch",
+    ),
+    "states of another network": (
+        lambda: run(ONE, INPUTS, UNTIL, initial=jnp.zeros((2, 3))),
+        r"must have shape \[5, 3\]",
+    ),
+    "too few states": (
+        lambda: run(forward(QIF), INPUTS, UNTIL, initial=jnp.zeros((2, 3))),
+        "a tuple of 2 states",
+    ),
+    "a step with delays": (
+        lambda: ss.as_step(ss.Network(ss.Layer(QIF, ss.Dense(W_IN), ss.Delayed(LOOP, jnp.ones(SIZE)))), window=1.0),
+        "without delays",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_meant_is_one_sentence(what):
+    act, sentence = REFUSED[what]
+    with pytest.raises(ValueError, match=sentence) as caught:
+        act()
+    assert str(caught.value).count("\n") == 0
