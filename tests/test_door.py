@@ -32,6 +32,11 @@ def test_every_name_is_where_the_table_says_and_has_a_docstring():
     assert set(dir(ss)) == {"__version__", *ss._PLACES}
 
 
+def test_a_module_does_not_take_the_place_of_what_it_holds():
+    code = "import stablespike as ss; import stablespike.simulate; ss.classify"
+    subprocess.run([sys.executable, "-c", code + "; assert callable(ss.simulate)"], check=True)
+
+
 def test_a_name_that_is_none_says_where_to_look():
     with pytest.raises(AttributeError, match=r"has no 'nothing_of_the_kind'; dir\(stablespike\) lists"):
         ss.nothing_of_the_kind

@@ -13,7 +13,7 @@ from stablespike.dynamics.neurons.neuron import over_neurons
 from stablespike.learning.gradients.rules import Rule
 from stablespike.learning.initialisation import uniform_by_fan_in
 from stablespike.learning.losses import first_spike_cross_entropy, first_to_spike
-from stablespike.learning.pseudospikes import layered_spike_times
+from stablespike.learning.pseudospikes import spike_times_beyond
 
 
 class PhaseClassifier(eqx.Module):
@@ -94,7 +94,7 @@ def run_trial(model: PhaseClassifier, task: ClassifierTask, active: Num[Array, "
 def _answered(model, task, active):
     """A trial and the first spike times of its outputs, pseudospikes included."""
     run = run_trial(model, task, active)
-    return run, layered_spike_times(model.network, run, task.duration, 1)[-1][:, 0]
+    return run, spike_times_beyond(model.network, run, task.duration, 1)[-1][:, 0]
 
 
 @eqx.filter_jit

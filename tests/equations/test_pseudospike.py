@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import stablespike as ss
-from stablespike.learning.pseudospikes import layered_spike_times
+from stablespike.learning.pseudospikes import spike_times_beyond
 
 NEURON, DURATION = ss.Theta(1.0, 1.25), 0.5
 
@@ -21,7 +21,7 @@ def test_a_silent_chain_by_hand():
     states = tuple(ss.initial_states(NEURON, 0.5 - 1 / jnp.tan(phase)) for phase in phases)
     nothing = ss.Spikes(jnp.full(1, jnp.inf), jnp.zeros(1, int))
     run = ss.simulate(network, nothing, DURATION, initial=states)
-    hidden, output = layered_spike_times(network, run, DURATION, 2)
+    hidden, output = spike_times_beyond(network, run, DURATION, 2)
     period, at_end = np.pi, np.asarray(phases[0]) + DURATION
     np.testing.assert_allclose(hidden, DURATION + period * np.asarray([1, 2]) - at_end[:, None], rtol=1e-13)
     pulse = np.asarray([0.5, 0.8]) @ (at_end / period)
