@@ -28,9 +28,6 @@ from stablespike.learning.surrogates import SuperSpike
 from stablespike.learning.training import fit, gradient_training
 from stablespike.simulate import simulate
 from stablespike.stability.gradient_statistics import alignment
-from studies.old_twins import Exact as Exact  # these three until spoken_digits and network_complexity are ported
-from studies.old_twins import Train as Train
-from studies.old_twins import TwinWeights as TwinWeights
 
 Labelled = tuple[Spikes, Int[Array, " trials"]]
 Sent = Float[Array, "neurons spikes"]
