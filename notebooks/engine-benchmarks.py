@@ -64,6 +64,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
+import stablespike as ss
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.engines.layers import simulate_layer
 from stablespike.figures.products import save_figure, save_numbers, save_table
@@ -88,12 +89,12 @@ cases = {
 }
 cases |= {
     "M, float32": [
-        mnist_gradient(layers[0], jnp.float32, trials=control_trials),
-        mnist_gradient(layers[1], jnp.float32),
+        mnist_gradient(ss.Recorded(), jnp.float32, trials=control_trials),
+        mnist_gradient(ss.TimeReversed(), jnp.float32),
     ],
     "M, float64": [
-        mnist_gradient(layers[0], jnp.float64, trials=control_trials),
-        mnist_gradient(layers[1], jnp.float64),
+        mnist_gradient(ss.Recorded(), jnp.float64, trials=control_trials),
+        mnist_gradient(ss.TimeReversed(), jnp.float64),
     ],
     "R, float64": [recurrent_gradient(network, jnp.float64) for network in networks],
 }

@@ -73,10 +73,8 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.grid.cells import BinaryCell, GridLIF
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
-from stablespike.stability.flossing import Before, Flossing, Never
 from stablespike.stability.surrogate_tangent import PUBLIC
 from stablespike.tasks.temporal import delayed_xor
 from studies import flossing_delayed_xor as training
@@ -91,13 +89,13 @@ from studies.kept_tables import kept_tables
 # anything is trained.
 
 # %%
-spikes = {name: SurrogateSpike(SuperSpike(beta)) for name, beta in sharpness.items()}
+spikes = {name: ss.SurrogateSpike(ss.SuperSpike(beta)) for name, beta in sharpness.items()}
 built = {
-    "binary": BinaryCell(jnp.zeros(neurons["binary"]), spikes["binary"]),  # thresholds are trained
-    "spiking": GridLIF(10.0, 5.0, 1.0, spike=spikes["spiking"], reset=PUBLIC),
+    "binary": ss.BinaryCell(jnp.zeros(neurons["binary"]), spikes["binary"]),  # thresholds are trained
+    "spiking": ss.GridLIF(10.0, 5.0, 1.0, spike=spikes["spiking"], reset=PUBLIC),
 }
 cut = optax.clip_by_global_norm(largest_norm)
-flossing = training.flossing_by_layer(Flossing(count, transient=flossing_transient, memory=memory))
+flossing = training.layered_flossing(ss.Flossing(count, transient=flossing_transient, memory=memory))
 keys = jnp.stack([jax.random.key(seed) for seed in seeds])
 settings = [
     {"cell": cell, "layers": depth, "delay": delay, "flossed": flossed}
@@ -131,7 +129,7 @@ for setting in tqdm(settings):
     train = eqx.Partial(
         training.train_to_answer, keys=keys, pool=pool, test=test, steps=training_steps, chunk=chunk,
         optimiser=optax.chain(cut, optax.adam(learning_rate)), trials=batch_size, flossing=flossing,
-        schedule=Before(flossing_steps[cell]) if flossed else Never(),
+        schedule=ss.Before(flossing_steps[cell]) if flossed else ss.Never(),
         flossing_optimiser=optax.chain(cut, optax.adam(flossing_rate)),
     )  # fmt: skip
     make = eqx.Partial(training.trained_tables, train, build, keys, seeds, chunk, test)

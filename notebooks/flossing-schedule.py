@@ -76,10 +76,8 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.dynamics.grid.cells import BinaryCell
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
-from stablespike.stability.flossing import Adaptive, Before, Between, Flossing, Never
 from stablespike.tasks.temporal import delayed_xor
 from studies import flossing_delayed_xor as training
 from studies.bit_answers import bit_streams, distances_of
@@ -92,24 +90,24 @@ from studies.kept_tables import kept_tables
 # Schedule, number of exponents, strength during training, and for two layers whether they are flossed together.
 
 # %%
-between = Between(flossing_steps // 2, (0, chunk, 3 * chunk))
-adaptive = Adaptive(float(delay), tolerance, adaptive_steps, most)
-one, joint, each = (1, training.joint_flossing), (2, training.joint_flossing), (2, training.flossing_by_layer)
+between = ss.Between(flossing_steps // 2, (0, chunk, 3 * chunk))
+adaptive = ss.Adaptive(float(delay), tolerance, adaptive_steps, most)
+one, joint, each = (1, training.joint_flossing), (2, training.joint_flossing), (2, training.layered_flossing)
 known = {
-    "never": (Never(), 20, 0.0, *one),
-    "before, k = 5": (Before(flossing_steps), 5, 0.0, *one),
-    "before, k = 20": (Before(flossing_steps), 20, 0.0, *one),
-    "before, k = 60": (Before(flossing_steps), 60, 0.0, *one),
-    "a quarter, before": (Before(flossing_steps // 4), 20, 0.0, *one),
-    "twice, before": (Before(flossing_steps * 2), 20, 0.0, *one),
+    "never": (ss.Never(), 20, 0.0, *one),
+    "before, k = 5": (ss.Before(flossing_steps), 5, 0.0, *one),
+    "before, k = 20": (ss.Before(flossing_steps), 20, 0.0, *one),
+    "before, k = 60": (ss.Before(flossing_steps), 60, 0.0, *one),
+    "a quarter, before": (ss.Before(flossing_steps // 4), 20, 0.0, *one),
+    "twice, before": (ss.Before(flossing_steps * 2), 20, 0.0, *one),
     "between": (between, 20, 0.0, *one),
-    "during": (Never(), 20, strength, *one),
-    "weakly during": (Never(), 20, strength / 100, *one),
-    "before, weakly during": (Before(flossing_steps), 20, strength / 100, *one),
+    "during": (ss.Never(), 20, strength, *one),
+    "weakly during": (ss.Never(), 20, strength / 100, *one),
+    "before, weakly during": (ss.Before(flossing_steps), 20, strength / 100, *one),
     "adaptive": (adaptive, 20, 0.0, *one),
-    "two layers, never": (Never(), 20, 0.0, *joint),
-    "two layers, jointly": (Before(flossing_steps), 20, 0.0, *joint),
-    "two layers, each": (Before(flossing_steps), 20, 0.0, *each),
+    "two layers, never": (ss.Never(), 20, 0.0, *joint),
+    "two layers, jointly": (ss.Before(flossing_steps), 20, 0.0, *joint),
+    "two layers, each": (ss.Before(flossing_steps), 20, 0.0, *each),
 }
 
 # %% [markdown]
@@ -119,7 +117,7 @@ known = {
 # that was interrupted goes on.
 
 # %%
-cell = BinaryCell(jnp.zeros(neurons), SurrogateSpike(SuperSpike(sharpness)))
+cell = ss.BinaryCell(jnp.zeros(neurons), ss.SurrogateSpike(ss.SuperSpike(sharpness)))
 cut = optax.clip_by_global_norm(largest_norm)
 random = eqx.Partial(training.random_bit_answers, cell=cell, channels=1, gain=gain, input_gain=1.0, values=distances_of)
 keys, length = jnp.stack([jax.random.key(seed) for seed in seeds]), delay + further_bits
@@ -137,12 +135,12 @@ for place, plan in enumerate(tqdm(plans)):
     train = eqx.Partial(
         training.train_to_answer, keys=keys, pool=pool, test=test, steps=training_steps, chunk=chunk,
         trials=batch_size, optimiser=optax.chain(cut, optax.adam(learning_rate)), schedule=schedule, strength=during,
-        flossing=kind(Flossing(count, transient=flossing_transient, memory=memory)),
+        flossing=kind(ss.Flossing(count, transient=flossing_transient, memory=memory)),
         flossing_optimiser=optax.chain(cut, optax.adam(flossing_rate)),
     )  # fmt: skip
     make = eqx.Partial(training.trained_tables, train, build, keys, seeds, chunk, test)
     found, course, _ = kept_tables(kept, f"plan-{place}", make)
-    tangents, done = count * (depth if kind is training.flossing_by_layer else 1), int(found.flossing_steps[0])
+    tangents, done = count * (depth if kind is training.layered_flossing else 1), int(found.flossing_steps[0])
     cost = cost_of(tangents, done, training_steps, batch_size, length, during=during > 0)
     learned = found.seed.map(course[course.accuracy >= criterion].groupby("seed").step.min())
     tables.append(found.assign(plan=plan, cost=cost, learned=learned))

@@ -64,11 +64,8 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
-from stablespike.learning.training import descend, gradient_training
-from stablespike.stability.flossing import Flossing, network_flossing
-from stablespike.stability.lyapunov import lyapunov_spectrum
 from stablespike.stability.surrogate_tangent import random_surrogate_network, spike_counts
 from studies.figures.flossing import flossing_spectra_figure
 
@@ -81,7 +78,7 @@ jax.config.update("jax_enable_x64", True)
 # is then measured in full on that input and, as a check, on one that was never shown.
 
 # %%
-spike = SurrogateSpike(SuperSpike(5.0))
+spike = ss.SurrogateSpike(ss.SuperSpike(5.0))
 spectra, history, rates = [], [], {}
 for seed in seeds:
     generator = np.random.default_rng(seed)
@@ -91,10 +88,10 @@ for seed in seeds:
     )
     key, flossed = jax.random.key(seed), {0: network}
     for count in counts:
-        loss = network_flossing(Flossing(count, target, transient=transient, memory=memory), key)
+        loss = ss.network_flossing(ss.Flossing(count, target, transient=transient, memory=memory), key)
         rate = optax.cosine_decay_schedule(learning_rate, flossing_steps)
-        init, step = gradient_training(loss, optax.chain(optax.clip_by_global_norm(largest_norm), optax.adam(rate)))
-        state, infos = descend(step, init(network, key), shown, steps=flossing_steps, chunk=20, progress=tqdm)
+        init, step = ss.gradient_training(loss, optax.chain(optax.clip_by_global_norm(largest_norm), optax.adam(rate)))
+        state, infos = ss.descend(step, init(network, key), shown, steps=flossing_steps, chunk=20, progress=tqdm)
         flossed[count] = state.parameters
         distance = np.abs(np.asarray(infos.extra) - target).max(1)
         rows = {"seed": seed, "count": count, "step": np.arange(distance.size), "distance": distance}
@@ -102,7 +99,7 @@ for seed in seeds:
     for count, one in flossed.items():
         rates[seed, count] = float(spike_counts(one, shown).mean())
         for name, drives in {"shown": shown, "unseen": unseen}.items():
-            found = lyapunov_spectrum(one, one.rest(), drives, count=2 * neurons, transient=transient, key=key)
+            found = ss.lyapunov_spectrum(one, one.rest(), drives, count=2 * neurons, transient=transient, key=key)
             rows = {"seed": seed, "count": count, "index": np.arange(2 * neurons) + 1, "input": name}
             spectra.append(pd.DataFrame(rows | {"exponent": np.asarray(found.exponents)}))
 spectra, history = pd.concat(spectra, ignore_index=True), pd.concat(history, ignore_index=True)

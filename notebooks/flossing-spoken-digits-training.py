@@ -67,7 +67,6 @@ data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
 
 # %%
-import dataclasses
 import functools
 import itertools
 import json
@@ -80,19 +79,14 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
-from stablespike.learning.readouts import mean_over_time
-from stablespike.stability.flossing import Flossing
-from stablespike.stability.surrogate_tangent import PUBLIC
+import stablespike as ss
 from stablespike.tasks.augmentation import ChannelShift, InTurn, TimeStretch
 from stablespike.tasks.inventory import shared_speakers, statistics
 from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
 from stablespike.tasks.recordings import as_events
 from stablespike.tasks.speaker_splits import hold_out_speakers
-
-# %%
 from studies import spoken_digits as classifiers
-from studies.flossing_spoken_digits import ClassifierFlossing, setting, train_in_rounds
-from studies.recurrent_classifiers import recurrent_classifier
+from studies.flossing_spoken_digits import ClassifierFlossing, flossed_task, setting, train_in_rounds
 
 jax.config.update("jax_enable_x64", True)
 raw = pathlib.Path(results_folder) / "raw"
@@ -129,17 +123,15 @@ pd.DataFrame({"training": statistics(split.train), "judged": statistics(split.te
 # %%
 neurons = classifiers.Neurons(*time_constants, 1 / steps_per_second, sharpness)
 inputs = classifiers.Inputs(channels, len(split.train.classes), statistics(split.train)["rate"])
-task = dataclasses.replace(classifiers.grid_classification(neurons, duration), score=mean_over_time)
-flossing = ClassifierFlossing(Flossing(count, transient=flossing_transient), task, batch_sizes[1])
+augment = InTurn((ChannelShift(augmentation[0], channels), TimeStretch(1 - augmentation[1], 1 + augmentation[1])))
+task = flossed_task(neurons, duration, augment)
+flossing = ClassifierFlossing(ss.Flossing(count, transient=flossing_transient), task, batch_sizes[1])
 half = epochs // 2
 rounds = {"plain": [(0, epochs)], "before": [(flossing_epochs, epochs)], "during": [(flossing_epochs, epochs)]}
 rounds |= {"between": [(flossing_epochs, half), (flossing_epochs, epochs - half)]}
 optimisers = dict(zip(("optimiser", "flossing_optimiser"), map(optax.adam, learning_rates), strict=True))
-augment = InTurn((ChannelShift(augmentation[0], channels), TimeStretch(1 - augmentation[1], 1 + augmentation[1])))
 given = {
-    course: setting(
-        task, flossing, augment=augment, strength=flossing_strength if course == "during" else 0.0, **optimisers
-    )
+    course: setting(task, flossing, strength=flossing_strength if course == "during" else 0.0, **optimisers)
     for course in courses
 }
 
@@ -147,9 +139,9 @@ given = {
 trained = {}
 for depth, course, seed in itertools.product(depths, courses, seeds):
     name = f"{depth}-{course}-{seed}"
-    network = recurrent_classifier(
+    network = classifiers.grid_classifier(
         jax.random.key(seed), neurons, inputs, (hidden,) * depth, distance=distance, recurrence=recurrence,
-        hidden_rate=hidden_rate, reset=PUBLIC,
+        hidden_rate=hidden_rate,
     )  # fmt: skip
     trained[depth, course, seed] = train_in_rounds(
         given[course], network, *trials, jax.random.key(1000 + seed), rounds=rounds[course], batch_size=batch_sizes[0],

@@ -48,7 +48,6 @@ data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
 
 # %%
-import dataclasses
 import functools
 import itertools
 import json
@@ -62,18 +61,13 @@ from IPython.display import Image
 from tqdm import tqdm
 
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.readouts import mean_over_time
-from stablespike.stability.surrogate_tangent import PUBLIC
 from stablespike.tasks.inventory import shared_speakers
 from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
 from stablespike.tasks.recordings import as_events
 from stablespike.tasks.speaker_splits import hold_out_speakers
 from studies import spoken_digits as classifiers
-
-# %%
 from studies.figures.flossed_speech import flossed_speech_figure
-from studies.flossing_spoken_digits import dynamics_tables
-from studies.recurrent_classifiers import recurrent_classifier
+from studies.flossing_spoken_digits import dynamics_tables, flossed_task
 
 jax.config.update("jax_enable_x64", True)
 
@@ -90,7 +84,7 @@ if setup["validation_part"]:
     split = hold_out_speakers(split.train, np.random.default_rng(0), part=setup["validation_part"])
 test = as_events(split.test), jax.numpy.asarray(split.test.labels)
 neurons = classifiers.Neurons(**setup["neurons"])
-task = dataclasses.replace(classifiers.grid_classification(neurons, setup["duration"]), score=mean_over_time)
+task = flossed_task(neurons, setup["duration"])
 inputs, chance = classifiers.Inputs(setup["channels"], len(split.test.classes), 1.0), 1 / len(split.test.classes)
 
 # %% [markdown]
@@ -99,10 +93,9 @@ inputs, chance = classifiers.Inputs(setup["channels"], len(split.test.classes), 
 # %%
 tables = [], [], []
 for depth, course, seed in tqdm(list(itertools.product(setup["depths"], setup["courses"], setup["seeds"]))):
-    like = recurrent_classifier(
-        jax.random.key(0), neurons, inputs, (setup["hidden"],) * depth, distance=1.0, recurrence=1.0, hidden_rate=1.0,
-        reset=PUBLIC,
-    )  # fmt: skip
+    like = classifiers.grid_classifier(
+        jax.random.key(0), neurons, inputs, (setup["hidden"],) * depth, distance=1.0, recurrence=1.0, hidden_rate=1.0
+    )
     for stage in ("start", "end"):
         network = eqx.tree_deserialise_leaves(raw / f"{depth}-{course}-{seed}-{stage}.eqx", like)
         found = dynamics_tables(

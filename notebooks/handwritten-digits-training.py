@@ -78,16 +78,9 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
-from stablespike.dynamics.neurons.theta import Theta
-from stablespike.learning.gradients.time_reversed import time_reversed_layer
+import stablespike as ss
 from stablespike.tasks.handwritten_digits import mnist, small_digits
-from studies.handwritten_digits import (
-    ClassifierTask,
-    evaluate_classifier,
-    halving_schedule,
-    phase_classifier,
-    train_classifier,
-)
+from studies.handwritten_digits import ClassifierTask, evaluate_classifier, halving_schedule, phase_classifier
 
 jax.config.update("jax_enable_x64", True)
 
@@ -112,7 +105,7 @@ print(f"{len(train[1])} training and {len(test[1])} test trials, {volleys} volle
 # pass, and its gradient by running the same dynamics backwards in time.
 
 # %%
-neuron = Theta(period * math.sqrt(drive - 0.25) / math.pi, drive)
+neuron = ss.Theta(period * math.sqrt(drive - 0.25) / math.pi, drive)
 sizes = (train[0].shape[2], *hidden_sizes, 10)
 task = ClassifierTask(
     jnp.asarray(data.times),
@@ -120,7 +113,7 @@ task = ClassifierTask(
     capacity=capacity,
     late_cost=late_cost,
     flip_probability=flip_probability,
-    layer=time_reversed_layer,
+    gradient=ss.TimeReversed(),
 )
 models = {seed: phase_classifier(jax.random.key(seed), neuron, sizes, initial_phase) for seed in seeds}
 before = {seed: evaluate_classifier(model, task, *test) for seed, model in models.items()}
@@ -142,16 +135,14 @@ assert all(row["silent_fraction"] > 0.99 for row in before.values()), "the netwo
 
 # %%
 steps = epochs * (len(train[1]) // batch_size)
-optimiser = optax.adabelief(halving_schedule(learning_rate, steps, halvings))
+init, update = ss.gradient_training(task, optax.adabelief(halving_schedule(learning_rate, steps, halvings)))
 raw = pathlib.Path(results_folder) / "raw"
 trained = {
-    seed: train_classifier(
-        model,
-        task,
-        optimiser,
+    seed: ss.fit(
+        update,
+        init(model, jax.random.key(1000 + seed)),
         train,
-        test,
-        jax.random.key(1000 + seed),
+        evaluate=lambda model: evaluate_classifier(model, task, *test),
         epochs=epochs,
         batch_size=batch_size,
         checkpoint=raw / "checkpoint" / f"seed-{seed}.eqx",
@@ -179,8 +170,8 @@ setup |= {
     "capacity": capacity,
 }
 (raw / "setup.json").write_text(json.dumps(setup))
-for seed, (model, _) in trained.items():
-    eqx.tree_serialise_leaves(raw / f"seed-{seed}.eqx", model)
+for seed, (state, _) in trained.items():
+    eqx.tree_serialise_leaves(raw / f"seed-{seed}.eqx", state.parameters)
 final = history[history.epoch == epochs].set_index("seed")
 final
 

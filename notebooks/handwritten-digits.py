@@ -56,9 +56,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.neurons.theta import Theta
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
-from stablespike.learning.gradients.time_reversed import time_reversed_layer
 from stablespike.tasks.handwritten_digits import mnist, small_digits
 from studies.figures.handwritten_digits import handwritten_digits_figure
 from studies.handwritten_digits import ClassifierTask, output_voltages, phase_classifier, run_trial, spike_rows
@@ -77,8 +76,8 @@ history = pd.read_csv(raw / "history.csv")
 load = {"digits": small_digits, "mnist": lambda T: mnist(pathlib.Path(data_folder) / "mnist", T)}[setup["dataset"]]
 data = load(setup["duration"])
 sizes = (data.test_active.shape[2], *setup["hidden_sizes"], 10)
-neuron = Theta(setup["period"] * math.sqrt(setup["drive"] - 0.25) / math.pi, setup["drive"])
-task = ClassifierTask(jnp.asarray(data.times), setup["duration"], capacity=setup["capacity"], layer=time_reversed_layer)
+neuron = ss.Theta(setup["period"] * math.sqrt(setup["drive"] - 0.25) / math.pi, setup["drive"])
+task = ClassifierTask(jnp.asarray(data.times), setup["duration"], capacity=setup["capacity"])
 seed = setup["seeds"][0]
 untrained = phase_classifier(jax.random.key(seed), neuron, sizes, setup["initial_phase"])
 trained = eqx.tree_deserialise_leaves(raw / f"seed-{seed}.eqx", untrained)

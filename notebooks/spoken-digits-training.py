@@ -81,6 +81,7 @@ import optax
 import pandas as pd
 from tqdm import tqdm
 
+import stablespike as ss
 from stablespike.tasks.augmentation import ChannelShift, InTurn, TimeStretch
 from stablespike.tasks.inventory import statistics
 from stablespike.tasks.named_sets import NAMED_SETS, Places, fitted
@@ -143,16 +144,16 @@ neurons = {
 draws = {
     "exact": lambda key, name: classifiers.event_classifier(key, neurons[name], inputs[name], hidden, exact_distance),
     "surrogate": lambda key, name: classifiers.grid_classifier(
-        key, neurons[name], inputs[name], hidden, surrogate_distance, recurrence
+        key, neurons[name], inputs[name], [hidden], distance=surrogate_distance, recurrence=recurrence
     ),
-}
-losses = {
-    "exact": lambda name: classifiers.event_classification(neurons[name], settings[name]["duration"], capacity),
-    "surrogate": lambda name: classifiers.grid_classification(neurons[name], settings[name]["duration"]),
 }
 augmentations = {
     name: InTurn((ChannelShift(one["shift"], one["channels"]), TimeStretch(1 - stretch, 1 + stretch)))
     for name, one in settings.items()
+}
+losses = {
+    "exact": lambda name, end: classifiers.event_classification(neurons[name], end, capacity, augmentations[name]),
+    "surrogate": lambda name, end: classifiers.grid_classification(neurons[name], end, augmentations[name]),
 }
 trials = {name: [(as_events(part), jax.numpy.asarray(part.labels)) for part in one] for name, one in sets.items()}
 
@@ -164,17 +165,17 @@ rates = {
     for (name, one), kind in itertools.product(settings.items(), kinds)
 }
 trainings = {
-    (name, kind): classifiers.spike_training(losses[kind](name), optax.adam(rate), augmentations[name])
+    (name, kind): ss.gradient_training(losses[kind](name, settings[name]["duration"]), optax.adam(rate))
     for (name, kind), rate in rates.items()
 }
 trained = {
-    (name, kind, seed): classifiers.train_on_spikes(
-        training, draws[kind](jax.random.key(seed), name), *trials[name], jax.random.key(1000 + seed),
-        epochs=settings[name][f"{kind}_epochs"], batch_size=batch_size,
+    (name, kind, seed): ss.fit(
+        update, init(draws[kind](jax.random.key(seed), name), jax.random.key(1000 + seed)), trials[name][0],
+        judge=trials[name][1], epochs=settings[name][f"{kind}_epochs"], batch_size=batch_size,
         checkpoint=raw / "checkpoint" / f"{name}-{kind}-{seed}.eqx", identity=f"{name} {kind} {seed}",
         progress=lambda left, bar=f"{name}, {kind}, seed {seed}": tqdm(left, desc=bar),
     )
-    for ((name, kind), training), seed in itertools.product(trainings.items(), seeds)
+    for ((name, kind), (init, update)), seed in itertools.product(trainings.items(), seeds)
 }  # fmt: skip
 
 # %% [markdown]
@@ -187,8 +188,8 @@ keys = ["dataset", "kind", "seed"]
 frames = [pd.DataFrame(history).assign(**dict(zip(keys, key, strict=True))) for key, (_, history) in trained.items()]
 history = pd.concat(frames, ignore_index=True)
 history.to_csv(raw / "history.csv", index=False)
-for (name, kind, seed), (network, _) in trained.items():
-    eqx.tree_serialise_leaves(raw / f"{name}-{kind}-{seed}.eqx", network)
+for (name, kind, seed), (state, _) in trained.items():
+    eqx.tree_serialise_leaves(raw / f"{name}-{kind}-{seed}.eqx", state.parameters)
 setup = {"settings": settings, "seeds": seeds, "hidden": hidden, "capacity": capacity, "batch_size": batch_size}
 setup |= {"neurons": {name: one._asdict() for name, one in neurons.items()}}
 (raw / "setup.json").write_text(json.dumps(setup))

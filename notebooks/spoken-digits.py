@@ -95,12 +95,12 @@ events = {name: networks.event_classification(neurons[name], lengths[name], setu
 rows = []
 for name, seed in tqdm(list(itertools.product(names, setup["seeds"])), desc="networks"):
     exact = networks.event_classifier(key, neurons[name], like[name], hidden, 1.0)
-    surrogate = networks.grid_classifier(key, neurons[name], like[name], hidden, 1.0, 1.0)
+    surrogate = networks.grid_classifier(key, neurons[name], like[name], [hidden], distance=1.0, recurrence=1.0)
     exact, surrogate = (
         eqx.tree_deserialise_leaves(raw / f"{name}-{kind}-{seed}.eqx", network)
         for kind, network in (("exact", exact), ("surrogate", surrogate))
     )
-    found = {"exact": event_complexity(events[name], exact, some[name], grids[name].steps)}
+    found = {"exact": event_complexity(events[name], exact, some[name], setup["settings"][name]["steps"])}
     found |= {"surrogate": grid_complexity(grids[name], surrogate, some[name])}
     rows += [{"dataset": name, "seed": seed, "kind": kind, **one._asdict()} for kind, one in found.items()]
 complexity = pd.DataFrame(rows).assign(effective=lambda table: table.effective_acs + table.effective_macs)
@@ -160,7 +160,7 @@ found = {
     name: {
         "name": name, "linear": baselines[name][0], "chance": baselines[name][1], "channels": like[name].channels,
         "epochs": final[final.dataset == name].groupby("kind").epoch.max().to_dict(),
-        "train_trials": len(one.train), "test_trials": len(one.test), "steps": grids[name].steps,
+        "train_trials": len(one.train), "test_trials": len(one.test), "steps": setup["settings"][name]["steps"],
         **{
             kind: means.loc[name, kind].to_dict() | accuracies.loc[name, kind].to_dict()
             for kind in ("exact", "surrogate")

@@ -53,7 +53,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from stablespike.dynamics.neurons.theta import Theta
+import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from studies.benchmarks.flossing_step import exponents_of, flossing_step, plain_flossing_step, processor_time
 from studies.figures.processor_times import processor_times_figure
@@ -70,7 +70,7 @@ plain = processor_time(plain_flossing_step(jnp.float32), repeats=repeats)
 difference = float(np.abs(np.asarray(found.result[1]) - np.asarray(plain.result[1])).max())
 generator = np.random.default_rng(0)
 connected = (generator.random((event_neurons,) * 2) < event_inputs / event_neurons) & ~np.eye(event_neurons, dtype=bool)
-neuron = Theta(0.01, 0.25 + np.sqrt(event_inputs) * 0.01)  # tau V' = V^2 + I; seconds
+neuron = ss.Theta(0.01, 0.25 + np.sqrt(event_inputs) * 0.01)  # tau V' = V^2 + I; seconds
 settings = {"spikes": event_spikes, "transient": event_transient, "interval": event_interval}
 weights, phases = -(connected / np.sqrt(event_inputs)), generator.uniform(0, float(neuron.period), event_neurons)
 spectra = {

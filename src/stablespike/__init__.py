@@ -64,6 +64,7 @@ _PLACES = {
     # training
     "gradient_training": "stablespike.learning.training",
     "fit": "stablespike.learning.training",
+    "descend": "stablespike.learning.training",
     "accuracy_on": "stablespike.learning.training",
     "fit_until": "stablespike.learning.early_stopping",
     "Patience": "stablespike.learning.early_stopping",
@@ -80,6 +81,10 @@ _PLACES = {
     "covariant_vectors": "stablespike.stability.covariant",
     "Flossing": "stablespike.stability.flossing",
     "network_flossing": "stablespike.stability.flossing",
+    "Never": "stablespike.stability.flossing",
+    "Before": "stablespike.stability.flossing",
+    "Between": "stablespike.stability.flossing",
+    "Adaptive": "stablespike.stability.flossing",
     "gradient_dimension": "stablespike.stability.gradient_statistics",
     "gradients_through_time": "stablespike.stability.gradient_statistics",
 }
@@ -142,11 +147,16 @@ if TYPE_CHECKING:
     from stablespike.learning.surrogates import SurrogateSpike as SurrogateSpike
     from stablespike.learning.surrogates import Triangle as Triangle
     from stablespike.learning.training import accuracy_on as accuracy_on
+    from stablespike.learning.training import descend as descend
     from stablespike.learning.training import fit as fit
     from stablespike.learning.training import gradient_training as gradient_training
     from stablespike.simulation import simulate as simulate
     from stablespike.stability.covariant import covariant_vectors as covariant_vectors
+    from stablespike.stability.flossing import Adaptive as Adaptive
+    from stablespike.stability.flossing import Before as Before
+    from stablespike.stability.flossing import Between as Between
     from stablespike.stability.flossing import Flossing as Flossing
+    from stablespike.stability.flossing import Never as Never
     from stablespike.stability.flossing import network_flossing as network_flossing
     from stablespike.stability.gradient_statistics import gradient_dimension as gradient_dimension
     from stablespike.stability.gradient_statistics import gradients_through_time as gradients_through_time

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+import stablespike as ss
 from stablespike.dynamics.grid.cells import SpikingCell
-from stablespike.dynamics.grid.network import GridNetwork, run_on_grid
-from stablespike.dynamics.status import Status
+
+STEPS = ss.Grid(1.0, watched=True)  # cells of these networks count time in steps
 
 
 class BitStreams(NamedTuple):
@@ -39,19 +40,20 @@ class BitAnswers(eqx.Module):
     `values(cell, state)` are those of the last layer that are read: `spikes_of` or `distances_of`.
     """
 
-    network: GridNetwork
+    network: ss.Network
     readout: Float[Array, " neurons"]
     bias: Float[Array, ""]
     values: Callable = eqx.field(static=True, default=spikes_of)
 
     def odds(self, state: Any) -> Float[Array, ""]:
         """Log-odds of a 1 in this state of the last layer's cells."""
-        return self.readout @ self.values(self.network.layers[-1].cell, state) + self.bias
+        return self.readout @ self.values(self.network.layers[-1].neuron, state) + self.bias
 
-    def __call__(self, signals: Float[Array, "steps channels"]) -> tuple[Float[Array, " steps"], Status]:
+    def __call__(self, signals: Float[Array, "steps channels"]) -> tuple[Float[Array, " steps"], ss.Status]:
         """Log-odds in every step, and the status of the run."""
-        run = run_on_grid(self.network, signals)
-        return jax.vmap(self.odds)(run.cells[-1]), run.status
+        run = ss.simulate(self.network, signals, on=STEPS, gradient=ss.Recorded())
+        cells: Any = run.cells  # of a grid that is watched
+        return jax.vmap(self.odds)(cells[-1]), run.status
 
 
 def bit_streams(signals, answers, scored, repeat: int = 1) -> BitStreams:
@@ -73,7 +75,7 @@ def bit_streams(signals, answers, scored, repeat: int = 1) -> BitStreams:
 
 def answer_loss(
     model: BitAnswers, streams: BitStreams, key: Key[Array, ""] | None = None
-) -> tuple[Float[Array, ""], tuple[Status, Float[Array, ""]]]:
+) -> tuple[Float[Array, ""], tuple[ss.Status, Float[Array, ""]]]:
     """Mean cross-entropy in nats of the scored answers; status, and the part that is right (log-odds 0 count as 0)."""
     del key
     odds, status = jax.vmap(model)(streams.signals)

@@ -11,24 +11,22 @@ import optax
 import pandas as pd
 from jaxtyping import Array, Float, Key, PyTree
 
-from stablespike.dynamics.connections import Dense
+import stablespike as ss
 from stablespike.dynamics.grid.cells import Cell
-from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
-from stablespike.dynamics.status import raise_unless_ok
-from stablespike.learning.training import descend, gradient_training
+from stablespike.learning.gradients.on_grid import as_grid_network
+from stablespike.learning.training import descend
 from stablespike.stability.flossing import (
     AbstractSchedule,
     Between,
-    Flossing,
     Never,
     floss_if_due,
     flossing_loss,
     with_flossing,
 )
-from stablespike.stability.gradient_statistics import gradients_through_time, norms_through_time
+from stablespike.stability.gradient_statistics import norms_through_time
 from stablespike.stability.lyapunov import SingularJacobian
-from stablespike.stability.surrogate_tangent import GridStep, layer_steps, require_some_spikes
-from studies.bit_answers import BitAnswers, BitStreams, answer_loss, drawn, spikes_of
+from stablespike.stability.surrogate_tangent import GridStep, flossing_by_layer, require_some_spikes
+from studies.bit_answers import STEPS, BitAnswers, BitStreams, answer_loss, drawn, spikes_of
 
 Loss = Callable[..., Any]
 
@@ -48,48 +46,38 @@ def random_bit_answers(
     The mean of each neuron's recurrent weights is removed; the readout, of these `values`, has variance 1/neurons.
     """
 
-    def normal(key, post, pre, gain):
-        return gain / np.sqrt(pre) * jax.random.normal(key, (post, pre))
-
     keys = jax.random.split(key, 2 * len(sizes) + 1)
     layers = []
     for place, (size, below) in enumerate(zip(sizes, (channels, *sizes[:-1]), strict=True)):
-        loop = normal(keys[2 * place], size, size, gain)
-        inputs = normal(keys[2 * place + 1], size, below, input_gain)
-        layers.append(Layer(cell, Dense(inputs), Dense(loop - loop.mean(1, keepdims=True))))
+        loop = ss.normal_by_fan_in(keys[2 * place], size, size, gain)
+        inputs = ss.normal_by_fan_in(keys[2 * place + 1], size, below, input_gain)
+        layers.append(ss.Layer(cell, ss.Dense(inputs), ss.Dense(loop - loop.mean(1, keepdims=True))))
     readout = jax.random.normal(keys[-1], (sizes[-1],)) / np.sqrt(sizes[-1])
-    return BitAnswers(GridNetwork(tuple(layers)), readout, jnp.zeros((), readout.dtype), values)
+    return BitAnswers(ss.Network(*layers), readout, jnp.zeros((), readout.dtype), values)
 
 
-def joint_flossing(flossing: Flossing) -> Loss:
+def joint_flossing(flossing: ss.Flossing) -> Loss:
     """Flossing of the exponents of all layers together, on one trial drawn from the pool: for `gradient_training`."""
+    return _on_one_trial(lambda step, *given: flossing_loss(flossing, step, step.rest(), *given))
 
+
+def layered_flossing(flossing: ss.Flossing) -> Loss:
+    """Flossing of the `count` leading exponents of every layer by itself (`flossing_by_layer`), likewise."""
+    return _on_one_trial(lambda step, *given: flossing_by_layer(flossing, step.network, *given))
+
+
+def _on_one_trial(of_step):
     def loss(model: BitAnswers, pool: BitStreams, key: Key[Array, ""]):
         chosen, basis = jax.random.split(key)
-        step = GridStep(model.network)
-        return flossing_loss(flossing, step, step.rest(), _one_of(pool, chosen), basis)
+        drives = pool.signals[jax.random.randint(chosen, (), 0, pool.signals.shape[0])]
+        return of_step(step_of(model), drives, basis)
 
     return loss
 
 
-def flossing_by_layer(flossing: Flossing) -> Loss:
-    """Flossing of the `count` leading exponents of every layer by itself, with the input that it gets from below.
-
-    The loss is the mean over layers, the exponents are `[layers, count]`.
-    """
-
-    def loss(model: BitAnswers, pool: BitStreams, key: Key[Array, ""]):
-        chosen, basis = jax.random.split(key)
-        steps, below = layer_steps(model.network, _one_of(pool, chosen))
-        found = [flossing_loss(flossing, step, step.rest(), drives, basis) for step, drives in steps]
-        status = (below, *(one for _, (one, _) in found))
-        return jnp.mean(jnp.stack([value for value, _ in found])), (status, jnp.stack([e for _, (_, e) in found]))
-
-    return loss
-
-
-def _one_of(pool, key):
-    return pool.signals[jax.random.randint(key, (), 0, pool.signals.shape[0])]
+def step_of(model: BitAnswers) -> GridStep:
+    """The network below the readout as one step."""
+    return GridStep(as_grid_network(model.network, STEPS))
 
 
 class FlossedTraining(eqx.Module):
@@ -136,9 +124,9 @@ def train_to_answer(
     if isinstance(schedule, Between) and any(epoch % chunk or not 0 <= epoch < steps for epoch in schedule.epochs):
         raise ValueError(f"flossing between must come at multiples of the chunk, {chunk}, not at {schedule.epochs}.")
     task = drawn(answer_loss, trials)
-    _, task_step = gradient_training(with_flossing(task, flossing, strength) if strength else task, optimiser)
-    task_init, _ = gradient_training(answer_loss, optimiser)
-    floss_init, floss_step = gradient_training(flossing, flossing_optimiser)
+    _, task_step = ss.gradient_training(with_flossing(task, flossing, strength) if strength else task, optimiser)
+    task_init, _ = ss.gradient_training(answer_loss, optimiser)
+    floss_init, floss_step = ss.gradient_training(flossing, flossing_optimiser)
     over_seeds = eqx.filter_vmap(task_step, in_axes=(eqx.if_array(0), None))
     floss_over_seeds = eqx.filter_vmap(floss_step, in_axes=(eqx.if_array(0), None))
     measure = eqx.filter_jit(eqx.filter_vmap(flossing, in_axes=(eqx.if_array(0), None, 0)))
@@ -166,7 +154,7 @@ def train_to_answer(
     _, (status, accuracy) = eqx.filter_jit(eqx.filter_vmap(answer_loss, in_axes=(eqx.if_array(0), None)))(
         state.parameters, test
     )
-    raise_unless_ok(status)
+    ss.raise_unless_ok(status)
     return FlossedTraining(state.parameters, accuracy, jnp.stack(course), exponents[0], done)
 
 
@@ -187,7 +175,7 @@ def require_activity(models: BitAnswers, pool: BitStreams) -> None:
     Looked at is one trial of the pool, for each of the `models` of several seeds.
     """
     parts, status = _activity(models, pool)
-    raise_unless_ok(status)
+    ss.raise_unless_ok(status)
     for place, layer in np.ndindex(parts.shape):
         require_some_spikes(float(parts[place, layer]), f"Layer {layer + 1} of network {place + 1}")
 
@@ -197,8 +185,8 @@ def _activity(models, pool):
     """Part of neurons and steps with a spike, `[seeds, layers]`, and the status `[seeds]`."""
 
     def one(model, signals):
-        run = run_on_grid(model.network, signals)
-        return jnp.stack([jnp.mean(output) for output in run.outputs]), run.status
+        run = ss.simulate(model.network, signals, on=STEPS, gradient=ss.Recorded())
+        return jnp.stack([jnp.mean(trains.sent) for trains in run.layers]), run.status
 
     return eqx.filter_vmap(one, in_axes=(eqx.if_array(0), None))(models, pool.signals[0])
 
@@ -217,13 +205,13 @@ def gradient_norms_of_last_answer(models: BitAnswers, streams: BitStreams) -> Fl
     """Norm of dL/dstate(t) of the cross-entropy of the last answer, for each model and trial, t = 0 ... T - 1."""
 
     def one(model, signals, answers):
-        step = GridStep(model.network)
+        step = step_of(model)
 
         def loss(states):
             odds = model.odds(jax.tree.map(lambda leaf: leaf[-1], states[-1].cell))
             return optax.sigmoid_binary_cross_entropy(odds, answers[-1].astype(odds.dtype))
 
-        gradients = gradients_through_time(step, step.rest(), signals, loss)[1]
+        gradients = ss.gradients_through_time(step, step.rest(), signals, loss)[1]
         # Squares of what is left after many steps would underflow in float32.
         largest = sum(jnp.max(jnp.abs(leaf), tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(gradients))
         safe = jnp.where(largest > 0, largest, 1)

@@ -10,29 +10,32 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pandas as pd
 from jaxtyping import Array, Float, Int, Key
 
-from stablespike.dynamics.grid.network import GridNetwork
+import stablespike as ss
+from stablespike.learning.classify import Classification, Labelled
+from stablespike.learning.gradients.on_grid import as_grid_network
 from stablespike.learning.readouts import cross_entropy
-from stablespike.learning.training import fit, gradient_training
-from stablespike.stability.flossing import Flossing, flossing_loss, with_flossing
-from stablespike.stability.gradient_statistics import gradients_through_time, norms_through_time
+from stablespike.stability.flossing import with_flossing
+from stablespike.stability.gradient_statistics import norms_through_time
 from stablespike.stability.lyapunov import estimate_spectrum
-from stablespike.stability.surrogate_tangent import GridStep, layer_steps
-from studies.spoken_digits import Augmented, GridClassification, Labelled, accuracy_on
-
-Loss = Callable[..., Any]
+from stablespike.stability.surrogate_tangent import PUBLIC, GridStep, flossing_by_layer, layer_steps
+from studies.spoken_digits import Augment, Neurons, grid_classification, grid_of, signals_of
 
 
-def hidden_layers(network: GridNetwork) -> GridNetwork:
+def flossed_task(neurons: Neurons, duration: float, augment: Augment | None = None) -> Classification:
+    """Cross-entropy of the readout's mean on a grid, in the public convention: the derivative feels no reset."""
+    return grid_classification(neurons, duration, augment, reduce=ss.mean_over_time, reset=PUBLIC)
+
+
+def hidden_layers(network: ss.Network) -> ss.Network:
     """The network without its readout; `ValueError` if nothing is left."""
     if len(network.layers) < 2:
         raise ValueError("a classifier needs a hidden layer below its readout.")
-    return GridNetwork(network.layers[:-1])
+    return ss.Network(*network.layers[:-1])
 
 
 class ClassifierFlossing(eqx.Module):
@@ -42,67 +45,60 @@ class ClassifierFlossing(eqx.Module):
     the extra are the exponents `[trials, layers, count]` per step.
     """
 
-    flossing: Flossing
-    task: GridClassification
+    flossing: ss.Flossing
+    task: Classification
     trials: int = eqx.field(static=True, default=1)
 
-    def __call__(self, network: GridNetwork, batch: Labelled, key: Key[Array, ""]):
+    def __call__(self, network: ss.Network, batch: Labelled, key: Key[Array, ""]):
         """Mean over trials and layers of mean_i (lambda_i - target)^2; status and exponents."""
         if batch[1].shape[0] < self.trials:
             raise ValueError(f"flossing on {self.trials} trials needs batches of so many, not {batch[1].shape[0]}.")
         some = jax.tree.map(lambda leaf: leaf[: self.trials], batch[0])
-        signals = self.task.signals(some, network.channels).astype(network.layers[0].inputs.weights.dtype)
-        hidden = hidden_layers(network)
-        values, status, exponents = jax.vmap(lambda drives: self._of_trial(hidden, drives, key))(signals)
-        return values.mean(), (status, exponents)
-
-    def _of_trial(self, hidden, drives, key):
-        steps, below = layer_steps(hidden, drives)
-        found = [flossing_loss(self.flossing, step, step.rest(), given, key) for step, given in steps]
-        status = (below, *(one for _, (one, _) in found))
-        return jnp.mean(jnp.stack([one for one, _ in found])), status, jnp.stack([e for _, (_, e) in found])
+        signals = signals_of(self.task, some, network.channels).astype(network.layers[0].inputs.dtype)
+        hidden = as_grid_network(hidden_layers(network), grid_of(self.task))
+        values, found = jax.vmap(lambda drives: flossing_by_layer(self.flossing, hidden, drives, key))(signals)
+        return values.mean(), found
 
 
 class Setting(NamedTuple):
     """What is trained and how: the `task`, its `flossing`, and the pair (init, step) of either descent."""
 
-    task: GridClassification
+    task: Classification
     flossing: ClassifierFlossing
     descent: tuple[Callable, Callable]
     flossing_descent: tuple[Callable, Callable]
 
 
 def setting(
-    task: GridClassification,
+    task: Classification,
     flossing: ClassifierFlossing,
     *,
     optimiser: optax.GradientTransformation,
     flossing_optimiser: optax.GradientTransformation,
-    augment: Callable | None = None,
     strength: float = 0.0,
 ) -> Setting:
-    """The setting for networks of all seeds, compiled once; trials are augmented for the task, never for flossing.
+    """The setting for networks of all seeds, compiled once; the task may augment its trials, flossing never does.
 
     With a `strength` > 0 the flossing loss, times it, is added to the task's in every step: flossing during training.
     """
     if strength < 0:
         raise ValueError(f"the strength of flossing during training must not be negative, as {strength} is.")
-    loss: Loss = task if augment is None else Augmented(task, augment)
-    whole = with_flossing(loss, flossing, strength) if strength else loss
-    return Setting(task, flossing, gradient_training(whole, optimiser), gradient_training(flossing, flossing_optimiser))
+    whole = with_flossing(task, flossing, strength) if strength else task
+    descents = ss.gradient_training(whole, optimiser), ss.gradient_training(flossing, flossing_optimiser)
+    return Setting(task, flossing, *descents)
 
 
 class Trained(NamedTuple):
     """Networks when training began (after the first flossing, if any) and at its end, and the `history` of epochs."""
 
-    start: GridNetwork
-    end: GridNetwork
+    start: ss.Network
+    end: ss.Network
     history: list[dict[str, Any]]
 
 
 def train_in_rounds(
     given: Setting,
-    network: GridNetwork,
+    network: ss.Network,
     train: Labelled,
     judged: Labelled,
     key: Key[Array, ""],
@@ -127,15 +123,15 @@ def train_in_rounds(
         options: dict[str, Any] = {"identity": f"{identity}, round {place}", "progress": progress}
         if flossed:
             flossing = given.flossing_descent[0](state.parameters, jax.random.fold_in(key, place))
-            ended, _ = fit(
+            ended, _ = ss.fit(
                 given.flossing_descent[1], flossing, train, epochs=flossed, batch_size=given.flossing.trials,
-                evaluate=lambda _: {}, checkpoint=checkpoint / f"flossing-{place}.eqx", **options,
+                checkpoint=checkpoint / f"flossing-{place}.eqx", **options,
             )  # fmt: skip
             state = eqx.tree_at(lambda one: one.parameters, state, ended.parameters)
         start = state.parameters if place == 0 else start
-        state, rows = fit(
+        state, rows = ss.fit(
             given.descent[1], state, train, epochs=epochs, batch_size=batch_size,
-            evaluate=lambda trained: accuracy_on(given.task, trained, judged),
+            evaluate=lambda trained: ss.accuracy_on(given.task, trained, judged),
             checkpoint=checkpoint / f"training-{place}.eqx", **options,
         )  # fmt: skip
         before = history[-1]["epoch"] if history else 0
@@ -150,7 +146,7 @@ class Activity(NamedTuple):
     silent: Float[np.ndarray, " layers"]
 
 
-def activity(task: GridClassification, network: GridNetwork, trials: Labelled) -> Activity:
+def activity(task: Classification, network: ss.Network, trials: Labelled) -> Activity:
     """Mean number of spikes of a neuron in a trial and fraction of silent neurons over all these trials, by layer."""
     counts = [np.asarray(outputs) for outputs in _spike_counts(task, hidden_layers(network), trials[0])]
     return Activity(np.array([one.mean() for one in counts]), np.array([(one.max(0) == 0).mean() for one in counts]))
@@ -158,19 +154,20 @@ def activity(task: GridClassification, network: GridNetwork, trials: Labelled) -
 
 @eqx.filter_jit
 def _spike_counts(task, hidden, spikes):
-    return [outputs.sum(1) for outputs in task.run(hidden, spikes).outputs]
+    return [trains.counts for trains in task.run(hidden, spikes).layers]
 
 
 def spectra_of_layers(
-    task: GridClassification, network: GridNetwork, trials: Labelled, key: Key[Array, ""], *, count: int, transient: int
+    task: Classification, network: ss.Network, trials: Labelled, key: Key[Array, ""], *, count: int, transient: int
 ) -> tuple[Float[np.ndarray, "layers count"], Float[np.ndarray, "layers count"]]:
     """Leading exponents per step of every hidden layer, and standard errors, on these trials one after the other.
 
     The state is kept from a trial to the next; `transient` steps are not counted. NaN stands for an exponent that is
     not defined, as beyond the rank of a Jacobian of which a reset leaves nothing.
     """
-    signals = task.signals(trials[0], network.channels).reshape(-1, network.channels)
-    steps, _ = layer_steps(hidden_layers(network), signals.astype(network.layers[0].inputs.weights.dtype))
+    signals = signals_of(task, trials[0], network.channels).reshape(-1, network.channels)
+    hidden = as_grid_network(hidden_layers(network), grid_of(task))
+    steps, _ = layer_steps(hidden, signals.astype(network.layers[0].inputs.dtype))
     found = [
         estimate_spectrum(step, step.rest(), drives, count=count, transient=transient, key=key)
         for step, drives in steps
@@ -185,31 +182,31 @@ def spectra_of_layers(
 
 @eqx.filter_jit
 def gradient_norms_of_answer(
-    task: GridClassification, network: GridNetwork, trials: Labelled, steps: int
+    task: Classification, network: ss.Network, trials: Labelled, steps: int
 ) -> tuple[Float[Array, "trials steps"], Float[Array, "trials steps"]]:
     """Norms of the gradient of an answer at one time in all hidden states and in all inputs before, `[trials, steps]`.
 
     The answer is what the readout's weights make of the last layer's spikes in step `steps` alone, the loss its
     cross-entropy: the readout's own memory plays no part. Column t is that of the state (input) before step t.
     """
-    step, last = GridStep(hidden_layers(network)), network.layers[-2]
-    readout = network.layers[-1].inputs.weights
+    hidden, readout = as_grid_network(hidden_layers(network), grid_of(task)), network.layers[-1].inputs.weights
+    step, last = GridStep(hidden), hidden.layers[-1]
 
     def one(signals, label: Int[Array, ""]):
         def loss(states):
             final = jax.tree.map(lambda leaf: leaf[-1], states[-1].cell)
             return cross_entropy(readout @ last.cell.output(final), label)
 
-        _, of_states, of_inputs = gradients_through_time(step, step.rest(), signals, loss)
+        _, of_states, of_inputs = ss.gradients_through_time(step, step.rest(), signals, loss)
         return norms_through_time(of_states), norms_through_time(of_inputs)
 
-    signals = task.signals(trials[0], network.channels)[:, :steps].astype(readout.dtype)
+    signals = signals_of(task, trials[0], network.channels)[:, :steps].astype(readout.dtype)
     return jax.vmap(one)(signals, trials[1])
 
 
 def dynamics_tables(
-    task: GridClassification,
-    network: GridNetwork,
+    task: Classification,
+    network: ss.Network,
     trials: Labelled,
     key: Key[Array, ""],
     *,

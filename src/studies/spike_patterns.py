@@ -6,7 +6,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
-from stablespike.simulation import simulate
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.network import Layer, Network
@@ -19,6 +18,7 @@ from stablespike.learning.gradients.rules import Recorded, Rule
 from stablespike.learning.losses import spike_time_error
 from stablespike.learning.pseudospikes import spike_times_beyond
 from stablespike.learning.training import StepLimit
+from stablespike.simulation import simulate
 
 
 class InputSpikes(eqx.Module):

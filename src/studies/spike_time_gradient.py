@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
-from stablespike.simulation import simulate
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.network import Layer, Network
@@ -16,6 +15,7 @@ from stablespike.dynamics.spikes import in_order
 from stablespike.dynamics.status import raise_unless_ok
 from stablespike.dynamics.ways import Events
 from stablespike.learning.gradients.rules import Recorded
+from stablespike.simulation import simulate
 
 # Sweeps run in batches of one size, so that each neuron is compiled once.
 BATCH = 128

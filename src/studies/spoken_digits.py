@@ -1,6 +1,4 @@
-"""Networks that classify recorded spikes, event by event or on a time grid, trained by the package's loop.
-
-Both get padded `Spikes` `[trials, events]` with labels; what tells them apart is the simulation and its gradient.
+"""Networks that classify recorded spikes, event by event or on a time grid.
 
 Readout: a leaky membrane without threshold for every class and each of a few times, at which it is looked at; the score
 of a class is the sum over these times. So the order of what happened in a trial counts, as in a linear classifier of
@@ -8,113 +6,39 @@ binned spikes.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Key
 
-from stablespike.dynamics.connections import Dense
-from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF
-from stablespike.dynamics.grid.network import GridNetwork, GridRun, Layer
-from stablespike.dynamics.grid.neuron import counts_on_grid
-from stablespike.dynamics.grid.resets import Detached, ResetToZero
-from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.spikes import Spikes
-from stablespike.dynamics.status import raise_unless_ok
-from stablespike.learning.gradients.grid_route import run_on_grid_natively
-from stablespike.learning.grid_initialisation import Drive, fluctuation_driven, normal_by_fan_in
-from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
-from stablespike.learning.training import TrainingInfo, TrainingState, fit, gradient_training
-from studies.surrogate_versus_exact import Exact, Train, TwinWeights
+import stablespike as ss
+from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero
+from stablespike.learning.classify import Classification
+from stablespike.learning.gradients.on_grid import whole_steps
+from stablespike.learning.grid_initialisation import Drive
 
-Labelled = tuple[Spikes, Int[Array, " _"]]  # trials of their own number for training and test
-Scores = tuple[Float[Array, ""], tuple[PyTree, Float[Array, "trials classes"]]]
-
-
-def sampled_voltages(train: Train, time_constant: float, duration: float, looks: int) -> Float[Array, "looks neurons"]:
-    """Voltages of a leaky membrane behind each neuron at `looks` times, evenly up to `duration`.
-
-    A voltage is the sum of x - x^2 over the spikes before, x = exp(-(t - t_spike)/tau), the response for a synapse of
-    tau/2, which begins at 0: continuous in all spike times. x and x^2 are summed between two looks, then decay.
-    """
-    times, sizes, step = train.times, train.sizes, duration / looks
-    place = jnp.clip((times / step).astype(int), 0, looks - 1)
-    x = jnp.exp((times - step * (place + 1).astype(times.dtype)) / time_constant)
-    neurons = jnp.broadcast_to(jnp.arange(x.shape[0])[:, None], x.shape)
-    new = jnp.zeros((2, looks, x.shape[0]), x.dtype)
-    new = new.at[0, place, neurons].add(sizes * x).at[1, place, neurons].add(sizes * x**2)
-    ends = step * jnp.arange(looks, dtype=times.dtype)
-    since = ends[:, None] - ends
-    decay = jnp.where(since >= 0, jnp.exp(-since / time_constant), 0)
-    return decay @ new[0] - decay**2 @ new[1]
-
-
-class EventClassification(eqx.Module):
-    """Cross-entropy of leaky readouts of an event-based network, looked at at `looks` times evenly up to the end.
-
-    The readout's membranes follow the last layer's spikes with `time_constant` tau (synapses: tau/2), without
-    threshold; their voltages are functions of spike times, so that the loss has an exact gradient. The readout's
-    weights are `[looks classes, neurons]`, all classes of the first time first.
-    """
-
-    method: Exact
-    time_constant: float
-    looks: int = 1
-
-    def __call__(self, weights: TwinWeights, batch: Labelled, key: Key[Array, ""] | None = None) -> Scores:
-        """Mean loss over the trials; the status and the scores of the classes."""
-        del key
-        trains = jax.vmap(lambda one: self.method(weights, one))(batch[0])
-        options = self.time_constant, self.method.duration, self.looks
-        voltages = jax.vmap(lambda train: sampled_voltages(train, *options))(trains)
-        scores = jnp.einsum("tkn,kcn->tc", voltages, weights.readout.reshape(self.looks, -1, voltages.shape[-1]))
-        loss = optax.softmax_cross_entropy_with_integer_labels(scores, batch[1]).mean()
-        return loss, (trains.status, scores)
+Reduce = Callable[[Float[Array, "samples outputs"]], Float[Array, " classes"]]
+Augment = Callable[[Key[Array, ""], ss.Spikes], ss.Spikes]
+GATED = Detached(ResetToZero())
 
 
 class SumOfLooks(eqx.Module):
-    """Score of each class from outputs `[steps, looks classes]`: the sum of its first at the first time, and so on."""
+    """Score of each class from outputs `[samples, looks classes]`: the sum of its first at the first look, and so on.
+
+    Samples are those at the looks (by events), or the steps of a grid, whose ends are then looked at, as evenly as they
+    allow.
+    """
 
     looks: int
 
-    def __call__(self, outputs: Float[Array, "steps outputs"]) -> Float[Array, " classes"]:
-        """The scores of one trial; times are the ends of steps, as evenly as these allow."""
-        steps = np.rint(outputs.shape[0] * np.arange(1, self.looks + 1) / self.looks).astype(int) - 1
-        return outputs.reshape(outputs.shape[0], self.looks, -1)[steps, np.arange(self.looks)].sum(0)
-
-
-class GridClassification(eqx.Module):
-    """Cross-entropy of a `GridNetwork`'s readout, reduced over time by `score`, in `steps` steps up to `duration`.
-
-    An input channel counts once in a step, however often it spikes in it. `route` runs one trial.
-    """
-
-    duration: float
-    steps: int
-    score: Callable[[Float[Array, "steps outputs"]], Float[Array, " classes"]] = SumOfLooks(1)
-    route: Callable[[GridNetwork, Float[Array, "steps channels"]], GridRun] = run_on_grid_natively
-
-    def signals(self, spikes: Spikes, channels: int) -> Float[Array, "trials steps channels"]:
-        """Input of all trials: 1 where a channel spikes in a step, else 0."""
-        dt = self.duration / self.steps
-        return jax.vmap(lambda one: jnp.minimum(counts_on_grid(one, channels, dt, self.steps), 1))(spikes)
-
-    def run(self, network: GridNetwork, spikes: Spikes) -> GridRun:
-        """The network on the input spikes of all trials."""
-        return jax.vmap(lambda one: self.route(network, one))(self.signals(spikes, network.channels))
-
-    def __call__(self, network: GridNetwork, batch: Labelled, key: Key[Array, ""] | None = None) -> Scores:
-        """Mean loss over the trials; the status and the scores of the classes."""
-        del key
-        run = self.run(network, batch[0])
-        scores = jax.vmap(self.score)(run.readout)
-        loss = optax.softmax_cross_entropy_with_integer_labels(scores, batch[1]).mean()
-        return loss, (run.status, scores)
+    def __call__(self, outputs: Float[Array, "samples outputs"]) -> Float[Array, " classes"]:
+        """The scores of one trial."""
+        places = np.rint(outputs.shape[0] * np.arange(1, self.looks + 1) / self.looks).astype(int) - 1
+        return outputs.reshape(outputs.shape[0], self.looks, -1)[places, np.arange(self.looks)].sum(0)
 
 
 class Inputs(NamedTuple):
@@ -137,115 +61,104 @@ class Neurons(NamedTuple):
     sharpness: float = 10.0
     looks: int = 1
 
-    def cell(self, dt: float) -> GridLIF:
-        """The neurons on a grid, the reset left out of the derivative."""
-        tau, spike = self.membrane_time_constant, SurrogateSpike(SuperSpike(self.sharpness))
-        return GridLIF(tau, tau / 2, dt, spike=spike, reset=Detached(ResetToZero()))
+    def cell(self, dt: float) -> ss.GridLIF:
+        """The neurons in steps of `dt`: initial weights are scaled by their response."""
+        return ss.GridLIF(self.membrane_time_constant, self.membrane_time_constant / 2, dt)
+
+    def network(
+        self, layers: Sequence[tuple[Array, Array | None]], readout: Float[Array, "outputs neurons"]
+    ) -> ss.Network:
+        """Layers of these weights, from below and among their neurons, and the readout above them."""
+        neuron = ss.LIF(self.membrane_time_constant)
+        hidden = [
+            ss.Layer(neuron, ss.Dense(inputs), None if loop is None else ss.Dense(loop)) for inputs, loop in layers
+        ]
+        return ss.Network(*hidden, ss.Layer(ss.LeakyReadout(self.readout_time_constant), ss.Dense(readout)))
+
+    def readout(self, key: Key[Array, ""], classes: int, hidden: int) -> Float[Array, "outputs neurons"]:
+        """Normal weights of the readout, of variance 1/(looks hidden)."""
+        return ss.normal_by_fan_in(key, self.looks * classes, hidden, self.looks**-0.5)
 
 
 FINE = 0.05  # of the membrane time constant: steps on which an event-based neuron's response is summed
 
 
-def event_classifier(
-    key: Key[Array, ""], neurons: Neurons, inputs: Inputs, hidden: int, distance: float
-) -> TwinWeights:
+def event_classifier(key: Key[Array, ""], neurons: Neurons, inputs: Inputs, hidden: int, distance: float) -> ss.Network:
     """A feed-forward network of one hidden layer; weights of the readout are normal, of variance 1/(looks hidden).
 
     Input weights are normal, of mean 0, so that membranes without spikes would fluctuate with standard deviation
     1/`distance` of the threshold (`fluctuation_driven`).
     """
     first, second = jax.random.split(key)
-    cell = neurons.cell(FINE * neurons.membrane_time_constant)
-    (weights,) = fluctuation_driven(first, cell, hidden, (Drive(inputs.channels, inputs.rate),), distance=distance)
-    return TwinWeights((weights,), (None,), _readout(second, neurons, inputs, hidden))
-
-
-def _readout(key, neurons, inputs, hidden):
-    return normal_by_fan_in(key, neurons.looks * inputs.classes, hidden, neurons.looks**-0.5)
-
-
-def event_classification(neurons: Neurons, duration: float, capacity: int) -> EventClassification:
-    """The loss of such a network, with room for `capacity` spikes per neuron and trial."""
-    method = Exact(LIF(neurons.membrane_time_constant), duration, capacity)
-    return EventClassification(method, neurons.readout_time_constant, neurons.looks)
+    cell, drive = neurons.cell(FINE * neurons.membrane_time_constant), Drive(inputs.channels, inputs.rate)
+    (weights,) = ss.fluctuation_driven(first, cell, hidden, (drive,), distance=distance)
+    return neurons.network([(weights, None)], neurons.readout(second, inputs.classes, hidden))
 
 
 def grid_classifier(
-    key: Key[Array, ""], neurons: Neurons, inputs: Inputs, hidden: int, distance: float, recurrence: float
-) -> GridNetwork:
-    """A recurrent hidden layer and a leaky readout, in single precision.
+    key: Key[Array, ""],
+    neurons: Neurons,
+    inputs: Inputs,
+    sizes: Sequence[int],
+    *,
+    distance: float,
+    recurrence: float,
+    hidden_rate: float = 0.0,
+) -> ss.Network:
+    """Recurrent layers of these `sizes` one above the other and a leaky readout, in single precision.
 
-    Weights as in `event_classifier`; the recurrent ones are normal, of variance recurrence^2/hidden, which should be
-    small enough not to amplify gradients from step to step.
+    Weights from below and of the readout as in `event_classifier`; for this a layer below another is expected to spike
+    at `hidden_rate` (per second and neuron). Recurrent weights are normal, of variance recurrence^2/size, which should
+    be small enough not to amplify gradients from step to step. Raises `ValueError` without a layer.
     """
-    first, second, third = jax.random.split(key, 3)
-    cell, tau = neurons.cell(neurons.dt), neurons.readout_time_constant
-    (weights,) = fluctuation_driven(first, cell, hidden, (Drive(inputs.channels, inputs.rate),), distance=distance)
-    loop, out = normal_by_fan_in(second, hidden, hidden, recurrence), _readout(third, neurons, inputs, hidden)
-    weights, loop, out = (one.astype(jnp.float32) for one in (weights, loop, out))
-    above = Layer(GridLeakyReadout(tau, neurons.dt, tau / 2), Dense(out))
-    return GridNetwork((Layer(cell, Dense(weights), Dense(loop)), above))
-
-
-def grid_classification(neurons: Neurons, duration: float) -> GridClassification:
-    """The loss of such a network; the last step may reach a little beyond `duration`."""
-    steps = math.ceil(duration / neurons.dt - 1e-9)
-    return GridClassification(steps * neurons.dt, steps, SumOfLooks(neurons.looks))
-
-
-class Augmented(eqx.Module):
-    """A `loss` on trials that `augment(key, spikes)` changes anew at every step of the training."""
-
-    loss: Callable[..., Scores]
-    augment: Callable[[Key[Array, ""], Spikes], Spikes]
-
-    def __call__(self, parameters: PyTree, batch: Labelled, key: Key[Array, ""]) -> Scores:
-        """The loss on the changed trials."""
-        spikes, labels = batch
-        keys = jax.random.split(key, labels.shape[0])
-        return self.loss(parameters, (jax.vmap(self.augment)(keys, spikes), labels), key)
-
-
-def accuracy_on(loss: Callable[..., Scores], parameters: PyTree, trials: Labelled) -> dict[str, Float[Array, ""]]:
-    """Part of the trials whose largest score is that of the label, and the loss; raises if a simulation failed."""
-    value, (status, scores) = _evaluated(loss, parameters, trials)
-    raise_unless_ok(status)
-    return {"test_accuracy": jnp.mean(jnp.argmax(scores, -1) == trials[1]), "test_loss": value}
-
-
-_evaluated = eqx.filter_jit(lambda loss, parameters, trials: loss(parameters, trials))
-
-
-class SpikeTraining(NamedTuple):
-    """How a `loss` is minimised; one object for several networks, such as seeds, so that it is compiled once."""
-
-    loss: Callable[..., Scores]
-    init: Callable[..., TrainingState]
-    step: Callable[..., tuple[TrainingState, TrainingInfo]]
-
-
-def spike_training(
-    loss: Callable[..., Scores],
-    optimiser: optax.GradientTransformation,
-    augment: Callable[[Key[Array, ""], Spikes], Spikes] | None = None,
-) -> SpikeTraining:
-    """Training by the loss's own gradient, on trials that `augment(key, spikes)` changes, if it is given.
-
-    `loss(parameters, (spikes, labels), key)` is `EventClassification` or `GridClassification`.
-    """
-    return SpikeTraining(loss, *gradient_training(loss if augment is None else Augmented(loss, augment), optimiser))
-
-
-def train_on_spikes(
-    training: SpikeTraining, parameters: PyTree, train: Labelled, test: Labelled, key: Key[Array, ""], **options: Any
-) -> tuple[PyTree, list[dict[str, Any]]]:
-    """Train one network; the trained parameters and the history.
-
-    The test trials are only looked at after every epoch. `options` go to `fit`: epochs, batch size, checkpoint,
-    progress.
-    """
-    loss, init, step = training
-    state, history = fit(
-        step, init(parameters, key), train, evaluate=lambda trained: accuracy_on(loss, trained, test), **options
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"a classifier needs at least one layer of at least one neuron, not sizes {list(sizes)}.")
+    *keys, last = jax.random.split(key, 2 * len(sizes) + 1)
+    layers, drive = [], Drive(inputs.channels, inputs.rate)
+    for size, first, second in zip(sizes, keys[::2], keys[1::2], strict=True):
+        (weights,) = ss.fluctuation_driven(first, neurons.cell(neurons.dt), size, (drive,), distance=distance)
+        layers.append((weights, ss.normal_by_fan_in(second, size, size, recurrence)))
+        drive = Drive(size, hidden_rate)
+    layers, readout = jax.tree.map(
+        lambda weights: weights.astype(jnp.float32), (layers, neurons.readout(last, inputs.classes, sizes[-1]))
     )
-    return state.parameters, history
+    return neurons.network(layers, readout)
+
+
+def event_classification(
+    neurons: Neurons, duration: float, capacity: int, augment: Augment | None = None
+) -> Classification:
+    """The loss by events, with room for `capacity` spikes per neuron and trial."""
+    on, score = ss.Events(capacity, looks=neurons.looks), ss.Outputs(SumOfLooks(neurons.looks))
+    return ss.classify(duration, score=score, on=on, augment=augment)
+
+
+def grid_classification(
+    neurons: Neurons,
+    duration: float,
+    augment: Augment | None = None,
+    *,
+    reduce: Reduce | None = None,
+    reset: Reset = GATED,
+) -> Classification:
+    """The loss on a grid, scores being the readout's sum over its looks, or what else `reduce` makes of its steps.
+
+    A channel counts once in a step, however often it spikes in it; the last step may reach a little beyond `duration`.
+    """
+    on = ss.Grid(neurons.dt, ss.SuperSpike(neurons.sharpness), reset, once=True)
+    score = ss.Outputs(SumOfLooks(neurons.looks) if reduce is None else reduce)
+    return ss.classify(math.ceil(duration / neurons.dt - 1e-9) * neurons.dt, score=score, on=on, augment=augment)
+
+
+def grid_of(task: Classification) -> ss.Grid:
+    """The grid that a `task` runs on; `ValueError` for one by events."""
+    if not isinstance(task.on, ss.Grid):
+        raise ValueError("this task runs by events: it has no steps to look at.")
+    return task.on
+
+
+def signals_of(task: Classification, spikes: ss.Spikes, channels: int) -> Float[Array, "trials steps channels"]:
+    """What arrives in each step of the grid of a `task`, in all trials."""
+    on = grid_of(task)
+    steps = whole_steps(task.until, on.dt)
+    return jax.vmap(lambda one: on.signals(one, channels, steps))(spikes)

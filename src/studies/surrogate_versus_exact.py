@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
-from stablespike.simulation import simulate
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.network import Layer, Network
@@ -27,10 +26,8 @@ from stablespike.dynamics.ways import Events, Grid
 from stablespike.learning.gradients.rules import Recorded, Rule
 from stablespike.learning.surrogates import SuperSpike
 from stablespike.learning.training import fit, gradient_training
+from stablespike.simulation import simulate
 from stablespike.stability.gradient_statistics import alignment
-from studies.old_twins import Exact as Exact  # these three until spoken_digits and network_complexity are ported
-from studies.old_twins import Train as Train
-from studies.old_twins import TwinWeights as TwinWeights
 
 Labelled = tuple[Spikes, Int[Array, " trials"]]
 Sent = Float[Array, "neurons spikes"]

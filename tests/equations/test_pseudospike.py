@@ -3,14 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 
-from stablespike.dynamics.engines.layers import simulate_layers
-from stablespike.dynamics.network import Layered
-from stablespike.dynamics.neurons.neuron import initial_states
-from stablespike.dynamics.neurons.theta import Theta
-from stablespike.dynamics.spikes import Spikes
-from stablespike.learning.pseudospikes import layered_spike_times
+import stablespike as ss
+from stablespike.learning.pseudospikes import spike_times_beyond
 
-NEURON, DURATION = Theta(1.0, 1.25), 0.5
+NEURON, DURATION = ss.Theta(1.0, 1.25), 0.5
 
 
 def response(phase, pulse):
@@ -19,12 +15,13 @@ def response(phase, pulse):
 
 
 def test_a_silent_chain_by_hand():
-    network = Layered(NEURON, (jnp.asarray([[0.4], [-0.3]]), jnp.asarray([[0.5, 0.8]])))
+    weights = jnp.asarray([[0.4], [-0.3]]), jnp.asarray([[0.5, 0.8]])
+    network = ss.Network(*(ss.Layer(NEURON, ss.Dense(block)) for block in weights))
     phases = (jnp.asarray([1.0, 1.4]), jnp.asarray([0.7]))
-    states = tuple(initial_states(NEURON, 0.5 - 1 / jnp.tan(phase)) for phase in phases)
-    nothing = Spikes(jnp.full(1, jnp.inf), jnp.zeros(1, int))
-    solutions = simulate_layers(network, states, nothing, DURATION)
-    hidden, output = layered_spike_times(network, solutions, DURATION, 2)
+    states = tuple(ss.initial_states(NEURON, 0.5 - 1 / jnp.tan(phase)) for phase in phases)
+    nothing = ss.Spikes(jnp.full(1, jnp.inf), jnp.zeros(1, int))
+    run = ss.simulate(network, nothing, DURATION, initial=states)
+    hidden, output = spike_times_beyond(network, run, DURATION, 2)
     period, at_end = np.pi, np.asarray(phases[0]) + DURATION
     np.testing.assert_allclose(hidden, DURATION + period * np.asarray([1, 2]) - at_end[:, None], rtol=1e-13)
     pulse = np.asarray([0.5, 0.8]) @ (at_end / period)

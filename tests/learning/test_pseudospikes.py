@@ -5,25 +5,21 @@ import jax.numpy as jnp
 import pytest
 
 import stablespike as ss
-from stablespike.dynamics.engines.layers import simulate_layers
-from stablespike.dynamics.network import Layered
-from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.neuron import initial_states
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.neurons.theta import Theta
-from stablespike.dynamics.spikes import Spikes
-from stablespike.learning.pseudospikes import continued_spike_times, layered_spike_times, spike_times_beyond
+from stablespike.learning.pseudospikes import continued_spike_times, spike_times_beyond
 
 DURATION = 2.0
-INPUT = Spikes(jnp.array([0.1]), jnp.array([0]))
-NEURONS = {"QIF": (QIF(1.0), 3.6), "theta": (Theta(1.0, 1.0), 0.2)}
+INPUT = ss.Spikes(jnp.array([0.1]), jnp.array([0]))
+NEURONS = {"QIF": (ss.QIF(1.0), 3.6), "theta": (ss.Theta(1.0, 1.0), 0.2)}
+
+
+def run_of(neuron, weights, states, until=DURATION):
+    network = ss.Network(*(ss.Layer(neuron, ss.Dense(block)) for block in weights))
+    return network, ss.simulate(network, INPUT, until, on=ss.Events(4), gradient=ss.Recorded(), initial=states)
 
 
 def last_time(neuron, weight, spikes=1):
-    network = Layered(neuron, (jnp.reshape(weight, (1, 1)),))
-    states = (initial_states(neuron, jnp.array([-0.5])),)
-    solutions = simulate_layers(network, states, INPUT, DURATION, capacity=4)
-    return layered_spike_times(network, solutions, DURATION, spikes)[0][0, -1]
+    states = ss.initial_states(neuron, jnp.array([-0.5]))
+    return spike_times_beyond(*run_of(neuron, (jnp.reshape(weight, (1, 1)),), states), DURATION, spikes)[0][0, -1]
 
 
 def weight_at_trial_end(neuron, weight):
@@ -55,7 +51,7 @@ def test_value_slope_and_curvature_agree_where_the_own_spike_leaves_the_trial(na
 
 
 def test_gradients_reach_every_layer_of_a_silent_network_only_if_rates_are_passed_on():
-    neuron = Theta(6 / jnp.pi, 1.25)
+    neuron = ss.Theta(6 / jnp.pi, 1.25)
     keys = jax.random.split(jax.random.key(0), 3)
     weights = tuple(
         jax.random.uniform(key, shape, minval=-0.3, maxval=0.3)
@@ -64,10 +60,9 @@ def test_gradients_reach_every_layer_of_a_silent_network_only_if_rates_are_passe
     states = tuple(jnp.tile(neuron.state_at_phase(3.0), (size, 1)) for size in (4, 5, 2))
 
     def first_output(weights, coupled):
-        network = Layered(neuron, weights)
-        solutions = simulate_layers(network, states, INPUT, DURATION, capacity=2)
-        times = layered_spike_times(network, solutions, DURATION, 1, coupled=coupled)[-1]
-        return times[0, 0], sum(solution.counts.sum() for solution in solutions)
+        network, run = run_of(neuron, weights, states)
+        times = spike_times_beyond(network, run, DURATION, 1, coupled=coupled)[-1]
+        return times[0, 0], sum(trains.counts.sum() for trains in run.layers)
 
     for coupled in (True, False):
         gradient, spikes = jax.grad(first_output, has_aux=True)(weights, coupled)
@@ -82,13 +77,12 @@ def test_owed_spikes_follow_at_the_period():
 
 
 def test_recurrent_network_without_recurrence_equals_one_layer():
-    neuron = QIF(1.0)
-    states = initial_states(neuron, jnp.array([0.0, 0.2]))
+    neuron = ss.QIF(1.0)
+    states = ss.initial_states(neuron, jnp.array([0.0, 0.2]))
     weights = jnp.array([[1.0], [4.0]])
     network = ss.Network(ss.Layer(neuron, ss.Dense(weights), ss.Dense(jnp.zeros((2, 2)))))
     (one,) = spike_times_beyond(network, ss.simulate(network, INPUT, 1.0, initial=states), 1.0, 2)
-    layered = Layered(neuron, (weights,))
-    other = layered_spike_times(layered, simulate_layers(layered, (states,), INPUT, 1.0), 1.0, 2)[0]
+    (other,) = spike_times_beyond(*run_of(neuron, (weights,), states, 1.0), 1.0, 2)
     assert jnp.allclose(one, other, atol=1e-13, rtol=0)
     assert bool(jnp.all(jnp.isfinite(one)))
 
@@ -96,7 +90,7 @@ def test_recurrent_network_without_recurrence_equals_one_layer():
 @pytest.mark.parametrize("coupled", [True, False])
 def test_rates_pass_through_a_loop_and_on_to_the_next_layer(coupled):
     """Against the definition, written out for silent neurons: r = phi/Theta, pulse = W r below, then loop r."""
-    neuron, inputs = QIF(1.0), jnp.array([[0.4], [0.3]])
+    neuron, inputs = ss.QIF(1.0), jnp.array([[0.4], [0.3]])
     loop, above = jnp.array([[0.0, 0.5], [-0.7, 0.0]]), jnp.array([[0.6, 0.9]])
     network = ss.Network(ss.Layer(neuron, ss.Dense(inputs), ss.Dense(loop)), ss.Layer(neuron, ss.Dense(above)))
     run = ss.simulate(network, INPUT, 1.0)
@@ -115,14 +109,13 @@ def test_rates_pass_through_a_loop_and_on_to_the_next_layer(coupled):
 
 
 def test_pseudospikes_of_a_run_on_a_grid_are_refused():
-    network = ss.Network(ss.Layer(QIF(1.0), ss.Dense(jnp.ones((1, 1)))))
+    network = ss.Network(ss.Layer(ss.QIF(1.0), ss.Dense(jnp.ones((1, 1)))))
     run = ss.simulate(network, INPUT, 1.0, on=ss.Grid(0.1))
     with pytest.raises(ValueError, match="runs by events"):
         spike_times_beyond(network, run, 1.0, 1)
 
 
 def test_a_neuron_that_would_not_go_on_is_refused():
-    network = Layered(LIF(1.0, 1.0), (jnp.ones((1, 1)),))
-    solutions = simulate_layers(network, (jnp.zeros((1, 2)),), INPUT, 1.0)
+    found = run_of(ss.LIF(1.0, 1.0), (jnp.ones((1, 1)),), jnp.zeros((1, 2)), 1.0)
     with pytest.raises(NotImplementedError, match="LIF has no pseudospikes"):
-        layered_spike_times(network, solutions, 1.0, 1)
+        spike_times_beyond(*found, 1.0, 1)

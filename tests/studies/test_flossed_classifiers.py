@@ -6,27 +6,27 @@ import numpy as np
 import optax
 import pytest
 
-from stablespike.dynamics.grid.network import GridNetwork
-from stablespike.dynamics.spikes import in_order
+import stablespike as ss
+from stablespike.dynamics.status import sentence_of
+from stablespike.learning.gradients.on_grid import as_grid_network
 from stablespike.learning.readouts import cross_entropy
-from stablespike.stability.flossing import Flossing
-from stablespike.stability.surrogate_tangent import PUBLIC, GridStep
+from stablespike.stability.surrogate_tangent import GridStep
 from studies.flossing_spoken_digits import (
     ClassifierFlossing,
     activity,
     dynamics_tables,
+    flossed_task,
     gradient_norms_of_answer,
     hidden_layers,
     setting,
     spectra_of_layers,
     train_in_rounds,
 )
-from studies.recurrent_classifiers import recurrent_classifier
-from studies.spoken_digits import Inputs, Neurons, grid_classification
+from studies.spoken_digits import Inputs, Neurons, grid_classifier, signals_of
 
 NEURONS, INPUTS, KEY = Neurons(0.02, 0.1, 0.01, 3.0), Inputs(6, 2, 100.0), jax.random.key(0)
-TASK = grid_classification(NEURONS, 0.2)
-FLOSSING = ClassifierFlossing(Flossing(3, transient=2), TASK, 2)
+TASK = flossed_task(NEURONS, 0.2)
+FLOSSING = ClassifierFlossing(ss.Flossing(3, transient=2), TASK, 2)
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +36,24 @@ def trials():
     labels = np.arange(12) % 2
     times = generator.uniform(0, 0.2, (12, 40))
     sources = generator.integers(0, 3, (12, 40)) + 3 * labels[:, None]
-    return jax.vmap(in_order)(jnp.asarray(times), jnp.asarray(sources, jnp.int32)), jnp.asarray(labels)
+    return jax.vmap(ss.in_order)(jnp.asarray(times), jnp.asarray(sources, jnp.int32)), jnp.asarray(labels)
 
 
 def network(*sizes):
-    return recurrent_classifier(
-        KEY, NEURONS, INPUTS, sizes, distance=0.25, recurrence=1.0, hidden_rate=20.0, reset=PUBLIC
-    )
+    return grid_classifier(KEY, NEURONS, INPUTS, sizes, distance=0.25, recurrence=1.0, hidden_rate=20.0)
 
 
 def test_layers_of_a_classifier():
     two = network(8, 7)
     assert [layer.inputs.weights.shape for layer in two.layers] == [(8, 6), (7, 8), (2, 7)]
-    assert [layer.recurrent is None for layer in two.layers] == [False, False, True]
+    assert [layer.loop is None for layer in two.layers] == [False, False, True]
     assert len(hidden_layers(two).layers) == 2
     with pytest.raises(ValueError, match="at least one layer"):
         network()
     with pytest.raises(ValueError, match="hidden layer below its readout"):
-        hidden_layers(GridNetwork(two.layers[-1:]))
+        hidden_layers(ss.Network(*two.layers[-1:]))
+    with pytest.raises(ValueError, match="a positive rate"):
+        grid_classifier(KEY, NEURONS, INPUTS, (8, 7), distance=0.25, recurrence=1.0)
 
 
 def test_exponents_of_all_layers_sum_up_to_the_time_constants(trials):
@@ -95,14 +95,15 @@ def test_gradients_of_an_answer_by_a_change_of_the_input(trials):
     one = network(8, 7)
     norms, of_inputs = gradient_norms_of_answer(TASK, one, jax.tree.map(lambda leaf: leaf[:3], trials), 6)
     assert norms.shape == of_inputs.shape == (3, 6)
-    signals = TASK.signals(trials[0], 6)[0, :6].astype(jnp.float32)
-    step, readout = GridStep(hidden_layers(one)), one.layers[-1].inputs.weights
+    signals = signals_of(TASK, trials[0], 6)[0, :6].astype(jnp.float32)
+    hidden, readout = as_grid_network(hidden_layers(one), TASK.on), one.layers[-1].inputs.weights
+    step = GridStep(hidden)
 
     def loss(signals):
         state = step.rest()
         for signal in signals:
             state = step(state, signal)
-        return cross_entropy(readout @ one.layers[-2].cell.output(state[-1].cell), trials[1][0])
+        return cross_entropy(readout @ hidden.layers[-1].cell.output(state[-1].cell), trials[1][0])
 
     np.testing.assert_allclose(of_inputs[0], np.linalg.norm(jax.jit(jax.grad(loss))(signals), axis=1), rtol=1e-4)
 
@@ -110,7 +111,7 @@ def test_gradients_of_an_answer_by_a_change_of_the_input(trials):
 def test_activity_and_tables(trials):
     one = network(8, 7)
     found = activity(TASK, one, trials)
-    outputs = TASK.run(one, trials[0]).outputs[:2]
+    outputs = [layer.signals for layer in TASK.run(one, trials[0]).layers[:2]]
     np.testing.assert_allclose(found.spikes, [float(each.sum(1).mean()) for each in outputs], rtol=1e-6)
     assert found.silent[1] == np.mean(np.asarray(outputs[1]).sum((0, 1)) == 0)
     spectra, norms, rates = dynamics_tables(

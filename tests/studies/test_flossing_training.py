@@ -6,22 +6,21 @@ import numpy as np
 import optax
 import pytest
 
-from stablespike.dynamics.grid.cells import BinaryCell
-from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
+import stablespike as ss
 from stablespike.stability.flossing import Before, Between, Flossing, Never
 from stablespike.stability.lyapunov import SingularJacobian
 from studies.bit_answers import answer_loss, bit_streams, distances_of
 from studies.flossing_delayed_xor import (
-    flossing_by_layer,
     gradient_norms_of_last_answer,
     joint_flossing,
+    layered_flossing,
     random_bit_answers,
     tables_of,
     train_to_answer,
     vectors_pushed,
 )
 
-CELL, KEY = BinaryCell(0.0, SurrogateSpike(SuperSpike(1.0))), jax.random.key(0)
+CELL, KEY = ss.BinaryCell(0.0, ss.SurrogateSpike(ss.SuperSpike(1.0))), jax.random.key(0)
 BITS = np.random.default_rng(0).integers(0, 2, (12, 9, 1))
 SCORED = np.arange(9) >= 1
 STREAMS = bit_streams(BITS, np.roll(BITS[:, :, 0], 1, 1), SCORED)
@@ -56,7 +55,7 @@ def test_loss_by_hand():
     value, (status, right) = answer_loss(model(), STREAMS)
     network, costs, hits = model(), [], []
     layer = network.network.layers[0]
-    inward, loop, readout = map(np.asarray, (layer.inputs.weights, layer.recurrent.weights, network.readout))
+    inward, loop, readout = map(np.asarray, (layer.inputs.weights, layer.loop.weights, network.readout))
     for signals, answers in zip(np.asarray(STREAMS.signals), np.asarray(STREAMS.answers), strict=True):
         voltage = np.zeros(6)
         for place, (signal, answer) in enumerate(zip(signals, answers, strict=True)):
@@ -71,11 +70,11 @@ def test_loss_by_hand():
 
 def test_flossing_by_layer_is_joint_flossing_for_one_layer():
     one, other = (
-        maker(Flossing(2, transient=2))(model(), STREAMS, KEY) for maker in (joint_flossing, flossing_by_layer)
+        maker(Flossing(2, transient=2))(model(), STREAMS, KEY) for maker in (joint_flossing, layered_flossing)
     )
     np.testing.assert_allclose(one[0], other[0], rtol=1e-12)
     np.testing.assert_allclose(one[1][1], other[1][1][0], rtol=1e-12)
-    two = flossing_by_layer(Flossing(2, transient=2))(model((6, 5)), STREAMS, KEY)
+    two = layered_flossing(Flossing(2, transient=2))(model((6, 5)), STREAMS, KEY)
     assert two[1][1].shape == (2, 2)
 
 
@@ -105,7 +104,7 @@ def test_distances_are_read_where_asked_for():
     spikes, distances = model(), model(values=distances_of)
     signals = STREAMS.signals[0]
     voltage, layer = np.zeros(6), spikes.network.layers[0]
-    inward, loop, readout = map(np.asarray, (layer.inputs.weights, layer.recurrent.weights, spikes.readout))
+    inward, loop, readout = map(np.asarray, (layer.inputs.weights, layer.loop.weights, spikes.readout))
     for signal, both in zip(
         np.asarray(signals), zip(spikes(signals)[0], distances(signals)[0], strict=True), strict=True
     ):
@@ -117,7 +116,7 @@ def test_flossing_during_training_and_its_cost():
     during, plain = (train(model(), schedule=Never(), strength=strength) for strength in (1.0, 0.0))
     assert during.flossed == 0
     assert during.course.shape == plain.course.shape
-    weights = [found.models.network.layers[0].recurrent.weights for found in (during, plain)]
+    weights = [found.models.network.layers[0].loop.weights for found in (during, plain)]
     assert np.abs(weights[0] - weights[1]).max() > 1e-4
     assert vectors_pushed(2, 30, 20, 4, 9) == 9 * (20 * 4 + 30 * 3)
     assert vectors_pushed(2, 0, 20, 4, 9, during=True) == 9 * (20 * 4 + 20 * 3)
@@ -129,8 +128,8 @@ def test_flossing_during_training_and_its_cost():
         (lambda: train(model(), flossing=Flossing(7)), ValueError, "7 exponents were asked for, but the state has 6"),
         (lambda: train(model(), flossing=Flossing(2, transient=9)), ValueError, "of 9 steps leaves no interval"),
         (lambda: train(model(), flossing=Flossing(6)), SingularJacobian, "first 5 of 6 exponents can be flossed"),
-        (lambda: train(model(cell=BinaryCell(9.0, CELL.spike))), ValueError, "Layer 1 of network 1 is silent"),
-        (lambda: train(model((6, 5), BinaryCell(-9.0, CELL.spike))), ValueError, "is saturated"),
+        (lambda: train(model(cell=ss.BinaryCell(9.0, CELL.spike))), ValueError, "Layer 1 of network 1 is silent"),
+        (lambda: train(model((6, 5), ss.BinaryCell(-9.0, CELL.spike))), ValueError, "is saturated"),
         (lambda: train(model(), schedule=Between(2, (0, 6))), ValueError, "multiples of the chunk"),
         (lambda: train(model(), schedule=Before(-1)), ValueError, "must not be negative"),
         (lambda: train(model(), strength=1.0, schedule=Never(), flossing=Flossing(7)), ValueError, "lower count"),

@@ -65,6 +65,13 @@ class Trains(eqx.Module):
         order = spike_order(times)
         return Spikes(times[order], order.astype(int) // self._table().shape[1])
 
+    @property
+    def sent(self) -> Float[Array, "samples neurons"]:
+        """`signals`, of trains that have them."""
+        if self.signals is None:
+            raise ValueError("a run by events has no signals of steps: take times, or put a readout above.")
+        return self.signals
+
     def weighted(self) -> tuple[Float[Array, "neurons spikes"], Float[Array, "neurons spikes"]]:
         """Times and sizes of what was sent: for readouts that work by events as on a grid.
 

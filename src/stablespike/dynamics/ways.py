@@ -6,9 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.grid.neuron import Distance, PhaseInStep
+from stablespike.dynamics.grid.neuron import Distance, PhaseInStep, counts_on_grid
 from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero
 from stablespike.dynamics.neurons.neuron import Scalar, require
+from stablespike.dynamics.spikes import Spikes
 
 DEFAULT_BUDGET = 16
 Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
@@ -36,8 +37,8 @@ class Grid(eqx.Module):
 
     `LIF` neurons become the field's current-based cells, I' = a I + input, V' = (b V + (1 - b) I')(1 - s), whose spike
     resets by `reset`; every other neuron flows exactly between grid points (`GridNeuron`), with the argument of the
-    surrogate from `spiked_by`. An input counts in the step in which it arrives, as often as it comes; a spike acts on
-    the layer above in its own step, within its layer in the next. Where it is
+    surrogate from `spiked_by`. An input counts in the step in which it arrives, as often as it comes (`once`: at most
+    once for each channel); a spike acts on the layer above in its own step, within its layer in the next. Where it is
     `watched`, a run has the states of all cells after every step.
     """
 
@@ -46,9 +47,15 @@ class Grid(eqx.Module):
     reset: Reset = Detached(ResetToZero())
     spiked_by: Distance = PhaseInStep()
     watched: bool = eqx.field(static=True, default=False)
+    once: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         """Refuse a step that is none, and a slope that is a spike."""
         require((jnp.asarray(self.dt) > 0) & jnp.isfinite(jnp.asarray(self.dt)), f"dt must be positive, not {self.dt}.")
         if self.slope is not None and not callable(self.slope):
             raise ValueError(f"slope must be a surrogate's slope such as SuperSpike(10.0), not {self.slope!r}.")
+
+    def signals(self, spikes: Spikes, channels: int, steps: int) -> Float[Array, "steps channels"]:
+        """What arrives in each step: how often a channel spikes in it, or (`once`) whether it does."""
+        counts = counts_on_grid(spikes, channels, self.dt, steps)
+        return jnp.minimum(counts, 1) if self.once else counts

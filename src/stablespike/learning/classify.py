@@ -49,14 +49,14 @@ class Classification(eqx.Module):
     gradient: Rule | None = None
     augment: Callable[[Key[Array, ""], Spikes], Spikes] | None = None
 
+    def run(self, network: Network, spikes: PyTree) -> Run:
+        """The network on all trials."""
+        return jax.vmap(lambda one: simulate(network, one, self.until, on=self.on, gradient=self.gradient))(spikes)
+
     def scores(self, network: Network, spikes: PyTree) -> tuple[Any, Float[Array, "trials classes"]]:
         """Status and scores of trials."""
-
-        def one(trial):
-            run = simulate(network, trial, self.until, on=self.on, gradient=self.gradient)
-            return run.status, self.score(run)
-
-        return jax.vmap(one)(spikes)
+        run = self.run(network, spikes)
+        return run.status, jax.vmap(self.score)(run)
 
     def __call__(
         self, network: Network, batch: Labelled, key: Key[Array, ""] | None = None

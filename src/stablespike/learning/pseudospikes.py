@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stablespike.dynamics.connections import Dense
-from stablespike.dynamics.engines.layers import LayerSolution
-from stablespike.dynamics.network import Layered, Network
+from stablespike.dynamics.network import Network
 from stablespike.dynamics.neurons.neuron import Scalar, over_neurons
 from stablespike.dynamics.run import Run
 
@@ -27,23 +26,6 @@ def continued_spike_times(
     owed = jnp.cumsum(~ordinary, axis=1).astype(times.dtype)
     pseudo = duration + owed * jnp.broadcast_to(periods, phases.shape)[:, None] - phases[:, None]
     return jnp.where(ordinary, times, pseudo)
-
-
-def layered_spike_times(
-    network: Layered, solutions: tuple[LayerSolution, ...], duration, spikes: int, *, coupled: bool = True
-) -> tuple[Float[Array, "_ _"], ...]:
-    """First `spikes` spike times of every neuron of every layer, pseudospikes included (never inf).
-
-    `coupled`: scheme 2 (rates passed from layer to layer), else scheme 1. One trial; `vmap` for more.
-    """
-    pulse, rates, tables = jnp.zeros(()), jnp.zeros(()), []
-    for index, solution in enumerate(solutions):
-        if index and coupled:
-            pulse = network.weights[index] @ rates
-        phases, periods = over_neurons(network.layer_neuron(index), "trial_end_phase")(solution.state, pulse)
-        rates = phases / periods
-        tables.append(continued_spike_times(solution.spike_times(spikes), phases, periods, duration))
-    return tuple(tables)
 
 
 def spike_times_beyond(

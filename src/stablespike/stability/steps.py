@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Int, Num, PyTree
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import LayerState
-from stablespike.dynamics.grid.neuron import counts_on_grid
 from stablespike.dynamics.network import Network, Recurrent
 from stablespike.dynamics.neurons.general_qif import GeneralQIF
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, initial_states
@@ -160,10 +159,9 @@ class GridWindow(AbstractWindow):
         return GridWindowState(layers, state.spikes + sent.sum(), state.flags | jnp.bitwise_or.reduce(flags))
 
     def drives(self, inputs: Spikes, windows: int) -> Float[Array, "windows steps channels"]:
-        """Numbers of spikes in each step."""
+        """What arrives in each step."""
         steps = whole_steps(self.window, self.on.dt)
-        counts = counts_on_grid(inputs, self.network.channels, self.on.dt, steps * windows)
-        return counts.reshape(windows, steps, self.network.channels)
+        return self.on.signals(inputs, self.network.channels, steps * windows).reshape(windows, steps, -1)
 
 
 def as_step(network: Network, *, on: Events | Grid | None = None, window: Scalar) -> AbstractWindow:

@@ -11,13 +11,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import Cell, GridLIF, SpikingCell
 from stablespike.dynamics.grid.network import GridNetwork, Layer, LayerState, run_on_grid
 from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero, Unfelt
 from stablespike.dynamics.status import Status
+from stablespike.stability.flossing import Flossing, flossing_loss
 from stablespike.stability.lyapunov import AbstractEventfulStep
 
 Spike = Callable[[Float[Array, "..."]], Float[Array, "..."]]
@@ -74,6 +75,19 @@ def layer_steps(
     arriving = [drives, *(jax.lax.stop_gradient(output) for output in run.outputs[:-1])]
     steps = [GridStep(GridNetwork((layer,))) for layer in network.layers]
     return list(zip(steps, arriving, strict=True)), run.status
+
+
+def flossing_by_layer(
+    flossing: Flossing, network: GridNetwork, drives: Float[Array, "steps channels"], key: Key[Array, ""]
+) -> tuple[Float[Array, ""], tuple[tuple[Status, ...], Float[Array, "layers count"]]]:
+    """`flossing_loss` of every layer by itself, with the input that it gets from below, on one trial from rest.
+
+    The mean over the layers; the status of the run and of each layer, and the leading exponents of each.
+    """
+    steps, below = layer_steps(network, drives)
+    values, rest = zip(*(flossing_loss(flossing, step, step.rest(), given, key) for step, given in steps), strict=True)
+    status, exponents = zip(*rest, strict=True)
+    return jnp.mean(jnp.stack(values)), ((below, *status), jnp.stack(exponents))
 
 
 def recurrent_step(cell: Cell, recurrent: Float[Array, "post pre"], inward: Float[Array, "post channels"]) -> GridStep:

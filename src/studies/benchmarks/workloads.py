@@ -16,15 +16,17 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
+from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.engines.early_stop import everyone_spiked, simulate_layers_until
 from stablespike.dynamics.engines.events import BLOCK
-from stablespike.dynamics.network import Layered, Recurrent
+from stablespike.dynamics.network import Layer, Layered, Network, Recurrent
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states
 from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes, in_order
-from studies.handwritten_digits import ClassifierTask, PhaseClassifier, classification_loss
+from stablespike.learning.gradients.rules import Rule
+from studies.handwritten_digits import ClassifierTask, PhaseClassifier
 
 Workload = tuple[Callable, tuple]
 YIN_YANG_END, YIN_YANG_HIDDEN = 4.0, 120
@@ -80,8 +82,8 @@ def yin_yang_step(
     return step, (weights, optimiser.init(weights), jnp.asarray(times, dtype), jnp.asarray(labels))
 
 
-def mnist_gradient(layer: Callable, dtype, *, trials: int = 1000, capacity: int = 4) -> Workload:
-    """M: gradient of a 784-100-100-10 theta network in weights and initial phases: ((loss, (flags, _)), gradient).
+def mnist_gradient(gradient: Rule, dtype, *, trials: int = 1000, capacity: int = 4) -> Workload:
+    """M: gradient of a 784-100-100-10 theta network in weights and initial phases: ((loss, flags), gradient).
 
     Images are random; active pixels arrive as one volley, whose pulses are summed before the simulation.
     """
@@ -94,12 +96,13 @@ def mnist_gradient(layer: Callable, dtype, *, trials: int = 1000, capacity: int 
     active = jnp.asarray(generator.random((trials, 784)) >= 0.5)[:, None]
     labels = jnp.asarray(generator.integers(0, 10, trials))
     phases = tuple(jnp.full(size, 3.0, dtype) for size in sizes[1:])
-    task = ClassifierTask(jnp.asarray([duration * np.log(1 / 0.99)], dtype), duration, capacity, layer=layer)
+    task = ClassifierTask(jnp.asarray([duration * np.log(1 / 0.99)], dtype), duration, capacity, gradient=gradient)
     neuron = Theta(6 / np.pi, 1.25)
 
     def loss(weights, phases, active, labels):
-        model = PhaseClassifier(Layered(neuron, weights), phases)
-        return classification_loss(model, task, (active, labels), jax.random.key(0))
+        model = PhaseClassifier(Network(*(Layer(neuron, Dense(block)) for block in weights)), phases)
+        value, (status, _) = task(model, (active, labels), jax.random.key(0))
+        return value, status.flags
 
     return jax.value_and_grad(loss, (0, 1), has_aux=True), (weights, phases, active, labels)
 

@@ -11,7 +11,7 @@ from stablespike.dynamics.connections import Connection, Delayed
 from stablespike.dynamics.grid.cells import Cell, GridLeakyReadout, GridLIF, Heaviside
 from stablespike.dynamics.grid.network import GridNetwork, GridRun, LayerState, run_on_grid, time_steps
 from stablespike.dynamics.grid.network import Layer as GridLayer
-from stablespike.dynamics.grid.neuron import GridNeuron, counts_on_grid
+from stablespike.dynamics.grid.neuron import GridNeuron
 from stablespike.dynamics.network import Network
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import Scalar
@@ -37,7 +37,7 @@ def run_on_a_grid(
 ) -> Run:
     """One trial of what `as_grid_network` made; see `simulate`, which checks and raises."""
     if isinstance(inputs, Spikes):
-        inputs = counts_on_grid(inputs, grid.channels, on.dt, whole_steps(until, on.dt))
+        inputs = on.signals(inputs, grid.channels, whole_steps(until, on.dt))
     signals = inputs.astype(grid.layers[0].inputs.dtype)
     run = _run(grid, signals, _started(grid, initial), gradient)
     steps = signals.shape[0]
