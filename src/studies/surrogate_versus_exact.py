@@ -182,7 +182,7 @@ class Alignments(eqx.Module):
     norm_ratio: Float[Array, " sharpnesses"]
     loss: Float[Array, " sharpnesses"]
     exact_loss: Float[Array, ""]
-    fewest: Float[Array, ""]
+    fewest: Int[Array, ""]
 
 
 @eqx.filter_jit
@@ -224,7 +224,7 @@ def train_to_spike(
     rounds: int,
     steps: int,
     key: Key[Array, ""],
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Move the first neurons' spikes to their targets by the gradient of `method`, in `rounds` of `steps` steps.
 
     After every round the network is judged by another method, whatever it was trained by: its distance is in the rows.

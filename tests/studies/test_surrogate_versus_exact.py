@@ -72,8 +72,9 @@ def test_alignments_of_all_sharpnesses_and_their_refusals():
 
 
 def test_training_to_spike_is_gradient_descent_judged_after_every_round():
-    network = random_network(jax.random.key(1), ss.LIF(1.0), CHANNELS, (4,), mean=4.0, spread=2.5, loop=0.5)
-    trial, method, judge = jax.tree.map(lambda leaf: leaf[0], BATCH), surrogate(T, 30, 10.0), EXACT
+    network = random_network(jax.random.key(1), ss.LIF(1.0), 20, (12,), mean=4.0, spread=2.5, loop=0.5)
+    trial = poisson_spikes(np.random.default_rng(1), 0.5, 20, T, room=100)
+    method, judge = surrogate(T, 60, 10.0), EXACT
     rows = train_to_spike(
         method, judge, TARGETS, network, optax.sgd(1e-2), trial, rounds=2, steps=2, key=jax.random.key(0)
     )
