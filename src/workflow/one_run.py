@@ -49,7 +49,7 @@ def require_room() -> None:
 
 
 def begin() -> None:
-    """Take the lock, leave Ctrl-C to Snakemake, which stops its jobs, and do the same when nobody reads any more."""
+    """Take the lock, leave Ctrl-C to Snakemake, which stops its jobs, and end when nobody reads any more."""
     hold_lock()
     if signal.getsignal(signal.SIGINT) is leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -81,13 +81,14 @@ def leave(*_: object) -> None:
 
 
 def stop_without_reader() -> None:
-    """Stop this run, as Ctrl-C does, when the reader of its output goes away.
+    """End this run when the reader of its output goes away; its jobs end with it.
 
-    Snakemake's threads would end at their next message, the run would not, and its lock would stay.
+    Snakemake's threads would end at their next message, the run would not, and its lock would stay. Its own way to stop
+    waits for the jobs that run, which may be hours.
     """
     pipes = [number for number in (1, 2) if is_pipe(number)]
     if pipes:
-        threading.Thread(target=interrupt_when_closed, args=(pipes,), daemon=True).start()
+        threading.Thread(target=end_when_closed, args=(pipes,), daemon=True).start()
 
 
 def is_pipe(number: int) -> bool:
@@ -98,14 +99,11 @@ def is_pipe(number: int) -> bool:
         return False
 
 
-def interrupt_when_closed(pipes: list[int]) -> None:
-    """Wait until nobody reads one of the pipes, let what is still written to them go nowhere, and interrupt."""
+def end_when_closed(pipes: list[int]) -> None:
+    """Wait until nobody reads one of the pipes, and end this process."""
     watched = select.poll()
     for number in pipes:
         watched.register(number, 0)  # an error is reported unasked
     while not any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll()):
         pass
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in pipes:
-        os.dup2(nowhere, number)
-    os.kill(os.getpid(), signal.SIGINT)
+    os._exit(128 + signal.SIGPIPE)
