@@ -291,7 +291,9 @@ def main() -> None:
     print(table(tries))
     for one in tries:
         if not (one.survived and one.same) or one.traceback or one.unlock:
-            print(f"\n## {one.fault}: {one.left_running} left running; other bytes: {', '.join(one.differing) or 'none'}")
+            print(
+                f"\n## {one.fault}: {one.left_running} left running; other bytes: {', '.join(one.differing) or 'none'}"
+            )
             print(f"{one.said[-1500:]}\n# again\n{one.again[-1500:]}")
 
 
