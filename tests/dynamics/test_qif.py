@@ -110,7 +110,7 @@ def test_float32_is_as_documented():
     assert flow_units.max() <= 14
     assert flow_plain.max() <= 5.5e-6
     assert time_units.max() <= 2
-    assert np.median(time_plain) <= 4e-8
+    assert np.median(time_plain) <= np.finfo(np.float32).eps / 2  # it depends on what the processor contracts
     assert time_plain.max() <= 5e-7
 
 

@@ -94,7 +94,7 @@ class EventWindow(AbstractWindow):
     """Event by event, all layers as one population of one kind of neuron, dense and without delays.
 
     The state holds coordinates with as many entries as a neuron has degrees of freedom. `budget` spikes of a neuron
-    have room in a window.
+    have room in a window, shared by all neurons.
     """
 
     network: Network

@@ -35,7 +35,8 @@ class QIF(AbstractNeuron):
 
     Measured errors for -20 <= I <= 30 and any V, in units of rounding times the condition number, the state as a point
     on the circle: flow 9 in float64, 14 in float32, spike time 2 in both. In float32 that is a relative error of
-    spike times of 4e-8 in the median and 5e-7 at most, and an angle wrong by up to 5e-6 near the unstable fixed point.
+    spike times of at most 6e-8, half a unit of rounding, in the median and 5e-7 at most, and an angle wrong by up to
+    5e-6 near the unstable fixed point.
     """
 
     membrane_time_constant: Parameter = 1.0
