@@ -63,7 +63,7 @@ def test_what_is_too_large_is_not_kept_and_said(folder, capsys):
     keep(folder, ["*"])
     assert kept_names(folder) == set()
     assert (folder / KEPT).stat().st_size < LARGEST
-    assert "takes 1.0 MB and only 1 MB is kept in git" in capsys.readouterr().err.replace("take ", "takes ")
+    assert "takes 2.0 MB and only 2 MB is kept in git" in capsys.readouterr().err.replace("take ", "takes ")
     assert input_of_the_analysis() == Path(MANIFEST).name
 
 
