@@ -24,7 +24,7 @@ LOOP = jnp.asarray(GENERATOR.normal(0, 1, (SIZE, SIZE)) * (1 - np.eye(SIZE)))
 W_UP = jnp.asarray(GENERATOR.normal(3, 2, (2, SIZE)))
 INPUTS = ss.Spikes(jnp.asarray(np.sort(GENERATOR.uniform(0, 2.5, 9))), jnp.asarray(GENERATOR.integers(0, CHANNELS, 9)))
 NEURONS = {"QIF": ss.QIF(1.0), "LIF": ss.LIF(1.0), "Theta": ss.Theta(1.0), "OscillatoryLIF": ss.OscillatoryLIF(1.0)}
-EXACTLY = ss.Events(budget=24)
+EXACTLY = ss.Events(budget=64)
 RULES = [None, ss.Recorded(), ss.Checkpointed(), ss.TimeReversed()]
 
 
@@ -32,8 +32,9 @@ def recurrent(neuron, loop=LOOP, w_in=W_IN):
     return ss.Network(ss.Layer(neuron, ss.Dense(w_in), ss.Dense(loop)))
 
 
-def forward(neuron, w_in=W_IN, w_up=W_UP):
-    return ss.Network(ss.Layer(neuron, ss.Dense(w_in)), ss.Layer(neuron, ss.Dense(w_up)))
+def forward(neuron, w_in=W_IN):
+    upwards = 0.2 * W_UP if isinstance(neuron, ss.LIF) else W_UP  # LIF neurons spike ten times as often
+    return ss.Network(ss.Layer(neuron, ss.Dense(w_in)), ss.Layer(neuron, ss.Dense(upwards)))
 
 
 def finite_sum(times):

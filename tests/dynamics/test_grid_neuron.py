@@ -132,7 +132,7 @@ def test_the_distance_is_on_the_side_of_the_decision():
 def test_two_spikes_in_a_step_and_a_missing_threshold_are_not_passed_over():
     network, _, inputs = problem(LIF(1.3), 40.0)
     coarse = GridNetwork((Layer(GridNeuron(network.neuron, DURATION / 3), Dense(network.input_weights)),))
-    with pytest.raises(SimulationError, match="budget of 3"):
+    with pytest.raises(SimulationError, match="twice in one step"):
         run_on_grid(coarse, counts_on_grid(inputs, 2, DURATION / 3, 3))
     wrong = GridNetwork((Layer(GridNeuron(QIF(), 0.1, VoltageAfterStep()), Dense(network.input_weights)),))
     with pytest.raises(ValueError, match="QIF has no field `threshold`: use PhaseInStep"):

@@ -11,7 +11,7 @@ from stablespike.learning.training import TrainingError, fit, gradient_training
 
 DATA = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3)))
 INIT, STEP = gradient_training(
-    lambda parameters, batch, key: (jnp.mean((parameters - batch) ** 2), (jnp.zeros((), int), None)), optax.sgd(0.05)
+    lambda parameters, batch, key: (jnp.mean((parameters - batch) ** 2), ((), None)), optax.sgd(0.05)
 )
 START = INIT(jnp.ones(3), jax.random.key(7))
 TURN = 0.6  # the norm of the parameters at which validation is best

@@ -49,7 +49,7 @@ def test_uncoupled_homogeneous_phase_neurons_have_zero_exponents_only():
     np.testing.assert_allclose(found.exponents, 0, atol=1e-12)
     rate = (SPIKES - TRANSIENT) / SIZE / found.duration
     np.testing.assert_allclose(rate, 1 / THETA.period, rtol=2 * SIZE / (SPIKES - TRANSIENT))
-    with pytest.raises(ValueError, match="at the very same time"):
+    with pytest.raises(SimulationError, match="at the very same time"):
         all_exponents(NextSpike(network(THETA), Phase()), jnp.tile(THETA.initial_state(0.1), (SIZE, 1)))
 
 
@@ -158,7 +158,7 @@ def test_spike_by_spike_and_window_by_window_give_the_same_flow():
 def test_bad_networks_are_named():
     net, states = Recurrent(LIF(), jnp.zeros((SIZE, SIZE)), jnp.ones((SIZE, 1))), start(LIF())
     options = {"count": 2, "key": KEY, "transient": 2, "blocks": 2}
-    with pytest.raises(ValueError, match="falls silent"):
+    with pytest.raises(SimulationError, match="stopped spiking"):
         spike_to_spike_spectrum(NextSpike(net, AsItIs()), states, spikes=6, **options)
     with pytest.raises(ValueError, match="is silent"):
         window_spectrum(Window(net, AsItIs(), 0.5, 32), states, None, steps=6, **options)

@@ -84,7 +84,7 @@ def test_refusals():
         with pytest.raises((ValueError, RuntimeError), match=sentence):
             sparse_network_spectrum(sparse, states, **options | settings)
     silent = SparseNetwork(QIF(1.0), sparse.weights)
-    with pytest.raises(SimulationError, match="falls silent"):
+    with pytest.raises(SimulationError, match="stopped spiking"):
         sparse_network_spectrum(
             silent, initial_states(QIF(1.0), jnp.zeros(SIZE)), count=2, spikes=80, interval=8, **options
         )
