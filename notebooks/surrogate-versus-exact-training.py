@@ -78,18 +78,9 @@ import pandas as pd
 from tqdm import tqdm
 
 import stablespike as ss
+import studies.surrogate_versus_exact as study
 from stablespike.tasks.poisson import poisson_spikes
 from stablespike.tasks.yin_yang import yin_yang
-from studies.surrogate_versus_exact import (
-    Classification,
-    Method,
-    clock,
-    latency_trials,
-    random_network,
-    read_network,
-    surrogate,
-    train_to_spike,
-)
 
 jax.config.update("jax_enable_x64", True)
 
@@ -102,26 +93,26 @@ jax.config.update("jax_enable_x64", True)
 # %%
 raw = pathlib.Path(results_folder) / "raw"
 neurons = {"exact": ss.LIF, "surrogate": ss.LIF, "exact, QIF": ss.QIF}
-exact, on_grid = Method(duration, ss.Events(budget=16)), surrogate(duration, steps, sharpness)
+exact, on_grid = study.Method(duration, ss.Events(budget=16)), study.surrogate(duration, steps, sharpness)
 schedule = optax.cosine_decay_schedule(learning_rate, epochs * (trials // batch_size))
 training = {
     kind: ss.gradient_training(
-        Classification(on_grid if kind == "surrogate" else exact, readout_gain), optax.adam(schedule)
+        study.Classification(on_grid if kind == "surrogate" else exact, readout_gain), optax.adam(schedule)
     )
     for kind in neurons
 }
 weights = {"mean": weight_mean, "spread": weight_spread, "loop": 0.0}
-train = latency_trials(*yin_yang(np.random.default_rng(100), trials))
-test = latency_trials(*yin_yang(np.random.default_rng(200), test_trials))
+train = study.latency_trials(*yin_yang(np.random.default_rng(100), trials))
+test = study.latency_trials(*yin_yang(np.random.default_rng(200), test_trials))
 
 # %%
 histories = []
 for kind, seed in itertools.product(neurons, seeds):
     init, update = training[kind]
-    network = read_network(jax.random.key(seed), neurons[kind](2.0), 5, (hidden,), 3, **weights)
+    network = study.read_network(jax.random.key(seed), neurons[kind](2.0), 5, (hidden,), 3, **weights)
     rows = ss.fit(
         update, init(network, jax.random.key(1000 + seed)), train, epochs=epochs, batch_size=batch_size, judge=test,
-        evaluate=clock if timed else None, checkpoint=raw / "checkpoint" / f"{kind}-{seed}.eqx",
+        evaluate=study.clock if timed else None, checkpoint=raw / "checkpoint" / f"{kind}-{seed}.eqx",
         progress=lambda left, name=f"{kind}, seed {seed}": tqdm(left, desc=name),
     )[1]  # fmt: skip
     histories.append(pd.DataFrame(rows).assign(kind=kind, seed=seed))
@@ -136,16 +127,19 @@ history[history.epoch == epochs].groupby("kind").test_accuracy.describe()[["coun
 # by event, whatever it was trained by.
 
 # %%
-exact, on_grid = Method(timing_duration, ss.Events(budget=40)), surrogate(timing_duration, timing_steps, sharpness)
+exact, on_grid = (
+    study.Method(timing_duration, ss.Events(budget=40)),
+    study.surrogate(timing_duration, timing_steps, sharpness),
+)
 most = max(len(row) for row in timing_targets)
 targets = jnp.asarray([row + [np.inf] * (most - len(row)) for row in timing_targets])
 weights = {"mean": 4.0, "spread": 2.5, "loop": 0.5}
 trial = poisson_spikes(np.random.default_rng(1), 0.5, 20, timing_duration, room=100)
 rows = [
     pd.DataFrame(
-        train_to_spike(
+        study.train_to_spike(
             on_grid if kind == "surrogate" else exact, exact, targets,
-            random_network(jax.random.key(seed), neurons[kind](1.0), 20, (timing_neurons,), **weights),
+            study.random_network(jax.random.key(seed), neurons[kind](1.0), 20, (timing_neurons,), **weights),
             optax.adam(timing_learning_rate), trial, rounds=timing_rounds, steps=timing_steps_per_round,
             key=jax.random.key(2000 + seed),
         )

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from tests.faults.outcomes import Outcome, counted, table
 
-from workflow.configuration import Configuration, check_configuration, load_configuration, read_yaml
+from workflow.configuration import SECTIONS, Configuration, check_configuration, load_configuration, read_yaml
 from workflow.faults import Fault
 from workflow.notebook import Notebook
 
@@ -73,7 +73,8 @@ def a_few_questions(chance: random.Random) -> dict[str, Any]:
     content = copy.deepcopy(chance.choice(sound()))
     chosen = chance.sample(sorted(content["questions"]), 2)
     chosen += [f"{name}-training" for name in chosen if f"{name}-training" in content["questions"]]
-    content["questions"] = {name: content["questions"][name] for name in chosen}
+    for section in content.keys() & {"questions", *SECTIONS}:
+        content[section] = {name: entry for name, entry in content[section].items() if name in chosen}
     return content
 
 

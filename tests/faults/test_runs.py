@@ -43,7 +43,7 @@ def trained(checkpoint, epochs):
 
 
 def parabola(parameters, batch, _):
-    return jnp.mean((parameters["centre"] - batch[:, None]) ** 2), (jnp.asarray(0), {})
+    return jnp.mean((parameters["centre"] - batch[:, None]) ** 2), ((), {})
 
 
 PAIR = gradient_training(parabola, optax.adam(0.1))

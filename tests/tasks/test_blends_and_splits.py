@@ -36,8 +36,8 @@ def test_part_of_the_speakers_lies_between_0_and_1(part):
         hold_out_speakers(ten(range(10)), np.random.default_rng(0), part=part)
 
 
-@pytest.mark.parametrize("speakers", [[70000, 4464], [-1]])
-def test_speakers_are_not_wrapped_into_16_bits(tmp_path, speakers):
+@pytest.mark.parametrize("speakers", [[-1], [5, -70000]])
+def test_speakers_below_0_are_refused(tmp_path, speakers):
     pytest.importorskip("h5py")
     with pytest.raises(ValueError, match="room for speakers"):
         write_recordings(tmp_path / "w.h5", ten(speakers))

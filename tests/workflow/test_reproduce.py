@@ -258,7 +258,7 @@ def test_gpu_with_an_old_driver(machine):
 @pytest.mark.parametrize("lock", ["cuda12", "cuda13"])
 def test_a_login_node_without_gpu_names_the_lock(machine, lock):
     assert machine.reproduce(f"--gpu={lock}", "-n").returncode == 0
-    assert machine.called("snakemake -") == ["snakemake --cores all -n"]
+    assert machine.called("workflow.start") == ["python -m workflow.start --cores all -n"]
     assert [path.name for path in machine.clone.glob(".venv*")] == [f".venv-{lock}"]
 
 
@@ -272,16 +272,16 @@ def test_a_lock_that_does_not_exist(machine):
 @pytest.mark.parametrize(
     ("arguments", "called"),
     [
-        (["--profile", "envs/profiles/slurm", "-n"], "snakemake --profile envs/profiles/slurm -n"),
-        (["-n", "--profile=envs/profiles/slurm"], "snakemake -n --profile=envs/profiles/slurm"),
-        (["--profile", "envs/profiles/default"], "snakemake --cores all --profile envs/profiles/default"),
-        (["--cores", "3"], "snakemake --cores 3"),
-        (["-c3"], "snakemake -c3"),
+        (["--profile", "envs/profiles/slurm", "-n"], "--profile envs/profiles/slurm -n"),
+        (["-n", "--profile=envs/profiles/slurm"], "-n --profile=envs/profiles/slurm"),
+        (["--profile", "envs/profiles/default"], "--cores all --profile envs/profiles/default"),
+        (["--cores", "3"], "--cores 3"),
+        (["-c3"], "-c3"),
     ],
 )
 def test_the_cores_are_those_of_the_caller_or_profile_else_all(machine, arguments, called):
     assert machine.reproduce(*arguments).returncode == 0
-    assert machine.called("snakemake -") == [called]
+    assert machine.called("workflow.start") == [f"python -m workflow.start {called}"]
 
 
 # What it says when it cannot
