@@ -1,13 +1,13 @@
 """Leaky membranes that do not spike: what a network is read out by, by events in closed form and on a grid."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.arguments import Told, require_numbers
 from stablespike.dynamics.neurons.neuron import Scalar, require
 
 
-class LeakyReadout(eqx.Module):
+class LeakyReadout(Told):
     """Leaky membrane without threshold: tau_m V' = -V + I, tau_s I' = -I, a spike of weight w adds w to I.
 
     `membrane_time_constant` tau_m and `synaptic_time_constant` tau_s (default: tau_m/2) in the network's unit of time;
@@ -20,6 +20,7 @@ class LeakyReadout(eqx.Module):
 
     def __check_init__(self):
         """Refuse time constants that are not positive, or equal."""
+        require_numbers(self)
         for name, value in (("membrane_time_constant", self.tau_m), ("synaptic_time_constant", self.tau_s)):
             require((jnp.asarray(value) > 0) & jnp.isfinite(value), f"{name} must be positive and finite.")
         require(
