@@ -202,7 +202,7 @@ REFUSED = {
         lambda: run(CELLS, INPUTS, UNTIL, on=ss.Grid(0.05)),
         "made for another step",
     ),
-    "half a step": (lambda: run(ONE, INPUTS, 0.25, on=ss.Grid(0.1)), "no whole number of steps"),
+    "half a step": (lambda: run(ONE, INPUTS, 2.95, on=ss.Grid(0.1)), "no whole number of steps"),
     "layers that do not fit": (
         lambda: ss.Network(ss.Layer(QIF, ss.Dense(W_IN)), ss.Layer(QIF, ss.Dense(W_IN))),
         "5 neurons cannot feed",

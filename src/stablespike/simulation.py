@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from stablespike.dynamics.arguments import is_number, require_number, shown
 from stablespike.dynamics.network import Network
-from stablespike.dynamics.neurons.neuron import Scalar
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, require_states
+from stablespike.dynamics.neurons.readout import LeakyReadout
 from stablespike.dynamics.run import Run
-from stablespike.dynamics.spikes import Spikes
+from stablespike.dynamics.spikes import Spikes, require_inputs
 from stablespike.dynamics.status import SimulationError, as_known, raise_unless_ok
 from stablespike.dynamics.ways import DEFAULT_BUDGET, Events, Grid
 from stablespike.learning.gradients.by_events import planned_checkpoints, run_by_events
@@ -46,7 +48,9 @@ def simulate(
     """One trial of a network, from time 0 to `until` (unit of the time constants); trials are batched by `jax.vmap`.
 
     `inputs` are spikes of the channels; on a grid also what arrives in each step `[steps, channels]`, and `until` may
-    then be left out. `on` says how: `Events()`, exactly, or `Grid(dt, slope)`. `gradient` is the rule of the
+    then be left out. Spikes after `until` do not count; where they are the most of a trial they are refused, as a slip
+    of the unit (`inputs.before(until)` leaves them out; inside jit and vmap, where times are unknown, nothing is said).
+     `on` says how: `Events()`, exactly, or `Grid(dt, slope)`. `gradient` is the rule of the
     derivative: by default the fastest one that is exact for this way (by events `TimeReversed` where it exists, else
     `Recorded`; on a grid backpropagation through time in native kernels); one that a network does not have is refused.
     `initial` are states of every layer `[neurons, variables]` (`initial_states` makes them; of cells, their own), by
@@ -55,8 +59,9 @@ def simulate(
     Raises `ValueError` for what cannot be meant, before anything is compiled, and `SimulationError` outside jit for a
     run that failed; inside jit look at `run.status`.
     """
-    _require(network, inputs, until, on, gradient, unknown)
-    started = _as_tuple(initial, network)
+    _require(network, on, gradient, unknown)
+    _require_trial(network, inputs, until, on)
+    started = _as_tuple(initial, network, on)
     inputs, until = _in_one_unit(network, inputs, until, on)
     if not isinstance(on, Events):
         return _checked(_on_grid(as_grid_network(network, on), inputs, until, on, gradient, started))
@@ -94,50 +99,82 @@ _by_events = eqx.filter_jit(run_by_events)
 _on_grid = eqx.filter_jit(run_on_a_grid)
 
 
-def _require(network, inputs, until, on, gradient, unknown) -> None:
+def _require(network, on, gradient, unknown) -> None:
     """Refuse what cannot be meant, in one sentence."""
     for name in unknown:
         hint = OTHER_WORDS.get(name, "it takes network, inputs, until, on, gradient and initial")
         raise ValueError(f"simulate has no argument {name!r}: {hint}.")
     if not isinstance(network, Network):
-        raise ValueError(f"simulate runs a Network(Layer(...), ...), not a {_kind(network)}.")
+        raise ValueError(f"simulate runs a Network(Layer(...), ...), not {shown(network)}.")
     if not isinstance(on, Events | Grid):
-        raise ValueError(f"on must be Events() or Grid(dt, slope), not {_kind(on)}.")
+        raise ValueError(f"on must be Events() or Grid(dt, slope), not {shown(on)}.")
     if gradient is not None and not isinstance(gradient, RULES):
         names = ", ".join(f"{one.__name__}(...)" for one in RULES)
-        raise ValueError(f"gradient must be one of {names} or None, not {_kind(gradient)}.")
-    if not isinstance(inputs, Spikes) and (isinstance(on, Events) or jnp.ndim(inputs) != 2):
-        raise ValueError(
-            f"inputs must be Spikes(times, sources){' or [steps, channels]' if isinstance(on, Grid) else ''} of one "
-            f"trial, not {_kind(inputs)} of shape {list(jnp.shape(inputs))}; trials are batched by jax.vmap."
-        )
-    if isinstance(inputs, Spikes) and inputs.times.ndim != 1:
+        raise ValueError(f"gradient must be one of {names} or None, not {shown(gradient)}.")
+
+
+def _require_trial(network, inputs, until, on) -> None:
+    """Refuse inputs and ends of a trial that cannot be meant."""
+    if until is None and isinstance(inputs, Spikes):
+        raise ValueError("say until when the trial lasts: simulate(network, inputs, until).")
+    if until is not None:
+        require_number("until, the end of the trial,", until)
+        if not isinstance(until, jax.core.Tracer) and not 0 <= float(until) < float("inf"):
+            raise ValueError(f"until, the end of the trial, must be a finite number, not negative, not {until}.")
+    if not isinstance(inputs, Spikes):
+        return _require_signals(network, inputs, on)
+    if inputs.times.ndim != 1:
         raise ValueError(
             f"input times must be a vector, not {list(inputs.times.shape)}: trials are batched by "
             "jax.vmap(lambda one: simulate(network, one, until))."
         )
-    if until is None and isinstance(inputs, Spikes):
-        raise ValueError("say until when the trial lasts: simulate(network, inputs, until).")
-    known = until is not None and not isinstance(until, jax.core.Tracer)
-    if known and not (jnp.ndim(until) == 0 and 0 <= float(np.asarray(until)) < float("inf")):
-        raise ValueError(f"until, the end of the trial, must be a finite number, not negative, not {until}.")
+    return require_inputs(inputs, network.channels, until, ordered=isinstance(on, Events))
 
 
-def _kind(thing: Any) -> str:
-    return (
-        f"the class {thing.__name__}: write {thing.__name__}(...)" if isinstance(thing, type) else type(thing).__name__
-    )
+def _require_signals(network, inputs, on) -> None:
+    """Refuse what is no array of what arrives in each step."""
+    if isinstance(on, Events) or not hasattr(inputs, "dtype") or not is_number(inputs) or jnp.ndim(inputs) != 2:
+        raise ValueError(
+            f"inputs must be Spikes(times, sources){' or an array [steps, channels]' if isinstance(on, Grid) else ''} "
+            f"of one trial, not {shown(inputs)}; trials are batched by jax.vmap."
+        )
+    if inputs.shape[1] != network.channels or not inputs.shape[0]:
+        raise ValueError(
+            f"inputs [steps, channels] of shape {list(inputs.shape)} do not fit a network of {network.channels} "
+            "channels, in at least one step."
+        )
 
 
-def _as_tuple(initial, network) -> tuple[Any, ...] | None:
+def _as_tuple(initial, network, on) -> tuple[Any, ...] | None:
     """States by layer; those of a network of one layer need no tuple."""
     if initial is None:
         return None
+    if isinstance(initial, list):
+        raise ValueError("initial must be a tuple of states, one a layer, not a list: initial=tuple(states).")
     if not isinstance(initial, tuple):
         initial = (initial,)
     if len(initial) != len(network.layers):
         raise ValueError(f"initial must be a tuple of {len(network.layers)} states, one a layer, not {len(initial)}.")
+    for states, layer in zip(initial, network.layers, strict=True):
+        if states is not None:
+            _require_initial(states, layer, on)
     return initial
+
+
+def _require_initial(states, layer, on) -> None:
+    """Refuse what are no states of a layer; those of cells are compared with rest where they are used."""
+    name = type(layer.neuron).__name__
+    if isinstance(on, Events) and isinstance(layer.neuron, LeakyReadout):
+        raise ValueError("by events a readout starts at rest: give None in its place in `initial`.")
+    if isinstance(on, Grid) and isinstance(states, eqx.Module):
+        return
+    if not hasattr(states, "dtype") or not jnp.issubdtype(states.dtype, jnp.floating):
+        raise ValueError(
+            f"initial states of {name} must be an array of floating-point numbers [neurons, variables], not "
+            f"{shown(states)}: `initial_states` makes them from voltages."
+        )
+    if isinstance(layer.neuron, AbstractNeuron):
+        require_states(layer.neuron, states, layer.size)
 
 
 def _in_one_unit(network, inputs, until, on):

@@ -19,6 +19,7 @@ import stablespike as ss
 from stablespike.learning.classify import Classification, Labelled
 from stablespike.learning.gradients.on_grid import as_grid_network
 from stablespike.learning.readouts import cross_entropy
+from stablespike.learning.training import train as trained_for
 from stablespike.stability.flossing import with_flossing
 from stablespike.stability.gradient_statistics import norms_through_time
 from stablespike.stability.lyapunov import estimate_spectrum
@@ -129,7 +130,7 @@ def train_in_rounds(
             )  # fmt: skip
             state = eqx.tree_at(lambda one: one.parameters, state, ended.parameters)
         start = state.parameters if place == 0 else start
-        state, rows = ss.fit(
+        state, rows = trained_for(
             given.descent[1], state, train, epochs=epochs, batch_size=batch_size,
             evaluate=lambda trained: ss.accuracy_on(given.task, trained, judged),
             checkpoint=checkpoint / f"training-{place}.eqx", **options,

@@ -19,7 +19,8 @@ def test_every_flag_is_one_bit_and_raises_its_sentence(flag):
     status = Status(jnp.array([0, int(flag)]), jnp.array([9.0, 0.25]), 7, "capacity")
     with pytest.raises(SimulationError) as caught:
         raise_unless_ok(status)
-    assert str(caught.value) == SENTENCES[flag].format(budget=7, argument="capacity", time=0.25, hint="")
+    known = {"budget": 7, "argument": "capacity", "time": 0.25, "when": " after time 0.25", "hint": ""}
+    assert str(caught.value) == SENTENCES[flag].format(**known)
 
 
 def test_an_unknown_bit_raises():

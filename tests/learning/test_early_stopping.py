@@ -82,7 +82,7 @@ def test_a_quantity_that_is_not_a_number_is_no_best():
 
 
 def test_bad_patience_and_splits_are_refused():
-    with pytest.raises(ValueError, match="at least one epoch"):
+    with pytest.raises(ValueError, match="epochs must be a whole number and at least 1, not 0"):
         Patience("validation", 0)
     with pytest.raises(ValueError, match="patience looks at 'loss_'"):
         fit_until(Patience("loss_", 1), STEP, START, DATA, epochs=3, batch_size=8, evaluate=evaluate)

@@ -21,7 +21,7 @@ trains = [(np.array([0.1, 0.2]), np.array([0, 2])), (np.zeros(0), np.zeros(0, in
 one = gather(trains, np.array([0, 1]), None, "ab", 3)
 
 def train(**options):
-    init, step = gradient_training(lambda p, batch, key: (jnp.mean((p - batch) ** 2), (0, None)), optax.sgd(0.1))
+    init, step = gradient_training(lambda p, batch, key: (jnp.mean((p - batch) ** 2), ((), None)), optax.sgd(0.1))
     options = {"epochs": 1, "batch_size": 2, "evaluate": lambda p: {}} | options
     return fit(step, init(jnp.zeros(3), jax.random.key(0)), jnp.ones((4, 3)), **options)
 """
@@ -30,12 +30,12 @@ CASES = {
     "Spikes([0.1], [0])": "times of spikes must be an array, not list: use jnp.asarray.",
     "Spikes(jnp.ones(1), [0])": "sources of spikes must be an array, not list: use jnp.asarray.",
     "Spikes(None, None)": "times of spikes must be an array, not NoneType: use jnp.asarray.",
-    "train(epochs=1.5)": "epochs must be a whole number and at least 0, not 1.5.",
-    "train(epochs='x')": "epochs must be a whole number and at least 0, not 'x'.",
-    "train(epochs=-1)": "epochs must be a whole number and at least 0, not -1.",
+    "train(epochs=1.5)": "epochs must be a whole number and at least 1, not 1.5.",
+    "train(epochs='x')": "epochs must be a whole number and at least 1, not 'x'.",
+    "train(epochs=-1)": "epochs must be a whole number and at least 1, not -1.",
     "train(batch_size='x')": "batch_size must be a whole number and at least 1, not 'x'.",
     "train(batch_size=2.0)": "batch_size must be a whole number and at least 1, not 2.0.",
-    "train(batch_size=0, epochs=0)": "batch_size must be a whole number and at least 1, not 0.",
+    "train(batch_size=0)": "batch_size must be a whole number and at least 1, not 0.",
     "shuffled_batches(jax.random.key(0), 4, None)": "batch_size must be a whole number and at least 1, not None.",
     "select(one, np.array([0, 2]))": "There is no trial [2] among 2 recordings.",
     "select(one, [-3])": "There is no trial [-3] among 2 recordings.",

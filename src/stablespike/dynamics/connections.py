@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.arguments import Told, is_number, shown
 from stablespike.dynamics.neurons.neuron import Scalar, require
 from stablespike.dynamics.sparse_weights import SparseWeights
 
 
-class Connection(eqx.Module):
+class Connection(Told):
     """How signals `[pre]` become what arrives at neurons `[post]`; linear in the signals.
 
     `history` is what the connection remembers of signals before the first one given.
@@ -139,7 +140,10 @@ class Delayed(Connection):
                 raise ValueError(
                     "inside jit, where delays are unknown, give their range: `within=(shortest, longest)`."
                 )
+            require_matrix(weights)
             require_floats(delays, "delays")
+            if not jnp.size(delays):
+                raise ValueError("delays must be at least one.")
             within = float(jnp.min(delays)), float(jnp.max(delays))
         self.weights, self.delays, self.within = weights, delays, within
 
@@ -150,6 +154,8 @@ class Delayed(Connection):
         post, pre = self.weights.shape
         if self.delays.shape not in ((pre,), (post, pre)):
             raise ValueError(f"delays must have shape [{pre}] or [{post}, {pre}], not {list(self.delays.shape)}.")
+        if not isinstance(self.within, tuple) or len(self.within) != 2 or not all(map(is_number, self.within)):
+            raise ValueError(f"within must be a pair (shortest, longest) of numbers, not {shown(self.within)}.")
         low, high = self.within
         if not 0 <= low <= high < np.inf:
             raise ValueError(f"delays must be finite and not negative: they cannot lie within {self.within}.")
@@ -183,8 +189,8 @@ class Sparse(Connection):
         """Refuse what is no sparse matrix."""
         if not isinstance(self.weights, SparseWeights):
             raise ValueError(
-                f"Sparse takes what `fixed_in_degree`, `from_matrix` or `from_sources` makes, not a "
-                f"{type(self.weights).__name__}."
+                f"Sparse takes what `fixed_in_degree`, `from_matrix` or `from_sources` makes, not "
+                f"{shown(self.weights)}."
             )
 
     def initial_history(self) -> None:
@@ -203,8 +209,8 @@ class Sparse(Connection):
 
 def require_floats(array, name: str) -> None:
     """Raise `ValueError` unless something is an array of floating-point numbers."""
-    if not eqx.is_array_like(array) or not jnp.issubdtype(jnp.result_type(array), jnp.floating):
-        kind = jnp.result_type(array) if eqx.is_array_like(array) else type(array).__name__
+    kind = getattr(array, "dtype", type(array).__name__)
+    if not hasattr(array, "dtype") or not is_number(array) or not jnp.issubdtype(kind, jnp.floating):
         raise ValueError(
             f"{name} must be an array of floating-point numbers, as `jnp.asarray({name}, float)`, not {kind}."
         )

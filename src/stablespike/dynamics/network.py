@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.arguments import Told, shown
 from stablespike.dynamics.connections import Connection
 from stablespike.dynamics.grid.cells import Cell
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, require
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, require, require_population
 from stablespike.dynamics.neurons.readout import LeakyReadout
 from stablespike.native.conventions import Flag
 
 
-class Layer(eqx.Module):
+class Layer(Told):
     """Neurons with connections from below (`inputs`; the first layer: from the channels) and among themselves (`loop`).
 
     `neuron` is any neuron of the package, with parameters that are numbers or arrays `[neurons]`; a `LeakyReadout`; or
@@ -28,10 +29,10 @@ class Layer(eqx.Module):
     def __check_init__(self):
         """Refuse what is no neuron or connection, and parts that do not fit."""
         if not isinstance(self.neuron, AbstractNeuron | LeakyReadout | Cell):
-            raise ValueError(f"a layer is made of a neuron such as QIF(), not of a {_kind(self.neuron)}.")
+            raise ValueError(f"a layer is made of a neuron such as QIF(), not of {shown(self.neuron)}.")
         for name, one in (("inputs", self.inputs), ("loop", self.loop)):
             if not isinstance(one, Connection) and (name == "inputs" or one is not None):
-                raise ValueError(f"{name} of a layer must be Dense(weights), Sparse or Delayed, not {_kind(one)}.")
+                raise ValueError(f"{name} of a layer must be Dense(weights), Sparse or Delayed, not {shown(one)}.")
         if self.loop is not None and self.loop.shape != (self.size, self.size):
             raise ValueError(
                 f"the loop of a layer of {self.size} neurons must have shape [{self.size}, {self.size}], not "
@@ -40,7 +41,7 @@ class Layer(eqx.Module):
         if self.loop is not None and isinstance(self.neuron, LeakyReadout):
             raise ValueError("a readout has no loop: it sends out voltages, not spikes.")
         if isinstance(self.neuron, AbstractNeuron):
-            _require_population(self.neuron, self.size)
+            require_population(self.neuron, self.size)
 
     @property
     def size(self) -> int:
@@ -48,7 +49,7 @@ class Layer(eqx.Module):
         return self.inputs.shape[0]
 
 
-class Network(eqx.Module):
+class Network(Told):
     """Layers one above the other: `Network(Layer(...), Layer(...))`. What runs it, and how, is said to `simulate`."""
 
     layers: tuple[Layer, ...]
@@ -59,8 +60,15 @@ class Network(eqx.Module):
 
     def __check_init__(self):
         """Refuse layers that do not fit together."""
-        if not self.layers or not all(isinstance(one, Layer) for one in self.layers):
-            raise ValueError("a network is made of at least one layer: Network(Layer(neuron, Dense(weights)), ...).")
+        wrong = [one for one in self.layers if not isinstance(one, Layer)]
+        if not self.layers or wrong:
+            given = f", not of {shown(wrong[0])}" if wrong else ""
+            how = (
+                "one by one, as Network(*layers)"
+                if wrong and isinstance(wrong[0], list | tuple)
+                else ("Network(Layer(neuron, Dense(weights)), ...)")
+            )
+            raise ValueError(f"a network is made of layers{given}: give {how}.")
         for below, above in zip(self.layers[:-1], self.layers[1:], strict=True):
             if above.inputs.shape[1] != below.size:
                 raise ValueError(
@@ -77,10 +85,6 @@ class Network(eqx.Module):
     def sizes(self) -> tuple[int, ...]:
         """Number of neurons of each layer."""
         return tuple(layer.size for layer in self.layers)
-
-
-def _kind(thing) -> str:
-    return "class" if isinstance(thing, type) else type(thing).__name__
 
 
 class Recurrent(eqx.Module):
@@ -106,7 +110,7 @@ class Recurrent(eqx.Module):
             raise ValueError(
                 f"input_weights must have shape [{self.size}, channels], not {list(self.input_weights.shape)}."
             )
-        _require_population(self.neuron, self.size)
+        require_population(self.neuron, self.size)
         require(jnp.isfinite(self.weights), "weights must be finite.")
         require(jnp.isfinite(self.input_weights), "input_weights must be finite.")
         if self.delays is not None:
@@ -135,7 +139,7 @@ class Layered(eqx.Module):
                 )
         for weights in self.weights:
             require(jnp.isfinite(weights), "weights must be finite.")
-        _require_population(self.neuron, sum(self.sizes))
+        require_population(self.neuron, sum(self.sizes))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -170,12 +174,3 @@ def network_flags(network: Recurrent) -> Int[Array, ""]:
     if network.delays is not None:
         sane &= jnp.all(jnp.isfinite(network.delays) & (network.delays >= 0))
     return jnp.where(allowed, 0, int(Flag.PARAMETERS)) | jnp.where(sane, 0, int(Flag.WEIGHTS))
-
-
-def _require_population(neuron: AbstractNeuron, size: int) -> None:
-    for leaf in jax.tree.leaves(neuron):
-        if jnp.ndim(leaf) and jnp.shape(leaf) != (size,):
-            raise ValueError(
-                f"parameters of {type(neuron).__name__} must be numbers or have shape [{size}], "
-                f"not {list(jnp.shape(leaf))}."
-            )

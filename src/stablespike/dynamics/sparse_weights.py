@@ -7,12 +7,14 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.arguments import Told, require_whole, shown
+
 INDEX = np.dtype("int32")
 LARGEST = np.iinfo(INDEX).max
 CHUNK = 1 << 22  # connections that are drawn at a time
 
 
-class SparseWeights(eqx.Module):
+class SparseWeights(Told):
     """Weights from `channels` neurons or input channels to `size` neurons.
 
     The targets of neuron or channel j are `targets[starts[j]:starts[j + 1]]`, ascending, with the `values` at the same
@@ -63,9 +65,10 @@ class SparseWeights(eqx.Module):
 
 def from_matrix(matrix, *, in_degree: int | None = None) -> SparseWeights:
     """Weights from a sparse matrix of SciPy `[post, pre]`; with `in_degree`, every row must have that many entries."""
-    columns = scipy.sparse.csc_array(matrix)
-    if np.iscomplexobj(columns):
-        raise ValueError("weights must be real numbers.")
+    found = matrix if scipy.sparse.issparse(matrix) else _numbers(matrix)
+    if found is None or found.ndim != 2 or found.dtype.kind not in "biuf":
+        raise ValueError(f"weights must be a matrix [post, pre] of real numbers, not {shown(matrix)}.")
+    columns = scipy.sparse.csc_array(found)
     if columns.nnz > LARGEST:
         raise ValueError(f"at most {LARGEST} connections are possible, not {columns.nnz}.")
     _require_within(columns.indices, columns.shape[0], "a target")
@@ -84,7 +87,10 @@ def from_sources(sources: Int[np.ndarray, "post in_degree"], value, *, channels:
     `value` is one weight for all, or weights `[post, in_degree]`. `channels` is the number of presynaptic neurons
     (default: that of the postsynaptic ones).
     """
-    sources, value = np.asarray(sources), np.asarray(value, float)
+    found = _numbers(value)
+    if found is None or found.dtype.kind not in "biuf":
+        raise ValueError(f"weights must be one number or an array [post, in_degree], not {shown(value)}.")
+    sources, value = np.asarray(sources), found.astype(float)
     if not np.issubdtype(sources.dtype, np.integer):
         raise ValueError(f"sources are indices of presynaptic neurons, not {sources.dtype}.")
     if sources.ndim != 2:
@@ -111,6 +117,10 @@ def fixed_in_degree(
 
     With `channels`, the presynaptic ones are that many input channels instead.
     """
+    if not isinstance(generator, np.random.Generator):
+        raise ValueError(f"the generator must be np.random.default_rng(seed), not {shown(generator)}.")
+    require_whole(1, size=size, in_degree=in_degree, channels=1 if channels is None else channels)
+    size, in_degree = int(size), int(in_degree)
     own = channels is None
     choices = size - 1 if channels is None else channels
     if not 1 <= in_degree <= choices:
@@ -125,6 +135,14 @@ def fixed_in_degree(
         if own:  # the neuron itself is left out
             rows += rows >= np.arange(first, first + rows.shape[0], dtype=INDEX)[:, None]
     return from_sources(sources, value, channels=size if channels is None else channels)
+
+
+def _numbers(values) -> np.ndarray | None:
+    """Values as an array of NumPy's, if they make one."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError):
+        return None
 
 
 def _different(generator, shape, choices):

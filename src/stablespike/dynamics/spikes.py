@@ -1,13 +1,17 @@
 """Spike trains as data: times with the index of their channel or neuron."""
 
-import equinox as eqx
+from typing import Any
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from stablespike.dynamics.arguments import Told, is_number
 from stablespike.native.conventions import Flag
 
 
-class Spikes(eqx.Module):
+class Spikes(Told):
     """Spikes of one trial in order of time.
 
     `times` `[events]` in the unit of the network's time constants, ascending, padded with inf; `sources` `[events]`:
@@ -27,8 +31,10 @@ class Spikes(eqx.Module):
                 f"spike times {list(jnp.shape(self.times))} and sources {list(jnp.shape(self.sources))} must have the "
                 "same shape."
             )
-        if not jnp.issubdtype(jnp.result_type(self.sources), jnp.integer):
-            raise ValueError(f"sources of spikes are indices, not {jnp.result_type(self.sources)}.")
+        if not is_number(self.times) or not jnp.issubdtype(self.times.dtype, jnp.floating):
+            raise ValueError(f"times of spikes must be floating-point numbers, not {self.times.dtype}.")
+        if not is_number(self.sources) or not jnp.issubdtype(self.sources.dtype, jnp.integer):
+            raise ValueError(f"sources of spikes are indices, not {self.sources.dtype}.")
 
     @property
     def real(self) -> Bool[Array, "*trials events"]:
@@ -40,11 +46,48 @@ class Spikes(eqx.Module):
         """Number of spikes of each trial."""
         return self.real.sum(-1)
 
+    def before(self, end: float) -> "Spikes":
+        """Without the spikes that come after `end`, in whose place is padding."""
+        return Spikes(jnp.where(self.times <= end, self.times, jnp.inf), self.sources)
+
 
 def in_order(times: Float[Array, " events"], sources: Int[Array, " events"]) -> Spikes:
     """Spikes of one trial from unordered `times` (inf = none) and `sources`; equal times keep their order."""
-    order = jnp.argsort(times, stable=True)
-    return Spikes(times[order], sources[order])
+    given = Spikes(times, sources)
+    if given.times.ndim != 1:
+        raise ValueError(f"times of one trial are a vector, not {list(given.times.shape)}: batch by jax.vmap.")
+    order = jnp.argsort(given.times, stable=True)
+    return Spikes(given.times[order], given.sources[order])
+
+
+def require_inputs(inputs: Spikes, channels: int, until: Any, ordered: bool = True) -> None:
+    """Raise `ValueError` for known input spikes that cannot be meant; any trial axes.
+
+    Times that are negative, no numbers or (where they must be `ordered`) not ascending, channels that are not there,
+    and spikes of which most come after the end of the trial: a slip of the unit, or of the end.
+    """
+    if any(isinstance(one, jax.core.Tracer) for one in (inputs.times, inputs.sources)):
+        return
+    times, sources = np.asarray(inputs.times), np.asarray(inputs.sources)
+    if not (np.all(times >= 0) and (not ordered or np.all(times[..., 1:] >= times[..., :-1]))):
+        raise ValueError(
+            "input spike times must be ascending numbers, not negative, with inf as padding at the end: "
+            "in_order(times, sources) sorts them."
+        )
+    real = np.isfinite(times)
+    if np.any(wrong := real & ((sources < 0) | (sources >= channels))):
+        raise ValueError(
+            f"an input spike comes from channel {sources[wrong][0]}, but the input weights [post, pre] have {channels} "
+            f"channels, 0 to {channels - 1}: give other sources or a column for each channel."
+        )
+    if until is None or isinstance(until, jax.core.Tracer):
+        return
+    late = int(np.sum(real & (times > float(until))))
+    if 2 * late > np.sum(real):
+        raise ValueError(
+            f"{late} of {np.sum(real)} input spikes come after the end of the trial, until = {until:g}: give both in "
+            "one unit of time, or, if they are to be left out, inputs.before(until)."
+        )
 
 
 def input_flags(inputs: Spikes, channels: int, duration) -> Int[Array, ""]:

@@ -57,7 +57,7 @@ SENTENCES = {  # causes before consequences
         "`{argument}`{hint} or look for runaway activity."
     ),
     Flag.SILENT: (
-        "The network stopped spiking after time {time:.6g}, before it had made the {budget} spikes that were asked "
+        "The network stopped spiking{when}, before it had made the {budget} spikes that were asked "
         "for: give it a drive or input, or a finite duration."
     ),
     Flag.TIED: "Neurons spiked at the very same time, where exponents are not defined: start from other states.",
@@ -66,6 +66,10 @@ SENTENCES = {  # causes before consequences
         "neuron."
     ),
     Flag.NOT_DEFINED: "Not all of the {budget} exponents that were asked for are defined: lower `{argument}`.",
+}
+HINTS = {
+    "budget": " (on=Events(budget=...))",
+    "max_events": " (`sufficient_budget` finds one that suffices)",
 }
 KNOWN = sum(int(flag) for flag in SENTENCES)
 
@@ -88,9 +92,9 @@ def sentence_of(status: PyTree) -> str | None:
         for flag, sentence in SENTENCES.items():
             if np.any(flags & flag):
                 first = int(np.argmax(flags & flag != 0))
-                hint = " (`sufficient_budget` finds one that suffices)" if one.argument == "max_events" else ""
-                known = {"budget": one.budget, "argument": one.argument, "time": times[first], "hint": hint}
-                return sentence.format(**known)
+                when = f" after time {times[first]:.6g}" if np.isfinite(times[first]) else ""
+                known = {"budget": one.budget, "argument": one.argument, "time": times[first], "when": when}
+                return sentence.format(**known, hint=HINTS.get(one.argument, ""))
     return None
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.arguments import Told, require_made, require_number, shown
 from stablespike.dynamics.grid.neuron import Distance, PhaseInStep, counts_on_grid
 from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero
 from stablespike.dynamics.neurons.neuron import Scalar, require
@@ -15,7 +17,7 @@ DEFAULT_BUDGET = 16
 Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
-class Events(eqx.Module):
+class Events(Told):
     """Spike by spike, exactly. `budget` is the room for spikes of one neuron in a trial (a readout has none).
 
     In a sparse layer the neurons share the room of all. Without a budget a sufficient one is found outside jit; inside
@@ -28,11 +30,11 @@ class Events(eqx.Module):
     def __check_init__(self):
         """Refuse numbers that cannot be meant."""
         for name, value in (("budget", self.budget), ("looks", self.looks)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number, at least 1, not {value!r}.")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
+                raise ValueError(f"{name} must be a whole number, at least 1, not {shown(value)}.")
 
 
-class Grid(eqx.Module):
+class Grid(Told):
     """In steps of `dt` (unit: the time constants), with the surrogate derivative `slope` (None: none, values only).
 
     `LIF` neurons become the field's current-based cells, I' = a I + input, V' = (b V + (1 - b) I')(1 - s), whose spike
@@ -51,9 +53,12 @@ class Grid(eqx.Module):
 
     def __check_init__(self):
         """Refuse a step that is none, and a slope that is a spike."""
+        require_number("dt", self.dt)
+        for name in ("slope", "reset", "spiked_by"):
+            require_made(name, getattr(self, name))
         require((jnp.asarray(self.dt) > 0) & jnp.isfinite(jnp.asarray(self.dt)), f"dt must be positive, not {self.dt}.")
         if self.slope is not None and not callable(self.slope):
-            raise ValueError(f"slope must be a surrogate's slope such as SuperSpike(10.0), not {self.slope!r}.")
+            raise ValueError(f"slope must be a surrogate's slope such as SuperSpike(10.0), not {shown(self.slope)}.")
 
     def signals(self, spikes: Spikes, channels: int, steps: int) -> Float[Array, "steps channels"]:
         """What arrives in each step: how often a channel spikes in it, or (`once`) whether it does."""

@@ -6,16 +6,16 @@ import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import equinox as eqx
 import jax
 from jaxtyping import Array, Int, Key, PyTree
 
-from stablespike.learning.training import TrainingError, TrainingInfo, TrainingState, fit
+from stablespike.dynamics.arguments import Told, require_whole, shown
+from stablespike.learning.training import TrainingError, TrainingInfo, TrainingState, train
 
 History = list[dict[str, Any]]
 
 
-class Patience(eqx.Module):
+class Patience(Told):
     """Stop once `quantity`, a column of the history, has not improved for `epochs` epochs.
 
     Smaller is better unless `rising`. Among equals the first counts as the best.
@@ -27,8 +27,9 @@ class Patience(eqx.Module):
 
     def __check_init__(self):
         """Refuse what would stop before it starts."""
-        if self.epochs < 1:
-            raise ValueError(f"patience must be at least one epoch, not {self.epochs}.")
+        require_whole(1, epochs=self.epochs)
+        if not isinstance(self.quantity, str):
+            raise ValueError(f"quantity must be the name of a column of the history, not {shown(self.quantity)}.")
 
     def best_epoch(self, history: History) -> int:
         """The epoch whose network is the best so far."""
@@ -66,12 +67,13 @@ def fit_until(
     last epoch that was run. Beside a `checkpoint` file its best epoch is kept in one that ends in `.best`; an
     interrupted run goes on bit for bit.
     """
+    require_whole(1, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder:
         last = pathlib.Path(checkpoint or pathlib.Path(folder, "checkpoint"))
         best = last.with_name(f"{last.name}.best")
 
         def run(up_to: int, file: pathlib.Path) -> tuple[TrainingState, History]:
-            return fit(
+            return train(
                 step, state, data, epochs=up_to, batch_size=batch_size, evaluate=evaluate, checkpoint=file,
                 identity=identity,
             )  # fmt: skip

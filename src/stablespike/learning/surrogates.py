@@ -8,17 +8,24 @@ threshold, so that a larger sharpness means a narrower slope, not a higher one; 
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.arguments import Told, require_made, require_number
 from stablespike.dynamics.neurons.neuron import Scalar, require
 
 Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
-class SurrogateSpike(eqx.Module):
+def _require_positive(**values: Scalar) -> None:
+    """Raise `ValueError` that names the first of the values that is not positive and finite."""
+    for name, value in values.items():
+        require_number(name, value)
+        require((value > 0) & (value < jnp.inf), f"{name} must be positive and finite, not {value}.")
+
+
+class SurrogateSpike(Told):
     """H(v) with the derivative `slope(v)`; H(0) = 1.
 
     The derivative is taken by this rule in forward and in reverse mode, and to any order by differentiating `slope`.
@@ -27,6 +34,10 @@ class SurrogateSpike(eqx.Module):
     """
 
     slope: Slope
+
+    def __check_init__(self):
+        """Refuse the class of a slope."""
+        require_made("slope", self.slope)
 
     def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """Spikes (0 or 1) where v >= 0, of the type of v."""
@@ -45,7 +56,7 @@ def _spike_jvp(primals, tangents):
     return _spike(v, slope_at_v), slope_at_v * tangents[0]
 
 
-class Scaled(eqx.Module):
+class Scaled(Told):
     """`factor` times a `slope`: the dampening factor 0.3 of Bellec et al. (2018), say."""
 
     slope: Slope
@@ -56,28 +67,28 @@ class Scaled(eqx.Module):
         return self.factor * self.slope(v)
 
 
-class SuperSpike(eqx.Module):
+class SuperSpike(Told):
     """1/(1 + sharpness |v|)^2, of integral 2/sharpness (Zenke & Ganguli 2018)."""
 
     sharpness: Scalar = 10.0
 
     def __check_init__(self):
         """Refuse a slope that has no width."""
-        require(self.sharpness > 0, "sharpness must be positive.")
+        _require_positive(sharpness=self.sharpness)
 
     def __call__(self, v):
         """The derivative at v."""
         return 1 / (1 + self.sharpness * jnp.abs(v)) ** 2
 
 
-class Sigmoid(eqx.Module):
+class Sigmoid(Told):
     """4 s (1 - s), s the logistic function of sharpness v (its derivative, scaled to 1), of integral 4/sharpness."""
 
     sharpness: Scalar = 10.0
 
     def __check_init__(self):
         """Refuse a slope that has no width."""
-        require(self.sharpness > 0, "sharpness must be positive.")
+        _require_positive(sharpness=self.sharpness)
 
     def __call__(self, v):
         """The derivative at v."""
@@ -85,49 +96,49 @@ class Sigmoid(eqx.Module):
         return 4 * s * (1 - s)
 
 
-class Arctan(eqx.Module):
+class Arctan(Told):
     """1/(1 + (sharpness v)^2), of integral pi/sharpness (Fang et al. 2021)."""
 
     sharpness: Scalar = 10.0
 
     def __check_init__(self):
         """Refuse a slope that has no width."""
-        require(self.sharpness > 0, "sharpness must be positive.")
+        _require_positive(sharpness=self.sharpness)
 
     def __call__(self, v):
         """The derivative at v."""
         return 1 / (1 + (self.sharpness * v) ** 2)
 
 
-class Triangle(eqx.Module):
+class Triangle(Told):
     """max(0, 1 - sharpness |v|), of integral 1/sharpness (Bellec et al. 2018)."""
 
     sharpness: Scalar = 1.0
 
     def __check_init__(self):
         """Refuse a slope that has no width."""
-        require(self.sharpness > 0, "sharpness must be positive.")
+        _require_positive(sharpness=self.sharpness)
 
     def __call__(self, v):
         """The derivative at v."""
         return jnp.maximum(0, 1 - self.sharpness * jnp.abs(v))
 
 
-class Gaussian(eqx.Module):
+class Gaussian(Told):
     """exp(-(sharpness v)^2 / 2), of integral sqrt(2 pi)/sharpness."""
 
     sharpness: Scalar = 2.0
 
     def __check_init__(self):
         """Refuse a slope that has no width."""
-        require(self.sharpness > 0, "sharpness must be positive.")
+        _require_positive(sharpness=self.sharpness)
 
     def __call__(self, v):
         """The derivative at v."""
         return jnp.exp(-((self.sharpness * v) ** 2) / 2)
 
 
-class MultiGaussian(eqx.Module):
+class MultiGaussian(Told):
     """(1 + h) G(v; 0, width) - h G(v; width, s width) - h G(v; -width, s width), G normal densities (Yin et al. 2021).
 
     `depth` is h, `ratio` is s. The derivative is negative away from the threshold. A sum of densities, of integral
@@ -140,8 +151,7 @@ class MultiGaussian(eqx.Module):
 
     def __check_init__(self):
         """Refuse densities without a width."""
-        require(self.width > 0, "width must be positive.")
-        require(self.ratio > 0, "ratio must be positive.")
+        _require_positive(width=self.width, ratio=self.ratio)
 
     def __call__(self, v):
         """The derivative at v."""

@@ -21,7 +21,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from stablespike.dynamics.arguments import require_whole, shown
 from stablespike.dynamics.status import Status, raise_unless_ok, sentence_of
+from stablespike.learning.requirements import (
+    require_key,
+    require_loss,
+    require_optimiser,
+    require_something_to_train,
+    require_trials,
+)
 
 
 class TrainingState(eqx.Module):
@@ -72,16 +80,20 @@ def gradient_training(
     optimiser: optax.GradientTransformation,
     limit: StepLimit | None = None,
 ) -> tuple[Callable[..., TrainingState], Callable[..., tuple[TrainingState, TrainingInfo]]]:
-    """The pair (init, step) that minimises `loss(parameters, batch, key) -> (value, (status, extra))`.
+    """The pair (init, update) that minimises `loss(parameters, batch, key) -> (value, (status, extra))`.
 
     Only floating-point arrays among the parameters are trained; numbers stay, NumPy's scalars included. `status` is
     that of the simulations, a `Status` with any trial axes or a tree of several (as `simulate` gives it). A `limit`
-    shortens steps that change too much.
+    shortens steps that change too much. Raises `ValueError` for a loss or an optimiser that is not made yet.
     """
+    require_loss(loss)
+    require_optimiser(optimiser)
 
     def init(parameters: PyTree, key: Key[Array, ""]) -> TrainingState:
-        parameters = jax.tree.map(lambda leaf: leaf.item() if isinstance(leaf, np.generic) else leaf, parameters)
+        require_key(key)
+        parameters = jax.tree.map(_as_trained, parameters)
         trainable = eqx.filter(parameters, eqx.is_inexact_array)
+        require_something_to_train(trainable)
         return _strong(TrainingState(parameters, optimiser.init(trainable), key, jnp.zeros((), int)))
 
     @eqx.filter_jit
@@ -108,7 +120,26 @@ def gradient_training(
         dynamic = jax.tree.map(lambda new, old: _where(applied, new, old), dynamic, eqx.filter(kept, eqx.is_array))
         return _strong(eqx.combine(dynamic, static)), TrainingInfo(value, norm, applied, size, status, extra)
 
-    return init, Update(step, loss)
+    return Init(init), Update(step, loss)
+
+
+def _as_trained(leaf: Any) -> Any:
+    """NumPy's scalars as numbers, which stay, and its arrays of floats as JAX's, which are trained."""
+    if isinstance(leaf, np.generic):
+        return leaf.item()
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) and np.issubdtype(leaf.dtype, np.inexact) else leaf
+
+
+class Init:
+    """What makes the first state of training, `init(parameters, key) -> state`."""
+
+    def __init__(self, init: Callable[[PyTree, Key[Array, ""]], TrainingState]):
+        """`init` does it."""
+        self.init = init
+
+    def __call__(self, parameters: PyTree, key: Key[Array, ""]) -> TrainingState:
+        """The state."""
+        return self.init(parameters, key)
 
 
 class Update:
@@ -194,22 +225,25 @@ def _where(condition, new, old):
 
 def shuffled_batches(key: Key[Array, ""], trials: int, batch_size: int) -> Int[Array, "batches batch"]:
     """Indices of one epoch's minibatches, every trial at most once; a remainder smaller than a batch is left out."""
-    _require_whole(1, batch_size=batch_size)
+    require_whole(1, batch_size=batch_size)
     batches = trials // batch_size
     if batches == 0:
         raise ValueError(f"batch_size {batch_size} exceeds the {trials} trials of the training set.")
     return jax.random.permutation(key, trials)[: batches * batch_size].reshape(batches, batch_size)
 
 
-def _require_whole(least: int, **values: Any) -> None:
-    """Raise `ValueError` that names the first of the values that is no whole number of at least `least`."""
-    for name, value in values.items():
-        try:
-            possible = operator.index(value) >= least
-        except TypeError:
-            possible = False
-        if not possible:
-            raise ValueError(f"{name} must be a whole number and at least {least}, not {value!r}.")
+def _require_pair(step: Any, state: Any) -> None:
+    """Raise `ValueError` unless a step and a state are what `gradient_training` and its init make."""
+    if isinstance(step, Init) or not callable(step):
+        raise ValueError(
+            f"training takes update, the second of init, update = gradient_training(...), not {shown(step)}: "
+            "fit(update, init(parameters, key), trials)."
+        )
+    if not isinstance(state, TrainingState):
+        raise ValueError(
+            f"training starts from a state, which init(parameters, key) makes, not from {shown(state)}: "
+            "fit(update, init(parameters, key), trials)."
+        )
 
 
 @eqx.filter_jit
@@ -239,6 +273,8 @@ def descend(
     applied raises `TrainingError`. `step` and `state` may be batched over seeds by `eqx.filter_vmap`: the axis of the
     seeds then follows that of the steps. `progress` wraps the chunks.
     """
+    require_whole(1, steps=steps, chunk=chunk)
+    _require_pair(step, state)
     parts: list[TrainingInfo] = []
     for done in progress(range(0, steps, chunk)):
         state, infos = _scan(step, state, batch, chunk)
@@ -277,12 +313,34 @@ def fit(
     `accuracy_on` trials `judge` that are not trained on, and what `evaluate(parameters)` returns, if these are given.
     With a `checkpoint` file every epoch is saved, and an interrupted run goes on from there, bit for bit; a checkpoint
     of another `identity` (any text) or of another model raises `ValueError` and is left as it is; one of more epochs is
-    returned. `progress` wraps the epochs (e.g. tqdm).
+    returned. `progress` wraps the epochs (e.g. tqdm). Raises `ValueError` for what cannot be meant, trials that the
+    loss does not take (see `classify`) among it, before anything is compiled.
     """
-    _require_whole(0, epochs=epochs)
-    _require_whole(1, batch_size=batch_size)
+    require_whole(1, epochs=epochs)
+    return train(
+        step, state, data, epochs=epochs, batch_size=batch_size, evaluate=_evaluation(step, state, judge, evaluate),
+        checkpoint=checkpoint, identity=identity, progress=progress,
+    )  # fmt: skip
+
+
+def train(
+    step: Callable[..., tuple[TrainingState, TrainingInfo]],
+    state: TrainingState,
+    data: PyTree,
+    *,
+    epochs: int,
+    batch_size: int,
+    evaluate: Callable[[PyTree], dict[str, Any]],
+    checkpoint: pathlib.Path | str | None = None,
+    identity: str = "",
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> tuple[TrainingState, list[dict[str, Any]]]:
+    """What `fit` does, also for no epochs: then the state is that of the checkpoint, if there is one, or the given."""
+    require_whole(0, epochs=epochs)
+    require_whole(1, batch_size=batch_size)
+    _require_pair(step, state)
+    require_trials(step, state.parameters, data)
     trials = _trials(data)
-    evaluate = _evaluation(step, judge, evaluate)
     checkpoint = None if checkpoint is None else _checkpoint_file(checkpoint)
     state, history = _restored(checkpoint, identity, state)
     if not history:
@@ -305,10 +363,13 @@ def fit(
     return state, history
 
 
-def _evaluation(step, judge, evaluate) -> Callable[[PyTree], dict[str, Any]]:
+def _evaluation(step, state, judge, evaluate) -> Callable[[PyTree], dict[str, Any]]:
     """What is written down of the parameters after every epoch."""
+    _require_pair(step, state)
     if judge is not None and not isinstance(step, Update):
         raise ValueError("`judge` needs the update that `gradient_training` made, which knows its loss.")
+    if judge is not None:
+        require_trials(step, state.parameters, judge)
 
     def all_of(parameters):
         judged = {} if judge is None else accuracy_on(step.loss, parameters, judge)
@@ -323,6 +384,8 @@ def accuracy_on(loss: Callable[..., Any], parameters: PyTree, trials: tuple[PyTr
     `loss(parameters, trials, None)` returns `(value, (status, scores [trials, classes]))`, as what `classify` makes
     does. Raises `SimulationError` if a simulation failed.
     """
+    if says := getattr(loss, "require_trials", None):
+        says(parameters, trials)
     value, (status, scores) = _evaluated(loss, parameters, trials)
     raise_unless_ok(status)
     return {"test_accuracy": jnp.mean(jnp.argmax(scores, -1) == trials[1]), "test_loss": value}

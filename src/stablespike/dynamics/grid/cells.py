@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.arguments import Told, require_made, require_numbers
 from stablespike.dynamics.grid.resets import NewCurrent, Reset, ResetToZero
 from stablespike.dynamics.neurons.neuron import Parameter, Scalar, require
 from stablespike.native.conventions import Flag
@@ -30,7 +31,7 @@ class Heaviside(eqx.Module):
         return (v >= 0).astype(v.dtype)
 
 
-class Cell(eqx.Module):
+class Cell(Told):
     """A population of neurons on a grid. Parameters are numbers, or arrays `[neurons]` (trainable if arrays)."""
 
     @abc.abstractmethod
@@ -40,8 +41,8 @@ class Cell(eqx.Module):
     def __check_init__(self):
         """Refuse parameters that the model does not allow."""
         for name, field in vars(self).items():
-            if isinstance(field, list | tuple):
-                raise ValueError(f"{name} must be a number or an array [neurons], not a {type(field).__name__}.")
+            require_made(name, field)
+        require_numbers(self)
         for condition, sentence in self.requirements():
             require(condition, sentence)
 

@@ -134,11 +134,14 @@ def _on_its_side_jvp(primals, tangents):
 def counts_on_grid(spikes: Spikes, channels: int, dt: Scalar, steps: int) -> Float[Array, "steps channels"]:
     """Input spikes of one trial as numbers of spikes in each step: those in [k dt, (k + 1) dt) are in row k.
 
-    What comes after the last step is left out. A source that is no channel raises, and inside jit makes all nan, which
-    a run reports.
+    What comes after the last step is left out. A source that is no channel and a time that is negative or no number
+    raise, and inside jit make all nan, which a run reports.
     """
     known = jnp.all(~spikes.real | ((spikes.sources >= 0) & (spikes.sources < channels)))
     require(known, f"an input spike names a channel that is not among the {channels}.")
+    possible = jnp.all(spikes.times >= 0)
+    require(possible, "input spike times must not be negative (pad with inf).")
+    known &= possible
     place = jnp.where(spikes.real, jnp.floor(spikes.times / dt), steps).astype(int)
     counts = jnp.zeros((steps, channels), spikes.times.dtype).at[place, spikes.sources].add(1, mode="drop")
     return jnp.where(known, counts, jnp.nan)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 
 from stablespike.dynamics.neurons.logarithm import log1p
@@ -87,7 +86,7 @@ class LIF(AbstractNeuron):
         """V = 0; the current stays. The voltage that a reset destroys is the threshold."""
         return state.at[0].set(0.0)
 
-    def on_grid(self, on: Any, spike: Callable) -> eqx.Module:
+    def on_grid(self, on: Any, spike: Callable) -> Any:
         """The cell of the literature, with its reset a choice."""
         from stablespike.dynamics.grid.cells import GridLIF  # here, as cells are made of neurons
 

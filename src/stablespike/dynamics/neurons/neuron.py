@@ -4,12 +4,12 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from stablespike.dynamics.arguments import Told, is_number, require_numbers, shown
 from stablespike.dynamics.neurons.charts import AbstractChart, AsItIs
 from stablespike.native.conventions import ROUNDING_UNITS
 
@@ -18,7 +18,7 @@ Scalar = Float[Array, ""] | float | int
 Parameter = Float[Array, "*neurons"] | float | int
 
 
-class AbstractNeuron(eqx.Module):
+class AbstractNeuron(Told):
     """A spiking neuron that moves freely between events and can say when it will spike.
 
     Parameters are fields: numbers, or arrays of shape `[neurons]` for a heterogeneous population (trainable if arrays).
@@ -31,6 +31,7 @@ class AbstractNeuron(eqx.Module):
 
     def __check_init__(self):
         """Refuse parameters that the model does not allow."""
+        require_numbers(self)
         for condition, sentence in self.requirements():
             require(condition, sentence)
 
@@ -75,7 +76,7 @@ class AbstractNeuron(eqx.Module):
         """Whether a pulse alone can bring the neuron to its spike, at the very time at which it arrives."""
         return False
 
-    def on_grid(self, on: Any, spike: Callable) -> eqx.Module:
+    def on_grid(self, on: Any, spike: Callable) -> Any:
         """The cell that stands for the neuron on a time grid `on`, with the spike function `spike`."""
         from stablespike.dynamics.grid.neuron import GridNeuron  # here, as cells are made of neurons
 
@@ -129,10 +130,37 @@ def one_neuron(neuron: AbstractNeuron, index) -> AbstractNeuron:
 
 def initial_states(neuron: AbstractNeuron, voltages: Float[Array, " neurons"], currents=0.0):
     """States `[neurons, variables]` of a population from membrane voltages and currents (scalar or `[neurons]`)."""
+    if not isinstance(neuron, AbstractNeuron):
+        raise ValueError(f"initial_states takes a neuron such as QIF() and its voltages, not {shown(neuron)}.")
+    _require_one_each(voltages, currents)
+    require_population(neuron, len(voltages))
     axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
     voltages = jnp.asarray(voltages)
     currents = jnp.broadcast_to(jnp.asarray(currents, voltages.dtype), voltages.shape)
     return jax.vmap(lambda one, v, i: one.initial_state(v, i), in_axes=(axes, 0, 0))(neuron, voltages, currents)
+
+
+def _require_one_each(voltages, currents) -> None:
+    """Raise `ValueError` unless there is a voltage for each neuron, and one current or as many."""
+    if not is_number(voltages) or jnp.ndim(voltages) != 1:
+        raise ValueError(
+            f"voltages must be an array with one number for each neuron, as jnp.zeros(neurons), not {shown(voltages)}."
+        )
+    if not is_number(currents) or jnp.shape(currents) not in ((), jnp.shape(voltages)):
+        raise ValueError(
+            f"currents must be one number or an array of shape {list(jnp.shape(voltages))}, not {shown(currents)}."
+        )
+    require(jnp.isfinite(voltages) & jnp.isfinite(currents), "voltages and currents at the start must be finite.")
+
+
+def require_population(neuron: AbstractNeuron, size: int) -> None:
+    """Raise `ValueError` unless parameters are numbers or arrays with one for each of `size` neurons."""
+    for leaf in jax.tree.leaves(neuron):
+        if jnp.ndim(leaf) and jnp.shape(leaf) != (size,):
+            raise ValueError(
+                f"parameters of {type(neuron).__name__} must be numbers or have shape [{size}], "
+                f"not {list(jnp.shape(leaf))}."
+            )
 
 
 def require_states(neuron: AbstractNeuron, states, size: int) -> None:

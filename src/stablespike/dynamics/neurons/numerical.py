@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optimistix
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.arguments import require_number
 from stablespike.dynamics.neurons.forward_mode import by_forward_mode
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, State, as_floats
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, State, as_floats, require
 
 TOLERANCE_IN_ROUNDINGS = 16  # of one solver step
 MOST_STEPS = 2**14
@@ -32,6 +33,12 @@ class NumericalNeuron(AbstractNeuron):
 
     horizon: eqx.AbstractVar[float]
     longest_step: eqx.AbstractVar[float]
+
+    def __check_init__(self):
+        """Refuse a horizon and a step that are not positive."""
+        for name in ("horizon", "longest_step"):
+            require_number(name, getattr(self, name))
+            require(0 < getattr(self, name) < jnp.inf, f"{name} must be positive and finite.")
 
     @abc.abstractmethod
     def right_hand_side(self, state: State) -> State:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.arguments import Told, require_numbers
 from stablespike.dynamics.neurons.neuron import Scalar, require
 
 
-class LeakyReadout(eqx.Module):
+class LeakyReadout(Told):
     """Leaky membrane without threshold: tau_m V' = -V + I, tau_s I' = -I, a spike of weight w adds w to I.
 
     `membrane_time_constant` tau_m and `synaptic_time_constant` tau_s (default: tau_m/2) in the network's unit of time;
@@ -23,6 +23,7 @@ class LeakyReadout(eqx.Module):
 
     def __check_init__(self):
         """Refuse time constants that are not positive, or equal."""
+        require_numbers(self)
         for name, value in (("membrane_time_constant", self.tau_m), ("synaptic_time_constant", self.tau_s)):
             require((jnp.asarray(value) > 0) & jnp.isfinite(value), f"{name} must be positive and finite.")
         require(
@@ -40,7 +41,7 @@ class LeakyReadout(eqx.Module):
         """The synaptic time constant."""
         return self.membrane_time_constant / 2 if self.synaptic_time_constant is None else self.synaptic_time_constant
 
-    def on_grid(self, on: Any, spike: Callable) -> eqx.Module:
+    def on_grid(self, on: Any, spike: Callable) -> Any:
         """The cell that stands for it on a time grid `on`; it does not `spike`."""
         from stablespike.dynamics.grid.cells import GridLeakyReadout  # here, as cells are made of neurons
 

@@ -64,7 +64,7 @@ def run_by_events(
     found: list[Found] = []
     below = _as_trains(inputs, network.channels)
     for index, layer in enumerate(network.layers):
-        start = _start(layer) if initial is None else initial[index]
+        start = _start(layer) if initial is None or initial[index] is None else initial[index]
         asked = Asked(until, budget, on.looks, gradient, checkpoints[index])
         found.append(_run_layer(layer, start, below, asked))
         below = found[-1].trains

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from stablespike.dynamics.arguments import shown
 from stablespike.dynamics.connections import Connection, Delayed
 from stablespike.dynamics.grid.cells import Cell, GridLIF, Heaviside
 from stablespike.dynamics.grid.network import GridNetwork, GridRun, LayerState, run_on_grid, time_steps
@@ -22,6 +23,7 @@ from stablespike.learning.gradients.eprop import eligibility_propagation
 from stablespike.learning.gradients.grid_route import run_on_grid_natively
 from stablespike.learning.gradients.real_time import gradient_in_real_time, real_time_recurrent_learning
 from stablespike.learning.gradients.rules import EProp, RealTimeRecurrent, Recorded, Rule, TimeReversed
+from stablespike.learning.gradients.through_time import Checkpointed, Truncated
 from stablespike.learning.surrogates import SurrogateSpike
 
 
@@ -84,9 +86,23 @@ def _started(grid: GridNetwork, initial) -> tuple[LayerState, ...]:
     if initial is None:
         return rest
     return tuple(
-        one if given is None else eqx.tree_at(lambda state: state.cell, one, _cell_state(layer.cell, given))
+        one if given is None else eqx.tree_at(lambda state: state.cell, one, _like_rest(layer.cell, given, one.cell))
         for one, given, layer in zip(rest, initial, grid.layers, strict=True)
     )
+
+
+def _like_rest(cell: Cell, given: Any, rest: Any) -> Any:
+    """The state of a cell; `ValueError` unless it is made as the one at rest."""
+    state = _cell_state(cell, given)
+    made, wanted = (
+        [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(one)] for one in (state, rest)
+    )
+    if type(state) is not type(rest) or made != wanted:
+        raise ValueError(
+            f"initial states of {type(cell).__name__} must be made as those at rest, {type(rest).__name__} with arrays "
+            f"{[list(shape) for shape, _ in wanted]} of {wanted[0][1]}, not {shown(given)}."
+        )
+    return state
 
 
 def _cell_state(cell: Cell, given: Any) -> Any:
@@ -106,7 +122,9 @@ def _run(grid, signals, state, gradient) -> GridRun:
         return run_on_grid(grid, signals, state)
     if isinstance(gradient, EProp | RealTimeRecurrent):
         return _forwards_in_time(grid, signals, state, gradient)
-    return run_on_grid(grid, signals, state, scan=gradient)
+    if isinstance(gradient, Checkpointed | Truncated):
+        return run_on_grid(grid, signals, state, scan=gradient)
+    raise ValueError(f"there is no gradient rule {shown(gradient)} on a grid: use Recorded().")
 
 
 def _forwards_in_time(grid, signals, state, gradient) -> GridRun:

@@ -4,15 +4,16 @@ from typing import Any
 
 import equinox as eqx
 
+from stablespike.dynamics.arguments import Told, require_number, require_whole
 from stablespike.dynamics.neurons.neuron import require
 from stablespike.learning.gradients.through_time import Checkpointed, Truncated
 
 
-class Recorded(eqx.Module):
+class Recorded(Told):
     """States of all events or steps are kept: derivatives of every mode and order, memory that grows with them."""
 
 
-class TimeReversed(eqx.Module):
+class TimeReversed(Told):
     """The exact adjoint with the states run backwards in time: memory of the list of spikes, whatever the network.
 
     First derivatives in reverse mode, of networks of `QIF`, `LIF` or `Theta` neurons with one set of parameters a layer
@@ -25,12 +26,14 @@ class TimeReversed(eqx.Module):
 
     def __check_init__(self):
         """Refuse a number of checkpoints that cannot be meant."""
-        require(
-            self.checkpoints is None or self.checkpoints >= 1, f"checkpoints must be at least 1: {self.checkpoints}."
-        )
+        if self.checkpoints is not None:
+            require_whole(1, checkpoints=self.checkpoints)
+        if self.tolerance is not None:
+            require_number("tolerance", self.tolerance)
+            require(0 < self.tolerance < 1, f"tolerance must lie between 0 and 1, not {self.tolerance}.")
 
 
-class EProp(eqx.Module):
+class EProp(Told):
     """e-prop on a grid (Bellec et al. 2020): paths through other neurons of the layer are left out of the derivative.
 
     `feedback` `[neurons, outputs]` carries the errors back, by default the readout's own weights; see `eprop`.
@@ -39,7 +42,7 @@ class EProp(eqx.Module):
     feedback: Any = None
 
 
-class RealTimeRecurrent(eqx.Module):
+class RealTimeRecurrent(Told):
     """Real-time recurrent learning on a grid: the exact derivative, carried forwards in time; see `real_time`."""
 
 

@@ -12,13 +12,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from stablespike.dynamics.arguments import Told, require_whole
 from stablespike.dynamics.grid.network import scan_for_backend
-from stablespike.dynamics.neurons.neuron import require
 
 Scan = Callable[[Callable, Any, Any], tuple[Any, Any]]
 
 
-class Truncated(eqx.Module):
+class Truncated(Told):
     """The state is a constant to the derivative at every `every`-th step: no gradient flows further back.
 
     Segments are counted from the beginning of the run (Williams & Peng 1990). The rule cuts the derivative, not the
@@ -30,7 +30,7 @@ class Truncated(eqx.Module):
 
     def __check_init__(self):
         """Refuse an empty window."""
-        require(self.every >= 1, f"every must be at least 1 step, not {self.every}.")
+        require_whole(1, every=self.every)
 
     def __call__(self, step: Callable, start: Any, inputs: Any) -> tuple[Any, Any]:
         """The scan."""
@@ -42,7 +42,7 @@ class Truncated(eqx.Module):
         return _by_segments(segment, self.every, start, inputs)
 
 
-class Checkpointed(eqx.Module):
+class Checkpointed(Told):
     """Only the states at every `every`-th step are kept; those in between are computed again on the way back.
 
     Memory for T steps: T/every + every states instead of T, least at the default every = sqrt(T), for one more forward
@@ -55,7 +55,8 @@ class Checkpointed(eqx.Module):
 
     def __check_init__(self):
         """Refuse an empty segment."""
-        require(self.every is None or self.every >= 1, f"every must be at least 1 step, not {self.every}.")
+        if self.every is not None:
+            require_whole(1, every=self.every)
 
     def __call__(self, step: Callable, start: Any, inputs: Any) -> tuple[Any, Any]:
         """The scan."""
