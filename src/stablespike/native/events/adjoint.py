@@ -13,7 +13,8 @@ time).
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange
+from numba import njit, prange, types
+from numba.extending import overload
 
 from stablespike.native.bridge import failure
 from stablespike.native.events.forward import NETWORK
@@ -26,8 +27,6 @@ from stablespike.native.overrides.lines import (
     distance,
     flow,
     flow_pullback,
-    jump,
-    jump_pullback,
     load,
     propagator,
     reset,
@@ -37,9 +36,12 @@ from stablespike.native.overrides.lines import (
     shortening,
     store,
     tangent,
+    unpulse_row,
     unreset,
     wait_gradient,
 )
+from stablespike.native.overrides.qif import QIFConstants
+from stablespike.native.overrides.short_steps import all_small, short_unflow
 
 REPLAY_FAILED = np.frombuffer(
     b"Rounding grows too much in this trial for its gradient: replayed along its spikes it missed its own final state "
@@ -57,7 +59,7 @@ def worse(one, other):
 
 @njit(**PLAIN)
 @no_type_check
-def unflow_all(constants, state, bars, dt):
+def unflow_each(constants, state, bars, dt):
     """Back through a free flow of length `dt`, in place, for states and cotangents; whether that can be done."""
     possible = True
     if dt == 0:
@@ -80,17 +82,29 @@ def unflow_all(constants, state, bars, dt):
 
 @njit(**PLAIN)
 @no_type_check
-def unpulse_all(constants, state, bars, row, row_bars):
-    """Back through a pulse with the weights `row`, in place; their cotangents are added to `row_bars`."""
-    for j in range(state.shape[1]):
-        before = jump(constants, load(constants, state, j), -row[j])
-        factor = scale_of(constants, before)
-        before = scale(constants, before, factor)
-        bar = scale(constants, load(constants, bars, j), 1 / factor)
-        bar, weight_bar = jump_pullback(constants, before, row[j], bar)
-        store(constants, state, j, before)
-        store(constants, bars, j, bar)
-        row_bars[j] += weight_bar
+def unflow_qif(constants, state, bars, dt):
+    """`unflow_each`, by the series where the interval and the currents are small."""
+    if dt > 0 and all_small(constants, state[2], propagator(constants, -dt)[1]):
+        return short_unflow(constants, state, bars, dt)
+    return unflow_each(constants, state, bars, dt)
+
+
+def unflow_all(constants, state, bars, dt):
+    """Back through a free flow of length `dt`, in place, for states and cotangents; whether that can be done."""
+    raise NotImplementedError
+
+
+@overload(unflow_all, strict=False, jit_options=PLAIN)
+@no_type_check
+def _choose(constants, state, bars, dt):
+    quadratic = isinstance(constants, types.BaseNamedTuple) and constants.instance_class is QIFConstants
+    chosen = unflow_qif if quadratic else unflow_each
+
+    @no_type_check
+    def apply(constants, state, bars, dt):
+        return chosen(constants, state, bars, dt)
+
+    return apply
 
 
 @njit(**PLAIN)
@@ -105,7 +119,7 @@ def unspike(constants, weights, initial, state, bars, first, past, sources, spik
     for k in range(past - 1, first - 1, -1):
         j = sources[k]
         after = total_power(constants, state, bars)
-        unpulse_all(constants, state, bars, weights[j], weight_bars[j])
+        unpulse_row(constants, state, bars, weights[j], weight_bars[j])
         mine = load(constants, state, j)
         error = distance(constants, mine, reset(constants, mine))
         worst = worse(error, worst)
@@ -223,10 +237,11 @@ def trial_pullback(
             past = first
         else:
             used -= 1
-            after = total_power(constants, state, bars)
+            wanted = used < time_bars.shape[0]
+            after = total_power(constants, state, bars) if wanted else now - now
             row, row_bars = input_weights[channels[used]], input_weight_bars[channels[used]]
-            unpulse_all(constants, state, bars, row, row_bars)
-            if used < time_bars.shape[0]:
+            unpulse_row(constants, state, bars, row, row_bars)
+            if wanted:
                 time_bars[used] = total_power(constants, state, bars) - after
     check, error = back_to(constants, state, bars, checks, check, duration, now, now - now)
     worst = worse(error, worst)

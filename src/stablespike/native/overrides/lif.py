@@ -38,7 +38,7 @@ def unpack(array):
     return LIFConstants(array[0], array[1], array[2], array[3], array[4], array[5])
 
 
-lines = line.lines_of(LIFConstants, VARIABLES)
+lines = line.lines_of(LIFConstants, VARIABLES, added_to=1)
 
 
 @lines(line.propagator)

@@ -7,7 +7,7 @@ pins the one to the other.
 
 from typing import no_type_check
 
-from numba import types
+from numba import njit, types
 from numba.extending import overload
 
 from stablespike.native.bridge import INNER
@@ -151,12 +151,17 @@ def _add_three(constants, bar, direction, factor):
     return bar[0] + factor * direction[0], bar[1] + factor * direction[1], bar[2] + factor * direction[2]
 
 
-def lines_of(constants_type, variables):
+ADDED_TO = {}  # type: ignore[var-annotated]
+
+
+def lines_of(constants_type, variables, added_to=None):
     """Decorator factory: `@lines(flow)` registers a function as the line `flow` for constants of that named tuple.
 
-    `variables`, 2 or 3, is the number of state variables. The tuple's name must be no other neuron's: numba puts it
+    `variables`, 2 or 3, is the number of state variables; `added_to` the one to which a pulse adds its weight, if that
+    is all it does and the variable has a meaningful length. The tuple's name must be no other neuron's: numba puts it
     into the names of the machine code, where two of the same name would be taken for each other.
     """
+    ADDED_TO[constants_type] = added_to
 
     def lines(line):
         def decorate(function):
@@ -175,3 +180,85 @@ def lines_of(constants_type, variables):
     lines(store)({2: _store_two, 3: _store_three}[variables])
     lines(add_scaled)({2: _add_two, 3: _add_three}[variables])
     return lines
+
+
+def pulse_row(constants, state, row):
+    """A pulse with the weights `row` reaches all neurons of a block `[variables, neurons]`, in place."""
+    raise NotImplementedError
+
+
+def unpulse_row(constants, state, bars, row, row_bars):
+    """Back through such a pulse, in place, lengths without meaning taken out; cotangents added to `row_bars`."""
+    raise NotImplementedError
+
+
+@njit(**PLAIN)
+@no_type_check
+def _pulse_each(constants, state, row):
+    for j in range(state.shape[1]):
+        store(constants, state, j, jump(constants, load(constants, state, j), row[j]))
+
+
+@njit(**PLAIN)
+@no_type_check
+def _unpulse_each(constants, state, bars, row, row_bars):
+    for j in range(state.shape[1]):
+        before = jump(constants, load(constants, state, j), -row[j])
+        factor = scale_of(constants, before)
+        before = scale(constants, before, factor)
+        bar = scale(constants, load(constants, bars, j), 1 / factor)
+        bar, weight_bar = jump_pullback(constants, before, row[j], bar)
+        store(constants, state, j, before)
+        store(constants, bars, j, bar)
+        row_bars[j] += weight_bar
+
+
+@njit(**PLAIN)
+@no_type_check
+def _add(to, row):
+    for j in range(to.shape[0]):
+        to[j] += row[j]
+
+
+@njit(**PLAIN)
+@no_type_check
+def _take(currents, bars, row, row_bars):
+    for j in range(currents.shape[0]):
+        currents[j] -= row[j]
+        row_bars[j] += bars[j]
+
+
+def _variable_of(constants):
+    return ADDED_TO.get(constants.instance_class) if isinstance(constants, types.BaseNamedTuple) else None
+
+
+@overload(pulse_row, strict=False, jit_options=PLAIN)
+@no_type_check
+def _choose_pulse(constants, state, row):
+    variable = _variable_of(constants)
+
+    @no_type_check
+    def added(constants, state, row):
+        _add(state[variable], row)
+
+    @no_type_check
+    def each(constants, state, row):
+        _pulse_each(constants, state, row)
+
+    return each if variable is None else added
+
+
+@overload(unpulse_row, strict=False, jit_options=PLAIN)
+@no_type_check
+def _choose_unpulse(constants, state, bars, row, row_bars):
+    variable = _variable_of(constants)
+
+    @no_type_check
+    def taken(constants, state, bars, row, row_bars):
+        _take(state[variable], bars[variable], row, row_bars)
+
+    @no_type_check
+    def each(constants, state, bars, row, row_bars):
+        _unpulse_each(constants, state, bars, row, row_bars)
+
+    return each if variable is None else taken

@@ -57,7 +57,7 @@ def unpack(array):
     return QIFConstants(array[0], array[1], array[2], array[3], array[4], array[5], array[6], array[7], array[8])
 
 
-lines = line.lines_of(QIFConstants, VARIABLES)
+lines = line.lines_of(QIFConstants, VARIABLES, added_to=2)
 
 
 @njit(**line.PLAIN)

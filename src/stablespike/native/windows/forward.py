@@ -27,15 +27,23 @@ from stablespike.native.layer.forward import (
     copy,
     normalise,
 )
-from stablespike.native.overrides.lines import PLAIN, flow, jump, load, may_spike, propagator, reset, store, wait
-from stablespike.native.overrides.qif import EVEN, ODD, QIFConstants
+from stablespike.native.overrides.lines import (
+    PLAIN,
+    flow,
+    load,
+    may_spike,
+    propagator,
+    pulse_row,
+    reset,
+    store,
+    wait,
+)
+from stablespike.native.overrides.qif import QIFConstants
+from stablespike.native.overrides.short_steps import all_small, short_sweep
 
 SWEEPS, WINDOWS, ASKED = range(3)  # of the work done: sweeps, windows, exact spike times that were worked out
 CANDIDATES = 6  # neurons about to spike above which windows become shorter
 SHORTER, LONGER, SHORTEST = 0.8, 1.5, 1e-6  # factors of the window's length, and the shortest, in parts of the trial
-E6, E5, E4, E3, E2, E1, E0 = map(float, EVEN[-7:])  # of the QIF neuron's series
-O6, O5, O4, O3, O2, O1, O0 = map(float, ODD[-7:])
-SMALL = 0.1  # |z| below which the first term left out is below 1e-17
 
 
 @njit(**PLAIN)
@@ -53,32 +61,11 @@ def sweep_plainly(constants, state, ahead, dt):
 
 @njit(**PLAIN)
 @no_type_check
-def series_sweep(constants, state, ahead, s, u):
-    """`sweep_plainly` for QIF neurons with |z| < 0.1: both series of the flow, written out, or they stay scalar."""
-    N, D, currents, new_N, new_D, new_currents = state[0], state[1], state[2], ahead[0], ahead[1], ahead[2]
-    hits, square = 0, u * u
-    for j in range(N.shape[0]):
-        n, d, current = N[j], D[j], currents[j]
-        z = current * square
-        C = (((((E6 * z + E5) * z + E4) * z + E3) * z + E2) * z + E1) * z + E0
-        S = u * ((((((O6 * z + O5) * z + O4) * z + O3) * z + O2) * z + O1) * z + O0)
-        new_n, new_d = s * (C * n + current * S * d), C * d - S * n
-        hits += new_d <= constants.slack * new_n
-        new_N[j], new_D[j], new_currents[j] = new_n, new_d, s * s * current
-    return hits > 0
-
-
-@njit(**PLAIN)
-@no_type_check
 def sweep_qif(constants, state, ahead, dt):
     """`sweep_plainly`, by the series where the interval and the currents are small."""
     s, u = propagator(constants, dt)
-    currents, large = state[2], SMALL / (u * u) if u > constants.zero else constants.one / constants.zero
-    exceeding = 0
-    for j in range(currents.shape[0]):
-        exceeding += not abs(currents[j]) < large
-    if exceeding == 0:
-        return series_sweep(constants, state, ahead, s, u)
+    if all_small(constants, state[2], u):
+        return short_sweep(constants, state, ahead, s, u)
     return sweep_plainly(constants, state, ahead, dt)
 
 
@@ -113,14 +100,6 @@ def first_spike(constants, state, ahead, now, until, times):
             first = times[j] if times[j] < first else first
             count += 1
     return first, count
-
-
-@njit(**PLAIN)
-@no_type_check
-def pulse_row(constants, state, row):
-    """A pulse with the weights `row` reaches the network."""
-    for j in range(state.shape[1]):
-        store(constants, state, j, jump(constants, load(constants, state, j), row[j]))
 
 
 @njit(**PLAIN)
