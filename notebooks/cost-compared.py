@@ -61,7 +61,8 @@ from stablespike.learning.gradients.grid_route import run_on_grid_natively
 from stablespike.learning.gradients.time_reversed import time_reversed
 from stablespike.tasks.yin_yang import yin_yang
 from studies.benchmarks.grid_workloads import surrogate_training_step
-from studies.benchmarks.workloads import cost, surrogate_arrays, surrogate_step, yin_yang_arrays, yin_yang_step
+from studies.benchmarks.harness import cost
+from studies.benchmarks.workloads import surrogate_arrays, surrogate_step, yin_yang_arrays, yin_yang_step
 from studies.figures.costs import cost_compared_figure
 from workflow.peers import measure_peers
 

@@ -70,7 +70,8 @@ from stablespike.dynamics.engines.layers import simulate_layer
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.learning.gradients.time_reversed import time_reversed
 from stablespike.tasks.yin_yang import yin_yang
-from studies.benchmarks.workloads import cost, mnist_gradient, recurrent_gradient, yin_yang_step
+from studies.benchmarks.harness import cost
+from studies.benchmarks.workloads import mnist_gradient, recurrent_gradient, yin_yang_step
 from studies.figures.costs import engine_benchmarks_figure
 
 jax.config.update("jax_enable_x64", True)

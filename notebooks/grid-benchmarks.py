@@ -63,7 +63,8 @@ from stablespike.dynamics.grid.network import run_on_grid
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.learning.gradients.grid_route import run_on_grid_natively
 from studies.benchmarks.grid_workloads import spike_product_gradient, surrogate_training_step, unrolled
-from studies.benchmarks.workloads import cost, surrogate_step
+from studies.benchmarks.harness import cost
+from studies.benchmarks.workloads import surrogate_step
 from studies.figures.costs import engine_benchmarks_figure
 
 jax.config.update("jax_enable_x64", True)

@@ -5,6 +5,7 @@
 | variables that begin with `DROPPED`            | unset, but for those in `KEPT`                                      |
 | those in `KEPT`, `CUDA_*`, `OMP_*`, `PATH`, …  | kept: where things lie, which device, how much of the machine       |
 | `ENVIRONMENT`, `FOLDERS`                       | set, whatever they were                                             |
+| STABLESPIKE_PROCESSOR=x86-64-v3                | holds XLA, numba, BLAS and NumPy to what all such processors have   |
 | configuration of Matplotlib, IPython, Jupyter  | not read: their folders are those in `.cache`                       |
 | PYTHONPATH, shell, pip and uv                  | `./reproduce` settles them before anything starts                   |
 
@@ -15,7 +16,8 @@ import os
 import sys
 from pathlib import Path
 
-from workflow.machine import cuda_plugin, gpu_is_visible
+from workflow.faults import Fault
+from workflow.machine import HELD, cuda_plugin, gpu_is_visible
 
 DROPPED = (
     "COLUMNS",  # the width of progress bars and tables
@@ -25,8 +27,10 @@ DROPPED = (
     "LINES",
     "MATPLOTLIB",  # MATPLOTLIBRC, a style
     "MPL",
+    "NPY_",  # NumPy's choice of instructions
     "NUMBA_",
     "NVIDIA_TF32_OVERRIDE",  # precision
+    "OPENBLAS_CORETYPE",
     "PYTHON",  # warnings, optimisation, which takes the assertions out of a notebook
     "TF_",
     "TQDM_",
@@ -60,6 +64,14 @@ FOLDERS = {
     "JUPYTER_RUNTIME_DIR": "jupyter/runtime",
     "MPLCONFIGDIR": "matplotlib",
 }
+V3 = "x86-64-v3"
+V3_ENVIRONMENT = {  # what every such processor has and no more; sums whose order is that of one thread
+    "NUMBA_CPU_FEATURES": "+avx,+avx2,+bmi,+bmi2,+cx16,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sahf,+sse4.2,+xsave",
+    "NUMBA_CPU_NAME": V3,
+    "OPENBLAS_CORETYPE": "Haswell",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+V3_FLAGS = "--xla_cpu_max_isa=AVX2 --xla_cpu_multi_thread_eigen=false"
 CACHES = {"JAX_COMPILATION_CACHE_DIR": "jax", "NUMBA_CACHE_DIR": "numba"}
 
 
@@ -73,6 +85,7 @@ def set_environment() -> None:
     for variable, folder in CACHES.items():
         os.environ.setdefault(variable, made(folder))
     choose_device()
+    hold_processor()
     list_fonts(Path(os.environ["MPLCONFIGDIR"]))
 
 
@@ -90,6 +103,30 @@ def choose_device() -> None:
     elif cuda_plugin():
         print("JAX is installed for CUDA but no GPU is visible: this job uses the CPU.", file=sys.stderr)
         os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+def held_processor() -> str | None:
+    """Return the kind of processor that jobs are held to, if that was asked for."""
+    held = os.environ.get(HELD) or None
+    if held not in (None, V3):
+        raise Fault(f"{HELD} is {held!r}: {V3} is the one that jobs can be held to; without it they use all there is.")
+    return held
+
+
+def hold_processor() -> None:
+    """Hold XLA, numba, BLAS and NumPy to the instructions that every x86-64-v3 processor has, where it is asked for."""
+    if held_processor():
+        os.environ.update(V3_ENVIRONMENT)
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {V3_FLAGS}".strip()
+        os.environ["NPY_DISABLE_CPU_FEATURES"] = " ".join(later_features())
+
+
+def later_features() -> list[str]:
+    """Return NumPy's names of what this processor has beyond x86-64-v3."""
+    import numpy as np
+
+    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    return [name for name in found if name == "X86_V4" or name.startswith("AVX512")]
 
 
 def list_fonts(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from workflow.hashing import digest
 
 CODE = ("Snakefile", "config", "envs", "manuscript", "notebooks", "pyproject.toml", "src")
+HELD = "STABLESPIKE_PROCESSOR"  # the kind of processor that the reader wants jobs to be held to
 LIBRARIES = ("jax", "jaxlib", "equinox", "numpy", "numba", "scikit-learn", "matplotlib", "stablespike")
 
 
@@ -23,6 +24,8 @@ def describe_session() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := installed(name))},
     }
+    if held := os.environ.get(HELD):
+        description["held_to"] = held
     if jax := sys.modules.get("jax"):
         description["jax"] = {
             "devices": [device.device_kind for device in jax.devices()],

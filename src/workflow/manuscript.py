@@ -64,7 +64,7 @@ def confirmations(configuration: Configuration) -> dict[str, Any]:
 
 def prose() -> list[Path]:
     """Return the files that the manuscript is written in."""
-    return sorted(path for kind in ("*.typ", "*.bib") for path in SOURCES.glob(kind))
+    return sorted(path for kind in ("*.typ", "*.bib", "*.json") for path in SOURCES.glob(kind))
 
 
 def manuscript_identity(configuration: Configuration, states: dict[str, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stablespike.figures.products import save_figure, save_numbers, save_table
+from stablespike.figures.products import bound_of, save_figure, save_numbers, save_table
 from stablespike.figures.style import letter_panels, new_figure
 
 
@@ -66,3 +66,11 @@ def test_a_number_that_is_not_finite_is_named(tmp_path, value):
 def test_a_value_that_is_no_number_is_named(tmp_path):
     with pytest.raises(TypeError, match="value of model is a object"):
         save_numbers({"model": object()}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "bound"), [(0.0, 0.0), (4.5e-12, 1e-10), (5.8e-12, 1e-10), (6.7e-15, 1e-13), (3.3e-15, 1e-14)]
+)
+def test_a_bound_holds_for_what_another_processor_rounds_otherwise(deviation, bound):
+    assert bound_of(deviation) == pytest.approx(bound, rel=1e-12)
+    assert bound_of(deviation) >= 3 * deviation

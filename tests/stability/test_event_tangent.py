@@ -7,6 +7,7 @@ import pytest
 
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neurons.charts import AngleAndCurrent, AsItIs, Phase
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states, over_neurons
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
@@ -15,10 +16,7 @@ from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.status import SimulationError
 from stablespike.stability.event_tangent import (
-    AngleAndCurrent,
-    AsItIs,
     NextSpike,
-    Phase,
     Window,
     at_the_event,
     spike_to_spike_spectrum,

@@ -16,6 +16,7 @@ from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import ResetToZero, Unfelt
 from stablespike.dynamics.network import Layer as NetworkLayer
 from stablespike.dynamics.network import Network, Recurrent
+from stablespike.dynamics.neurons.charts import Phase
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states
 from stablespike.dynamics.neurons.theta import Theta
@@ -23,7 +24,7 @@ from stablespike.dynamics.ways import Grid
 from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
 from stablespike.learning.training import gradient_training
 from stablespike.native.conventions import Flag
-from stablespike.stability.event_tangent import NextSpike, Phase
+from stablespike.stability.event_tangent import NextSpike
 from stablespike.stability.flossing import (
     Adaptive,
     Before,

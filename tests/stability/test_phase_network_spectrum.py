@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neurons.charts import Phase
 from stablespike.dynamics.neurons.theta import Theta
-from stablespike.stability.event_tangent import NextSpike, Phase, spike_to_spike_spectrum
+from stablespike.stability.event_tangent import NextSpike, spike_to_spike_spectrum
 from stablespike.stability.phase_network_spectrum import theta_network_spectrum
 
 

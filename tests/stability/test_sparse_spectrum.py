@@ -8,6 +8,7 @@ import scipy.sparse
 
 from stablespike.dynamics.engines.sparse import SparseNetwork, simulate_sparse
 from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neurons.charts import Phase
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states, over_neurons
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
@@ -15,7 +16,7 @@ from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.sparse_weights import from_matrix
 from stablespike.dynamics.status import SimulationError
-from stablespike.stability.event_tangent import NextSpike, Phase, spike_to_spike_spectrum
+from stablespike.stability.event_tangent import NextSpike, spike_to_spike_spectrum
 from stablespike.stability.sparse_spectrum import push_sparse_tangents, sparse_network_spectrum
 
 SIZE = 8

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from studies.benchmarks.event_costs import RULES, many_spikes_rows
+from studies.benchmarks.harness import cost
 from studies.benchmarks.sparse_costs import combination_rows, size_rows, slope
-from studies.benchmarks.workloads import RECURRENT_END, cost, driven_gradient, driven_network
+from studies.benchmarks.workloads import RECURRENT_END, driven_gradient, driven_network
 
 
 def test_recorded_checkpointed_and_reversed_gradients_are_equal():

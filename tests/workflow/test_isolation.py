@@ -10,6 +10,7 @@ import pytest
 from tests.workflow.miniature import build, environment
 
 from workflow import environment as settled
+from workflow.faults import Fault
 
 HABITS = {
     "COLUMNS": "40",
@@ -77,6 +78,29 @@ def test_folders_of_configuration_are_this_repositorys(left, tmp_path):
     for name in settled.FOLDERS:
         assert Path(left[name]).is_relative_to(tmp_path)
         assert Path(left[name]).is_dir()
+
+
+def test_jobs_can_be_held_to_one_kind_of_processor(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".cache/matplotlib").mkdir(parents=True)
+    (tmp_path / ".cache/matplotlib/fontlist-v1.json").touch()
+    monkeypatch.setattr(os, "environ", dict(os.environ) | {"STABLESPIKE_PROCESSOR": "x86-64-v3"})
+    settled.set_environment()
+    code = (
+        "import jax, numba, numpy as np; from workflow.machine import describe_session;"
+        "double = numba.njit(lambda x: np.exp(x).sum()); double(np.ones(99));"
+        "print(any('zmm' in one for one in double.inspect_asm().values()), describe_session()['held_to'],"
+        "set(np.show_config(mode='dicts')['SIMD Extensions']['found']) <= {'X86_V3', 'AVX2', 'FMA3'},"
+        "jax.jit(jax.numpy.exp)(0.0))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
+    assert said.stdout.split() == ["False", "x86-64-v3", "True", "1.0"]
+
+
+def test_another_kind_of_processor_is_refused(monkeypatch):
+    monkeypatch.setenv("STABLESPIKE_PROCESSOR", "haswell")
+    with pytest.raises(Fault, match="x86-64-v3 is the one that jobs can be held to"):
+        settled.held_processor()
 
 
 def answered(folder, **variables):

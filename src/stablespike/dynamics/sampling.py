@@ -11,7 +11,6 @@ from stablespike.dynamics.connections import Delayed, Dense
 from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.network import Network, Recurrent
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, initial_states, one_neuron, require
-from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.run import Run
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.status import Status
@@ -142,7 +141,7 @@ def neuron_history(
     arrivals = _events(inputs.times, weights=network.input_weights[index, channels])
     samples = _events(times.astype(spikes.times.dtype))
     kinds = [resets, pulses, arrivals, samples]
-    if isinstance(network.neuron, OscillatoryLIF):
+    if network.neuron.spikes_on_arrival():
         kinds = _with_lifts(fired, resets, pulses, arrivals, samples, delayed=network.delays is not None)
     history = jax.tree.map(lambda *parts: jnp.concatenate(parts), *kinds)
     end = jnp.max(times)
@@ -192,7 +191,7 @@ def _passage(neuron: AbstractNeuron):
         first = event.from_outside & carry.due & same
         state = jnp.where(first | (event.own & ~(carry.done & same)), neuron.reset(state), state)
         due = carry.due & same & ~first & ~event.own
-        if isinstance(neuron, OscillatoryLIF):
+        if neuron.spikes_on_arrival():
             due |= event.ahead & _is_due(neuron, state, event.times)
         done = first | (carry.done & same & ~event.own)
         state = neuron.jump(state, event.weights)

@@ -56,6 +56,14 @@ def save_numbers(numbers: Mapping[str, Any], folder: str | Path) -> None:
     (existing(folder) / "numbers.json").write_text(content + "\n", encoding="utf-8")
 
 
+def bound_of(deviation: float) -> float:
+    """A power of ten that lies well above a deviation which is rounding: at least three times as large; 0 for 0.
+
+    Rounding differs between processors; a bound that holds on all of them is what a result can say about it.
+    """
+    return 10.0 ** math.ceil(math.log10(3 * deviation)) if deviation > 0 else 0.0
+
+
 def existing(folder: str | Path) -> Path:
     """The folder as a path, made if it is missing."""
     folder = Path(folder)

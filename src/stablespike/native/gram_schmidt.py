@@ -7,14 +7,11 @@ rounding (Giraud et al. 2005).
 
 from typing import no_type_check
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 from numba import njit
-from numba.extending import register_jitable
 
-from stablespike.native import bridge as native
-from stablespike.native.bridge import ARGUMENTS, RESULTS, rows
+from stablespike.native.kernel import Buffers, Kernel, number, whole
 from stablespike.native.overrides.lines import PLAIN
 
 SUMMED = PLAIN | {"fastmath": {"contract", "reassoc", "nsz"}}  # sums of products may be taken in any order
@@ -32,16 +29,7 @@ def factors(
 
     A row whose remainder is rounding of the row itself is not: it gets Q = 0, log L_ii = -inf and an inverse of 0.
     """
-    return _called(vectors)
-
-
-def _called(vectors):
-    *batch, count, _ = vectors.shape
-    shapes = [vectors.shape, (*batch, count), (*batch, count, count)]
-    results = [jax.ShapeDtypeStruct(shape, vectors.dtype) for shape in shapes]
-    results.append(jax.ShapeDtypeStruct((*batch, count), np.int32))
-    target = native.target(factors_entry, nothing, np.dtype(vectors.dtype).type)
-    return tuple(jax.ffi.ffi_call(target, results, vmap_method="broadcast_all")(vectors))
+    return tuple(FACTORS(vectors))
 
 
 @njit(**SUMMED)
@@ -99,36 +87,28 @@ def invert(lower, independent, inverse, dtype):
 
 @njit(**PLAIN)
 @no_type_check
-def factors_all(source, result, growth, inverse, independent, dtype):
-    """All matrices of a batch, whose rows lie one after the other."""
-    count = growth.shape[1]
-    lower = np.empty((count, count), dtype)
-    for b in range(growth.shape[0]):
-        vectors = result[b * count : (b + 1) * count]
-        for i in range(count):
-            for c in range(vectors.shape[1]):
-                vectors[i, c] = source[b * count + i, c]
-        orthonormalise_rows(vectors, growth[b], lower, independent[b], dtype)
-        invert(lower, independent[b], inverse[b * count : (b + 1) * count], dtype)
+def factorise(source, result, growth, inverse, independent):
+    """One matrix."""
+    dtype = source.dtype.type
+    lower = np.empty((growth.shape[0], growth.shape[0]), source.dtype)
+    for i in range(source.shape[0]):
+        for c in range(source.shape[1]):
+            result[i, c] = source[i, c]
+    orthonormalise_rows(result, growth, lower, independent, dtype)
+    invert(lower, independent, inverse, dtype)
 
 
-@register_jitable
-@no_type_check
-def factors_entry(frame, unpack, dtype):
-    """Argument: vectors; results: orthonormal rows, growth, inverse factor, independence."""
-    factors_all(
-        rows(frame, ARGUMENTS, 0, dtype),
-        rows(frame, RESULTS, 0, dtype),
-        rows(frame, RESULTS, 1, dtype),
-        rows(frame, RESULTS, 2, dtype),
-        rows(frame, RESULTS, 3, np.int32),
-        dtype,
-    )
-    return 0
-
-
-@register_jitable
-@no_type_check
-def nothing(constants):
-    """A factorisation needs no neuron."""
-    return constants
+FACTORS = Kernel(
+    Buffers(
+        f"{__name__}.FACTORS",
+        own={"vectors": number("count dimension")},
+        results={
+            "basis": number("count dimension"),
+            "growth": number("count"),
+            "inverse": number("count count"),
+            "independent": whole("count"),
+        },
+    ),
+    trial=factorise,
+    parallel=False,
+)

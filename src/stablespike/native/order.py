@@ -6,12 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from numba import njit, prange
-from numba.extending import register_jitable
+from numba import njit
 
-from stablespike.native import bridge as native
-from stablespike.native.bridge import ARGUMENTS, RESULTS, rows
-from stablespike.native.layer.forward import PRANGE_ONLY
+from stablespike.native.kernel import Buffers, Kernel, number, whole
 from stablespike.native.overrides.lines import PLAIN
 
 
@@ -26,9 +23,7 @@ def _xla_order(times):
 
 
 def _native_order(times):
-    target = native.target(order_entry, nothing, np.dtype(times.dtype).type)
-    shape = jax.ShapeDtypeStruct(times.shape, np.int32)
-    return jax.ffi.ffi_call(target, shape, vmap_method="broadcast_all")(times)
+    return ORDER(times)[0]
 
 
 def spike_ordinals(
@@ -47,9 +42,7 @@ def _xla_ordinals(times, sources, counts):
 
 
 def _native_ordinals(times, sources, counts):
-    target = native.target(ordinals_entry, nothing, np.dtype(times.dtype).type)
-    shape = jax.ShapeDtypeStruct(times.shape, np.int32)
-    return jax.ffi.ffi_call(target, shape, vmap_method="broadcast_all")(times, sources, counts)
+    return ORDINALS(times, sources, counts)[0]
 
 
 @njit(**PLAIN)
@@ -73,53 +66,30 @@ def order_one(times, order):
             count += 1
 
 
-@njit(**PLAIN)
-@no_type_check
-def order_row(b, frame, dtype):
-    """Row `b` of a call."""
-    order_one(rows(frame, ARGUMENTS, 0, dtype)[b], rows(frame, RESULTS, 0, np.int32)[b])
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def order_rows(count, frame, dtype):
-    """All rows."""
-    for b in prange(count):
-        order_row(np.int64(b), frame, dtype)
-
-
-@register_jitable
-@no_type_check
-def nothing(array):
-    """There are no constants."""
-    return array
-
-
-@register_jitable
-@no_type_check
-def order_entry(frame, unpack, dtype):
-    """Argument: times `[..., events]`. Result: their order."""
-    order_rows(rows(frame, ARGUMENTS, 0, dtype).shape[0], frame, dtype)
-    return 0
+ORDER = Kernel(
+    Buffers(f"{__name__}.ORDER", own={"times": number("events")}, results={"order": whole("events")}),
+    trial=order_one,
+)
 
 
 @njit(**PLAIN)
 @no_type_check
-def ordinals_all(times, sources, counts, ordinals):
-    """All rows."""
-    for b in range(times.shape[0]):
-        before = np.zeros(counts.shape[1], np.int32)
-        for k in range(times.shape[1]):
-            ordinals[b, k] = 0
-            if times[b, k] < np.inf:
-                ordinals[b, k] = before[sources[b, k]]
-                before[sources[b, k]] += 1
+def count_before(times, sources, counts, ordinals):
+    """How many spikes of the same neuron came before each of one row."""
+    before = np.zeros(counts.shape[0], np.int32)
+    for k in range(times.shape[0]):
+        ordinals[k] = 0
+        if times[k] < np.inf:
+            ordinals[k] = before[sources[k]]
+            before[sources[k]] += 1
 
 
-@register_jitable
-@no_type_check
-def ordinals_entry(frame, unpack, dtype):
-    """Arguments: times and sources `[..., events]`, counts `[..., neurons]`. Result: ordinals of the spikes."""
-    sources, counts = rows(frame, ARGUMENTS, 1, np.int32), rows(frame, ARGUMENTS, 2, np.int32)
-    ordinals_all(rows(frame, ARGUMENTS, 0, dtype), sources, counts, rows(frame, RESULTS, 0, np.int32))
-    return 0
+ORDINALS = Kernel(
+    Buffers(
+        f"{__name__}.ORDINALS",
+        own={"times": number("events"), "sources": whole("events"), "counts": whole("neurons")},
+        results={"ordinals": whole("events")},
+    ),
+    trial=count_before,
+    parallel=False,
+)

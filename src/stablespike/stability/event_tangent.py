@@ -7,7 +7,6 @@ by it (saltation). An autonomous network then has one exponent 0 in its place, a
 time.
 """
 
-import abc
 from collections.abc import Callable
 
 import equinox as eqx
@@ -19,61 +18,12 @@ from jaxtyping import Array, Float, Int, Key
 from stablespike.dynamics.engines.events import run_events
 from stablespike.dynamics.event_step import event_step, initial_network_state
 from stablespike.dynamics.network import Recurrent, network_flags
+from stablespike.dynamics.neurons.charts import AbstractChart, AsItIs
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, over_neurons
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.native.conventions import Flag
 from stablespike.stability.lyapunov import LyapunovSpectrum, estimate_spectrum, require_resolved
-
-
-class AbstractChart(eqx.Module):
-    """Coordinates in which a neuron's state has as many entries as it has degrees of freedom."""
-
-    @abc.abstractmethod
-    def coordinates(self, neuron: AbstractNeuron, state: Float[Array, "variables"]) -> Float[Array, " freedoms"]:
-        """Coordinates of a state."""
-
-    @abc.abstractmethod
-    def point(self, neuron: AbstractNeuron, coordinates: Float[Array, " freedoms"]) -> Float[Array, "variables"]:
-        """The state with these coordinates."""
-
-
-class AsItIs(AbstractChart):
-    """The state itself: `LIF`, `OscillatoryLIF`."""
-
-    def coordinates(self, neuron, state):
-        """All variables."""
-        return state
-
-    def point(self, neuron, coordinates):
-        """The same."""
-        return coordinates
-
-
-class Phase(AbstractChart):
-    """The phase, in units of time: `Theta`."""
-
-    def coordinates(self, neuron, state):
-        """Phase since the last spike."""
-        return neuron.phase(state)[None]
-
-    def point(self, neuron, coordinates):
-        """State at a phase."""
-        return neuron.state_at_phase(coordinates[0])
-
-
-class AngleAndCurrent(AbstractChart):
-    """The angle of (n, d) and the current: `QIF`."""
-
-    def coordinates(self, neuron, state):
-        """atan2(d, n), which falls to 0 at the spike, and I."""
-        return jnp.stack([jnp.arctan2(state[1], state[0]), state[2]])
-
-    def point(self, neuron, coordinates):
-        """[cos, sin, I]."""
-        return jnp.stack([jnp.cos(coordinates[0]), jnp.sin(coordinates[0]), coordinates[1]])
 
 
 class EventNetworkState(eqx.Module):
@@ -229,10 +179,11 @@ def _no_inputs():
 def _require_tangent_space(network, chart):
     if network.delays is not None:
         raise ValueError("Lyapunov exponents of networks with delays are not supported: set delays to None.")
-    if isinstance(chart, AsItIs) and isinstance(network.neuron, QIF | Theta):
+    own = network.neuron.chart()
+    if isinstance(chart, AsItIs) and not isinstance(own, AsItIs):
         raise ValueError(
-            f"The variables of {type(network.neuron).__name__} are not its degrees of freedom: Phase() is the chart of "
-            "Theta, AngleAndCurrent() that of QIF."
+            f"The variables of {type(network.neuron).__name__} are not its degrees of freedom: its chart is "
+            f"{type(own).__name__}()."
         )
 
 

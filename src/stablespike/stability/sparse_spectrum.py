@@ -1,18 +1,15 @@
 """Leading Lyapunov exponents of sparse networks: a spike costs its targets times the number of exponents."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
+from stablespike.dynamics.abilities import lines_of
 from stablespike.dynamics.engines.sparse import WHOLE, SparseNetwork, no_inputs, require_feasible, run_sparse
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.status import Status, raise_unless_ok
-from stablespike.learning.gradients.sparse import LINES, line_constants
-from stablespike.native import bridge as native
+from stablespike.learning.gradients.sparse import line_constants
 from stablespike.native.sparse import tangent as sparse_tangent
 from stablespike.stability.lyapunov import (
     LyapunovSpectrum,
@@ -65,12 +62,10 @@ def sparse_network_spectrum(
 
 def push_sparse_tangents(network: SparseNetwork, states, spikes, tangents: Float[Array, "neurons count variables"]):
     """Tangents at the last of the network's `spikes`, from those at time 0 with the states given; and flags."""
-    lines, weights, dtype = LINES[type(network.neuron)], network.weights, states.dtype
-    operands: tuple[Any, ...] = (line_constants(network, lines, dtype), weights.starts, weights.targets, weights.values)
-    operands += (states, spikes.times, spikes.sources.astype(WHOLE), tangents)
-    results = [jax.ShapeDtypeStruct(tangents.shape, dtype), jax.ShapeDtypeStruct((1,), WHOLE)]
-    target = native.target(sparse_tangent.push_entry, lines.unpack, np.dtype(dtype).type)
-    return jax.ffi.ffi_call(target, results, vmap_method="sequential")(*operands)
+    lines, weights = lines_of(network.neuron), network.weights
+    net = (line_constants(network, lines, states.dtype), weights.starts, weights.targets, weights.values)
+    sources = spikes.sources.astype(WHOLE)
+    return sparse_tangent.PUSH(*net, states, spikes.times, sources, tangents, unpack=lines.unpack)
 
 
 @eqx.filter_jit

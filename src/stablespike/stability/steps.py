@@ -13,20 +13,13 @@ from jaxtyping import Array, Float, Int, Num, PyTree
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import LayerState
 from stablespike.dynamics.network import Network, Recurrent
-from stablespike.dynamics.neurons.general_qif import GeneralQIF
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, initial_states
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.dynamics.ways import DEFAULT_BUDGET, Events, Grid
 from stablespike.learning.gradients.on_grid import as_grid_network, whole_steps
 from stablespike.stability.event_tangent import (
-    AbstractChart,
-    AngleAndCurrent,
-    AsItIs,
     EventNetworkState,
-    Phase,
     Window,
 )
 from stablespike.stability.lyapunov import AbstractEventfulStep
@@ -117,7 +110,7 @@ class EventWindow(AbstractWindow):
 
     def _window(self, inputs: int) -> Window:
         one = population(self.network)
-        return Window(one, chart_of(one.neuron), self.window, self.budget * one.size + inputs + 1)
+        return Window(one, one.neuron.chart(), self.window, self.budget * one.size + inputs + 1)
 
     def __call__(self, state: EventNetworkState, drive: Spikes | None = None) -> EventNetworkState:
         """All spikes and inputs of the window."""
@@ -177,13 +170,6 @@ def as_step(network: Network, *, on: Events | Grid | None = None, window: Scalar
     if isinstance(on, Grid):
         return GridWindow(network, float(window), on)
     return EventWindow(network, float(window), DEFAULT_BUDGET if on is None or on.budget is None else on.budget)
-
-
-def chart_of(neuron: AbstractNeuron) -> AbstractChart:
-    """Coordinates in which a neuron has as many as it has degrees of freedom."""
-    if isinstance(neuron, QIF | GeneralQIF):
-        return AngleAndCurrent()
-    return Phase() if isinstance(neuron, Theta) else AsItIs()
 
 
 def population(network: Network) -> Recurrent:

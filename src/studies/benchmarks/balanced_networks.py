@@ -1,6 +1,5 @@
 """Workload P: balanced inhibitory sparse networks, how fast they are simulated, and the plain loop as the control."""
 
-import time
 from typing import no_type_check
 
 import jax
@@ -13,6 +12,7 @@ from stablespike.dynamics.neurons.neuron import initial_states
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.sparse_weights import SparseWeights, fixed_in_degree
+from studies.benchmarks.harness import timed
 
 TAU, RATE = 0.01, 1.0  # time constant in s; rate in Hz that the drive is balanced for
 
@@ -44,9 +44,7 @@ def spikes_per_second(network: SparseNetwork, states, spikes: int, *, repeats: i
     """Spikes per second of processor time, of runs that continue each other after a first one, and the rate in Hz."""
     found, rate, silence = [], 0.0, no_inputs(states.dtype)
     for repeat in range(repeats + 1):
-        started = time.process_time()
-        solution, _ = jax.block_until_ready(run_sparse(network, states, silence, jnp.inf, spikes))
-        passed = time.process_time() - started
+        (solution, _), _, passed = timed(run_sparse, network, states, silence, jnp.inf, spikes)
         raise_unless_done(solution)
         states, rate = solution.state, spikes / network.size / float(solution.status.time)
         if repeat:
@@ -64,10 +62,10 @@ def control_spikes_per_second(network: SparseNetwork, states, spikes: int, *, re
     gate = float(1 - neuron.threshold / neuron.drive)
     for repeat in range(repeats + 1):
         waits = float(neuron.membrane_time_constant) * np.log(given / gate)
-        started = time.process_time()
-        all_neurons_loop(waits, *arrays, float(weights.values[0]) / float(neuron.drive), gate, TAU, spikes)
+        weight = float(weights.values[0]) / float(neuron.drive)
+        passed = timed(all_neurons_loop, waits, *arrays, weight, gate, TAU, spikes).processor
         if repeat:
-            found.append(spikes / (time.process_time() - started))
+            found.append(spikes / passed)
     return found
 
 

@@ -3,7 +3,6 @@
 A row is a dictionary. Times are those of this machine and its load: ratios within one call are what to quote.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,7 +18,8 @@ from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
 from stablespike.learning.gradients.checkpointed import checkpointed_simulate
 from stablespike.learning.gradients.time_reversed import time_reversed
-from studies.benchmarks.workloads import RECURRENT_END, RECURRENT_SIZE, cost, driven_gradient, driven_network
+from studies.benchmarks.harness import cost, timed
+from studies.benchmarks.workloads import RECURRENT_END, RECURRENT_SIZE, driven_gradient, driven_network
 
 Row = dict[str, Any]
 RULES: dict[str, Callable] = {
@@ -173,9 +173,5 @@ def _plain_count(*one, **options):
 
 def matrix_product_rate(size: int = 1500, repeats: int = 5) -> float:
     """Multiplications and additions per second of products of square matrices in float64: the floor's rate."""
-    square, times = np.ones((size, size)), []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        square @ square
-        times.append(time.perf_counter() - started)
-    return 2 * size**3 / min(times)
+    square = np.ones((size, size))
+    return 2 * size**3 / min(timed(np.matmul, square, square).clock for _ in range(repeats))

@@ -1,8 +1,5 @@
 """Benchmark F: one flossing step of a surrogate network, by this package and as plain JAX would have it."""
 
-import time
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +13,7 @@ from stablespike.stability.flossing import Flossing, network_flossing
 from stablespike.stability.orthonormal import random_basis
 from stablespike.stability.phase_network_spectrum import theta_network_spectrum
 from stablespike.stability.surrogate_tangent import random_surrogate_network
-from studies.benchmarks.workloads import Workload
+from studies.benchmarks.harness import Workload
 
 NEURONS, CHANNELS, STEPS, COUNT, RATE = 64, 100, 500, 50, 1e-3
 KEY_SEED = 0
@@ -87,30 +84,3 @@ def exponents_of(neuron: Theta, weights, phases, **settings) -> Float[Array, " c
 def _weights(network):
     layer = network.network.layers[0]
     return layer.inputs.weights, layer.recurrent.weights
-
-
-class ProcessorTime(eqx.Module):
-    """Processor `seconds` of each repeat, of all threads together; `result` of the last."""
-
-    seconds: tuple[float, ...]
-    result: object
-
-    @property
-    def median(self) -> float:
-        """Median of the repeats."""
-        return float(np.median(self.seconds))
-
-
-def processor_time(workload: Workload, *, repeats: int) -> ProcessorTime:
-    """Processor time of a workload, compiled beforehand by one run that is not counted.
-
-    Unlike the clock's, it hardly depends on what else the machine has to do.
-    """
-    run, arguments = workload
-    result = jax.block_until_ready(run(*arguments))
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        result = jax.block_until_ready(run(*arguments))
-        seconds.append(time.process_time() - start)
-    return ProcessorTime(tuple(seconds), result)

@@ -18,7 +18,7 @@ from stablespike.dynamics.grid.network import GridNetwork, Layer
 from stablespike.dynamics.grid.resets import ResetBeforeInput
 from stablespike.learning.gradients.native_grid import spike_product
 from stablespike.learning.surrogates import SuperSpike, SurrogateSpike
-from studies.benchmarks.workloads import Workload
+from studies.benchmarks.harness import Workload
 
 CHANNELS, OUTPUTS, DENSITY = 700, 20, 0.01
 

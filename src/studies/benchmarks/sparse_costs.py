@@ -1,6 +1,5 @@
 """What spikes of sparse networks cost against their size, their neurons and couplings, and with a gradient: rows."""
 
-import time
 from typing import Any
 
 import equinox as eqx
@@ -25,6 +24,7 @@ from studies.benchmarks.balanced_networks import (
     control_spikes_per_second,
     spikes_per_second,
 )
+from studies.benchmarks.harness import cost
 
 Row = dict[str, Any]
 IN_DEGREE, CHANNELS, SPREAD = 100, 1000, 0.05
@@ -124,8 +124,8 @@ def _costs(network, states, inputs, spikes):
 
     network_there, states_there = eqx.combine(varied, fixed)
     found = simulate_sparse(network_there, states_there, inputs, max_spikes=spikes)  # says what is wrong
-    once = _processor_time(lambda: forward(varied, fixed, inputs))
-    both = _processor_time(lambda: gradient(varied, fixed, inputs))
+    once = cost((forward, (varied, fixed, inputs)), repeats=3, compiled=False).processor_median
+    both = cost((gradient, (varied, fixed, inputs)), repeats=3, compiled=False).processor_median
     row = {"spikes": spikes, "duration_s": float(found.status.time), "spikes_per_s": spikes / once}
     row |= {"with_gradient_per_s": spikes / both, "gradient_to_forward": both / once}
     return row | {"records_gb": adjoint_memory(network, spikes) / 1e9}
@@ -135,14 +135,3 @@ def _weights_and_states(network, states):
     """Which arrays are differentiated: the values of the weights, and the states."""
     nothing = jax.tree.map(lambda _: False, (network, states))
     return eqx.tree_at(lambda one: (one[0].weights.values, one[1]), nothing, (True, True))
-
-
-def _processor_time(run, repeats: int = 3) -> float:
-    """Median seconds of processor time, after a first call."""
-    jax.block_until_ready(run())
-    found = []
-    for _ in range(repeats):
-        started = time.process_time()
-        jax.block_until_ready(run())
-        found.append(time.process_time() - started)
-    return float(np.median(found))

@@ -6,15 +6,13 @@ come from NumPy's default generator with the seeds given, so that others can run
 
 import itertools
 import math
-import time
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.engines.early_stop import everyone_spiked, simulate_layers_until
@@ -26,9 +24,9 @@ from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes, in_order
 from stablespike.learning.gradients.rules import Rule
+from studies.benchmarks.harness import Workload
 from studies.handwritten_digits import ClassifierTask, PhaseClassifier
 
-Workload = tuple[Callable, tuple]
 YIN_YANG_END, YIN_YANG_HIDDEN = 4.0, 120
 
 
@@ -230,33 +228,3 @@ def surrogate_step(dtype) -> Workload:
         return optax.apply_updates(weights, updates), moments, value
 
     return step, (weights, optimiser.init(weights), jnp.asarray(arrays["spikes"], dtype), jnp.asarray(arrays["labels"]))
-
-
-class Cost(eqx.Module):
-    """What a call costs: `compile_time` and `times` `[repeats]` in seconds, `memory` in bytes (temporary), `result`."""
-
-    compile_time: float
-    times: list[float]
-    memory: int
-    result: PyTree
-
-    @property
-    def median(self) -> float:
-        """Median time of a call in seconds."""
-        return float(np.median(self.times))
-
-
-def cost(workload: Workload, *, repeats: int = 9) -> Cost:
-    """Compile a workload, run it once to warm up, then `repeats` times; memory by the compiler's own analysis."""
-    function, arguments = workload
-    started = time.perf_counter()
-    compiled = jax.jit(function).lower(*arguments).compile()
-    compile_time = time.perf_counter() - started
-    result = jax.block_until_ready(compiled(*arguments))
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        jax.block_until_ready(compiled(*arguments))
-        times.append(time.perf_counter() - started)
-    analysis = compiled.memory_analysis()
-    return Cost(compile_time, times, analysis.temp_size_in_bytes if analysis else 0, result)

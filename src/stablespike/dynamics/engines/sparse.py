@@ -8,39 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.abilities import abilities, lines_of, those_with
 from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.memory import require_memory
-from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, require_states
-from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.sparse_weights import SparseWeights
 from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
-from stablespike.native import bridge as native
 from stablespike.native.conventions import Flag
-from stablespike.native.overrides import qif
 from stablespike.native.sparse import forward as kernel
-from stablespike.native.sparse import (
-    lif as sparse_lif,
-)
-from stablespike.native.sparse import (
-    oscillatory_lif as sparse_oscillatory_lif,
-)
-from stablespike.native.sparse import (
-    qif as sparse_qif,
-)
-from stablespike.native.sparse import (
-    theta as sparse_theta,
-)
 
-MODELS = {  # constants from the neuron, and the function that unpacks them in the kernel
-    OscillatoryLIF: (sparse_oscillatory_lif.derive, sparse_oscillatory_lif.unpack),
-    LIF: (sparse_lif.derive, sparse_lif.unpack),
-    Theta: (sparse_theta.derive, sparse_theta.unpack),
-    QIF: (sparse_qif.derive, qif.unpack),
-}
 RANGE = 32.0  # time constants after which the reference time of a run moves on
 WHOLE = jnp.dtype("int32")
 
@@ -58,8 +35,8 @@ class SparseNetwork(eqx.Module):
 
     def __check_init__(self):
         """Refuse neurons that the kernel does not know, and parts that do not fit together."""
-        if type(self.neuron) not in MODELS:
-            known = ", ".join(one.__name__ for one in MODELS)
+        if abilities(self.neuron).rows is None:
+            known = those_with("rows")
             raise ValueError(f"sparse networks are made of {known} neurons, not {type(self.neuron).__name__}.")
         if self.weights.channels != self.size:
             raise ValueError(f"weights must lead from {self.size} neurons, not from {self.weights.channels}.")
@@ -152,13 +129,8 @@ class Work(NamedTuple):
 def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spikes: int) -> tuple[Solution, Work]:
     """The bare run, and the work that it took; see `simulate_sparse`, which also looks at the status."""
     operands, unpack = kernel_operands(network, states, inputs, duration)
-    dtype, size = states.dtype, network.size
-    shapes = [((max_spikes,), dtype), *[((max_spikes,), WHOLE)] * 2, ((size,), WHOLE), (states.shape, dtype)]
-    shapes += [((1,), WHOLE), ((1,), dtype), ((4,), jnp.dtype("int64")), ((max_spikes,), WHOLE)]
-    results = [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
-    target = native.target(kernel.run_entry, unpack, np.dtype(dtype).type)
-    call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
-    times, sources, ordinals, counts, final, flags, ends, work, preceding = call(*operands)
+    results = kernel.RUN(*operands, unpack=unpack, spikes=max_spikes)
+    times, sources, ordinals, counts, final, flags, ends, work, preceding = results
     channels = 0 if network.input_weights is None else network.input_weights.channels
     given = input_flags(inputs, channels, jnp.where(jnp.isposinf(duration), 0.0, duration))
     flags = flags[0].astype(int) | given | _network_flags(network)
@@ -169,17 +141,16 @@ def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spi
 
 def kernel_operands(network: SparseNetwork, states, inputs: Spikes, duration):
     """What the kernel takes, in its order, and the function that unpacks its constants."""
-    derive, unpack = MODELS[type(network.neuron)]
-    dtype = states.dtype
+    rows, dtype = lines_of(network.neuron, "rows"), states.dtype
     inlets = network.input_weights
     if inlets is None:
         inlets = SparseWeights(jnp.zeros(1, WHOLE), jnp.zeros(0, WHOLE), jnp.zeros(0, dtype), network.size)
     parts = [part for one in (network.weights, inlets) for part in (one.starts, one.targets, one.values)]
-    neuron: Any = network.neuron  # one of MODELS, which all have a membrane time constant
+    neuron: Any = network.neuron  # all that have rows have a membrane time constant
     fastest = jnp.min(jnp.asarray(neuron.membrane_time_constant, dtype))
     limits = jnp.stack([jnp.asarray(duration, dtype), RANGE * fastest])
     times, channels = inputs.times.astype(dtype), inputs.sources.astype(WHOLE)
-    return (derive(network.neuron, dtype), *parts, states, times, channels, limits), unpack
+    return (rows.derive(network.neuron, dtype), *parts, states, times, channels, limits), rows.unpack
 
 
 def _network_flags(network):

@@ -7,7 +7,6 @@ it, so that one sweep settles it.
 """
 
 import math
-from types import ModuleType
 from typing import NamedTuple
 
 import equinox as eqx
@@ -16,23 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.abilities import abilities, lines_of, those_with
 from stablespike.dynamics.engines.events import BYTES_PER_EVENT, Solution
 from stablespike.dynamics.engines.layers import require_capacity, simulate_layer
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
-from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import require_states
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes, in_order, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
-from stablespike.native import bridge as native
 from stablespike.native.conventions import Flag
 from stablespike.native.order import spike_ordinals
-from stablespike.native.overrides import lif, qif, theta
 from stablespike.native.windows import forward as kernel
 
-LINES: dict[type, ModuleType] = {Theta: theta, QIF: qif, LIF: lif}
 WHOLE = jnp.dtype("int32")
 SMALLEST = 4  # neurons below which the loop from event to event is used; see `cost-of-exact-gradients`
 
@@ -74,8 +68,8 @@ def simulate_relaxed(
     """
     if max_events < 1 or (max_sweeps is not None and max_sweeps < 1):
         raise ValueError(f"max_events and max_sweeps must be at least 1, not {max_events} and {max_sweeps}.")
-    if type(network.neuron) not in LINES or any(jnp.ndim(leaf) for leaf in jax.tree.leaves(network.neuron)):
-        raise ValueError("relaxation knows networks of Theta, QIF or LIF neurons with the same parameters.")
+    if not abilities(network.neuron).reversible or any(jnp.ndim(leaf) for leaf in jax.tree.leaves(network.neuron)):
+        raise ValueError(f"relaxation knows networks of {those_with('reversible')} neurons with the same parameters.")
     if network.delays is not None:
         raise ValueError("relaxation without delays was asked for: see `simulate_delayed`.")
     require_states(network.neuron, states, network.size)
@@ -87,9 +81,8 @@ def simulate_relaxed(
 
 @eqx.filter_jit
 def _relax(network, states, inputs, duration, max_events, max_sweeps):
-    lines, dtype = LINES[type(network.neuron)], jnp.result_type(network.weights)
-    size, variables = states.shape
-    operands = (
+    lines, dtype = lines_of(network.neuron), jnp.result_type(network.weights)
+    results = kernel.RUN.over_trials(
         jnp.asarray(lines.derive(network.neuron, dtype)),
         network.weights.T,
         network.input_weights.T.astype(dtype),
@@ -97,39 +90,17 @@ def _relax(network, states, inputs, duration, max_events, max_sweeps):
         inputs.times.astype(dtype),
         inputs.sources.astype(WHOLE),
         jnp.asarray(duration, dtype),
-        jnp.zeros(7, WHOLE),
         jnp.full((), max_sweeps, WHOLE),
+        unpack=lines.unpack,
+        events=max_events,
+        checkpoints=0,
     )
-    shapes = [((max_events,), dtype), ((max_events,), WHOLE), ((size,), WHOLE), (states.shape, dtype)]
-    shapes += [((0, size, variables), dtype), ((), WHOLE), ((), dtype), ((3,), WHOLE)]
-    results = _batched(lines.unpack, dtype, shapes)(*operands)
     times, sources, counts, final, _, flags, ends, work = results
     flags = flags.astype(int) | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
     status = Status(flags, ends, max_events)
     spikes = Spikes(times, sources.astype(int))
     solution = Solution(spikes, spike_ordinals(spikes.times, spikes.sources, counts), counts.astype(int), final, status)
     return solution, Relaxation(*work.astype(int))
-
-
-def _batched(unpack, dtype, shapes):
-    """The kernel for one trial, whose batch is the kernel's own: trials run on all cores."""
-
-    @jax.custom_batching.custom_vmap
-    def one(*operands):
-        return [result[0] for result in many(1, [True] * len(operands), *[operand[None] for operand in operands])]
-
-    def many(count, batched, *operands):
-        rows = np.arange(count)[:, None] * np.asarray(batched[:7], int)
-        rowed = [operand if own else operand[None] for operand, own in zip(operands, batched, strict=True)]
-        found = [jax.ShapeDtypeStruct((count, *shape), kind) for shape, kind in shapes]
-        target = native.target(kernel.run_entry, unpack, np.dtype(dtype).type)
-        return jax.ffi.ffi_call(target, found)(*rowed[:7], jnp.asarray(rows, WHOLE), rowed[8][:1])
-
-    @one.def_vmap
-    def _(count, batched, *operands):
-        return many(count, batched, *operands), [True] * len(shapes)
-
-    return one
 
 
 def simulate_delayed(

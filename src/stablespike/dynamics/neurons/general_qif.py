@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from stablespike.dynamics.neurons.charts import AbstractChart, AngleAndCurrent
 from stablespike.dynamics.neurons.forward_mode import by_forward_mode
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, positive_time
 
@@ -49,6 +50,10 @@ class GeneralQIF(AbstractNeuron):
     def voltage(self, state: State) -> Scalar:
         """V = n/d."""
         return state[0] / state[1]
+
+    def chart(self) -> AbstractChart:
+        """The angle of (n, d) and the current: the length of the state has no meaning."""
+        return AngleAndCurrent()
 
     def flow(self, state: State, dt: Scalar) -> State:
         """(n, d)' = [[-1, I], [-1, 0]] (n, d) per tau_m, I' = -p I, over `dt` of either sign.

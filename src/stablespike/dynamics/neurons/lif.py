@@ -1,5 +1,8 @@
 """Leaky integrate-and-fire neuron with exponentially decaying synaptic current."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 
 from stablespike.dynamics.neurons.logarithm import log1p
@@ -82,3 +85,10 @@ class LIF(AbstractNeuron):
     def reset(self, state: State) -> State:
         """V = 0; the current stays. The voltage that a reset destroys is the threshold."""
         return state.at[0].set(0.0)
+
+    def on_grid(self, on: Any, spike: Callable) -> Any:
+        """The cell of the literature, with its reset a choice."""
+        from stablespike.dynamics.grid.cells import GridLIF  # here, as cells are made of neurons
+
+        tau = self.membrane_time_constant
+        return GridLIF(tau, tau / 2, on.dt, self.threshold, spike, on.reset)

@@ -1,6 +1,8 @@
 """What every neuron model offers the simulators: written for a single neuron, batched by them with `vmap`."""
 
 import abc
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from stablespike.dynamics.arguments import Told, is_number, require_numbers, shown
+from stablespike.dynamics.neurons.charts import AbstractChart, AsItIs
 from stablespike.native.conventions import ROUNDING_UNITS
 
 State = Float[Array, "variables"]
@@ -64,6 +67,20 @@ class AbstractNeuron(Told):
         raise NotImplementedError(
             f"{type(self).__name__} has no pseudospikes: after the trial it need not spike. Use QIF or Theta."
         )
+
+    def chart(self) -> AbstractChart:
+        """Coordinates with one entry for each degree of freedom: the state itself, unless a neuron says otherwise."""
+        return AsItIs()
+
+    def spikes_on_arrival(self) -> bool:
+        """Whether a pulse alone can bring the neuron to its spike, at the very time at which it arrives."""
+        return False
+
+    def on_grid(self, on: Any, spike: Callable) -> Any:
+        """The cell that stands for the neuron on a time grid `on`, with the spike function `spike`."""
+        from stablespike.dynamics.grid.neuron import GridNeuron  # here, as cells are made of neurons
+
+        return GridNeuron(self, on.dt, on.spiked_by, spike)
 
     def spike_time_derivative(self, state: State) -> State:
         """Derivative of `time_to_spike` with respect to the state; also where the spike is due."""

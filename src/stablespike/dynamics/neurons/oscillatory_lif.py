@@ -62,6 +62,10 @@ class OscillatoryLIF(AbstractNeuron):
         """Phase after the pulse, at most the period, and the period."""
         return self.period - self.time_to_spike(self.jump(state, pulse)), self.period
 
+    def spikes_on_arrival(self) -> bool:
+        """A pulse adds to the voltage."""
+        return True
+
     def flow(self, state: State, dt: Scalar) -> State:
         """V <- V + (I0 - V)(1 - exp(-dt/tau))."""
         return state - (self.drive - state) * jnp.expm1(-dt / self.membrane_time_constant)

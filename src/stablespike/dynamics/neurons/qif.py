@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stablespike.dynamics.neurons.charts import AbstractChart, AngleAndCurrent
 from stablespike.dynamics.neurons.logarithm import arctanh, log1p
 from stablespike.dynamics.neurons.neuron import (
     AbstractNeuron,
@@ -55,6 +56,10 @@ class QIF(AbstractNeuron):
     def voltage(self, state: State) -> Scalar:
         """V = n/d."""
         return state[0] / state[1]
+
+    def chart(self) -> AbstractChart:
+        """The angle of (n, d) and the current: the length of the state has no meaning."""
+        return AngleAndCurrent()
 
     def flow(self, state: State, dt: Scalar) -> State:
         """n <- s (C n + I u S d), d <- C d - u S n, I <- s^2 I, with s = exp(-dt/tau), u = 1 - s, z = I u^2."""

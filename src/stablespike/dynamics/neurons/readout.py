@@ -1,5 +1,8 @@
 """Leaky membranes that do not spike: what a network is read out by, by events in closed form and on a grid."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -37,6 +40,13 @@ class LeakyReadout(Told):
     def tau_s(self) -> Scalar:
         """The synaptic time constant."""
         return self.membrane_time_constant / 2 if self.synaptic_time_constant is None else self.synaptic_time_constant
+
+    def on_grid(self, on: Any, spike: Callable) -> Any:
+        """The cell that stands for it on a time grid `on`; it does not `spike`."""
+        from stablespike.dynamics.grid.cells import GridLeakyReadout  # here, as cells are made of neurons
+
+        del spike
+        return GridLeakyReadout(self.tau_m, on.dt, self.tau_s)
 
     def voltages(
         self, times: Float[Array, "neurons spikes"], sizes: Float[Array, "neurons spikes"], looks: int, until: Scalar

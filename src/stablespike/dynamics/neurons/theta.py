@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from stablespike.dynamics.neurons.charts import AbstractChart, Phase
 from stablespike.dynamics.neurons.neuron import (
     AbstractNeuron,
     Parameter,
@@ -73,6 +74,10 @@ class Theta(AbstractNeuron):
     def voltage(self, state: State) -> Scalar:
         """V = 1/2 + a x/y."""
         return 0.5 + self.amplitude * state[0] / state[1]
+
+    def chart(self) -> AbstractChart:
+        """The phase: the length of the state has no meaning."""
+        return Phase()
 
     def flow(self, state: State, dt: Scalar) -> State:
         """Rotation of (x, y) by the angle a dt/tau."""

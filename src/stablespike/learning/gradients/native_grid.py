@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.grid.network import scan_for_backend
-from stablespike.native import bridge as native
 from stablespike.native.grid import adjoint as grid_lif_adjoint
 from stablespike.native.grid import forward as grid_lif
 from stablespike.native.grid import spike_rows
@@ -56,25 +55,17 @@ def _product_reference(use, spikes, weights):
     return spikes @ weights, jnp.zeros(words.shape, WHOLE), jnp.zeros(counts.shape, WHOLE)
 
 
-def _call(entry, dtype, shapes, *operands):
-    shapes = [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
-    return native.call(entry, spike_rows.nothing, dtype, shapes, *operands)
-
-
 def _is_sparse(use, counts, channels):
     return jnp.all(counts >= 0) & (jnp.mean(counts.astype(jnp.float32)) < use.dense_from * channels)
 
 
 def _product_run(use, trials):
     spikes, weights = trials.flat
-    (rows, steps, channels), dtype = spikes.shape, weights.dtype
-    shapes = [((rows * steps, _words(channels)), WHOLE), ((rows * steps,), WHOLE)]
-    words, counts = _call(spike_rows.pack_entry, dtype, shapes, spikes.reshape(rows * steps, channels))
-    words, counts = (one.reshape(rows, steps, *one.shape[1:])[trials.rows[:, 0]] for one in (words, counts))
+    channels = spikes.shape[2]
+    words, counts = (one[trials.rows[:, 0]] for one in spike_rows.PACK(spikes, words=_words(channels)))
 
     def gathered():
-        shape = (trials.count, steps, weights.shape[2])
-        return _call(spike_rows.gather_entry, dtype, [(shape, dtype)], words, weights, _table(trials.rows[:, 1]))[0]
+        return spike_rows.GATHER(weights, _table(trials.rows[:, 1:]), words)[0]
 
     def multiplied():
         table = _Table(trials.rows[:, 1], weights.shape[0])
@@ -130,7 +121,8 @@ def _product_pull(use, trials, kept, bars, wants, leads):
 def _scattered(words, bars, rows, shape):
     """Cotangents `[rows, channels, neurons]` of weights, from those of all results and the bits of the spikes."""
     bars = bars.reshape(-1, bars.shape[-1])
-    return _call(spike_rows.scatter_entry, bars.dtype, [(shape, bars.dtype)], words, bars, _table(rows))[0]
+    tables, channels, _ = shape
+    return spike_rows.SCATTER(words, bars, _table(rows), weights=int(tables), channels=channels)[0]
 
 
 _product = trial_primitive(
@@ -215,14 +207,14 @@ def _layer_reference(use, constants, weights, start, drive):
 
 
 def _kernel_operands(use, trials):
-    return *trials.flat, jnp.asarray(use.gates, trials.flat[3].dtype), jnp.asarray(trials.rows)
+    return [*trials.flat, jnp.asarray(trials.rows)], jnp.asarray(use.gates, trials.flat[3].dtype)
 
 
 def _layer_run(use, trials):
-    one, dtype = _layer_shapes(use, trials.flat), trials.flat[3].dtype
-    shapes = [((trials.count, *one[i].shape), one[i].dtype) for i in (0, 2, 3, 4, 5)]
-    operands = _kernel_operands(use, trials)
-    spikes, voltages, currents, words, failed = _call(grid_lif.run_entry, dtype, shapes, *operands)
+    operands, gates = _kernel_operands(use, trials)
+    steps, neurons = trials.flat[3].shape[1:]
+    sizes = {"stamps": steps + 1, "words": _words(neurons)}
+    spikes, voltages, currents, words, failed = grid_lif.RUN(*operands, gates, **sizes)
     return spikes, jnp.stack([voltages[:, -1], currents[:, -1]], 1), voltages, currents, words, failed
 
 
@@ -236,15 +228,9 @@ def _slopes(use, trials, voltages):
 
 def _layer_pull(use, trials, kept, bars, wants, leads):
     (spikes, voltages, currents, words), leads = kept, dict(zip(wants, leads, strict=True))
-    weights, drive = trials.flat[1], trials.flat[3]
-    count, (steps, neurons), dtype = trials.count, drive.shape[1:], drive.dtype
-    shapes = [
-        ((count, steps, neurons), dtype),
-        ((count, 3, neurons), dtype),
-        ((count, 4 * (0 in wants), neurons), dtype),
-    ]
-    more = (spikes, voltages, currents, _slopes(use, trials, voltages), *bars, _blocks(trials.rows[:, 1]))
-    results = _call(grid_lif_adjoint.pull_entry, dtype, shapes, *_kernel_operands(use, trials), *more)
+    weights, (operands, gates) = trials.flat[1], _kernel_operands(use, trials)
+    own = (spikes, voltages, currents, _slopes(use, trials, voltages), *bars)
+    results = grid_lif_adjoint.PULL(*operands, *own, gates, _blocks(trials.rows[:, 1]), kept=4 * (0 in wants))
     found = {i: trials.gathered(results[j], leads[i]) for i, j in ((0, 2), (2, 1), (3, 0)) if i in wants}
     if 1 in wants:
         rows, tables = trials.rows_of(leads[1]), np.prod(leads[1], dtype=int)
@@ -267,7 +253,7 @@ def _blocks(rows):
 _layer = trial_primitive(
     TrialRule(
         name="layer_on_a_grid",
-        ranks=(2, 2, 2, 2),  # constants [4, neurons], weights [pre, post], start [3, neurons], drive
+        ranks=grid_lif.RUN.buffers.ranks,
         linear=(0, 1, 2, 3),
         carriers=(0, 1),
         kept=(0, 2, 3, 4),

@@ -9,14 +9,12 @@ from jaxtyping import Array, Float, Num
 
 from stablespike.dynamics.arguments import shown
 from stablespike.dynamics.connections import Connection, Delayed
-from stablespike.dynamics.grid.cells import Cell, GridLeakyReadout, GridLIF, Heaviside
+from stablespike.dynamics.grid.cells import Cell, GridLIF, Heaviside
 from stablespike.dynamics.grid.network import GridNetwork, GridRun, LayerState, run_on_grid, time_steps
 from stablespike.dynamics.grid.network import Layer as GridLayer
 from stablespike.dynamics.grid.neuron import GridNeuron
 from stablespike.dynamics.network import Network
-from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import Scalar
-from stablespike.dynamics.neurons.readout import LeakyReadout
 from stablespike.dynamics.run import Run, Trains
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.status import Status
@@ -65,12 +63,7 @@ def as_cell(neuron: Any, on: Grid) -> Cell:
         if any(float(dt) != float(on.dt) for dt in time_steps(neuron) if not isinstance(dt, jax.core.Tracer)):
             raise ValueError(f"{type(neuron).__name__} was made for another step than Grid(dt={on.dt}).")
         return neuron
-    if isinstance(neuron, LeakyReadout):
-        return GridLeakyReadout(neuron.tau_m, on.dt, neuron.tau_s)
-    if isinstance(neuron, LIF):
-        tau = neuron.membrane_time_constant
-        return GridLIF(tau, tau / 2, on.dt, neuron.threshold, spike, on.reset)
-    return GridNeuron(neuron, on.dt, on.spiked_by, spike)
+    return neuron.on_grid(on, spike)
 
 
 def whole_steps(until: Scalar | None, dt: Scalar) -> int:

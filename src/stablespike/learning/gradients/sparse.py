@@ -1,14 +1,12 @@
 """Gradients of sparse networks: the chain of sparse single-event Jacobians, reversed in native code."""
 
-from types import ModuleType
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from equinox.internal import nondifferentiable
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.abilities import abilities, lines_of
 from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.engines.sparse import (
     WHOLE,
@@ -21,23 +19,15 @@ from stablespike.dynamics.engines.sparse import (
     run_sparse,
 )
 from stablespike.dynamics.memory import require_memory
-from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import one_neuron
-from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
-from stablespike.dynamics.neurons.qif import QIF
-from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.spikes import Spikes
-from stablespike.native import bridge as native
-from stablespike.native.overrides import lif, oscillatory_lif, qif, theta
 from stablespike.native.sparse import adjoint as sparse_adjoint
 from stablespike.native.sparse import leaky_adjoint as sparse_leaky_adjoint
 
-LINES: dict[type, ModuleType] = {OscillatoryLIF: oscillatory_lif, LIF: lif, Theta: theta, QIF: qif}
 CONSTANT = (
     "Gradients of sparse networks are those of weights, states and input times: keep neuron parameters and the "
     "duration out of what is differentiated."
 )
-LEAKY = (OscillatoryLIF, LIF)  # neurons whose adjoint keeps nothing for a pulse
 
 
 def differentiable_sparse(
@@ -80,7 +70,7 @@ def adjoint_memory(network: SparseNetwork, spikes: int, inputs: int = 0) -> int:
     variables = jax.eval_shape(lambda: one_neuron(network.neuron, 0).initial_state()).shape[0]
     kinds = ((network.weights, spikes), (network.input_weights, inputs))
     pulses = sum(count * one.connections / max(one.channels, 1) for one, count in kinds if one is not None)
-    states = spikes + (0 if isinstance(network.neuron, LEAKY) else pulses) + 2 * network.size
+    states = spikes + (0 if abilities(network.neuron).adds else pulses) + 2 * network.size
     return int(8 * (variables * states + spikes + inputs)) + 16 * network.weights.values.size
 
 
@@ -124,18 +114,15 @@ def _backwards(run, bars, perturbed, varied, network, channels, duration, max_sp
 @eqx.filter_jit
 def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
     (constants, *operands), unpack = kernel_operands(network, states, inputs, duration)
-    entry, dtype = sparse_leaky_adjoint.pull_entry, states.dtype
-    if not isinstance(network.neuron, LEAKY):
-        lines, entry = LINES[type(network.neuron)], sparse_adjoint.pull_entry
-        constants, unpack = line_constants(network, lines, dtype), lines.unpack
+    kernel = sparse_leaky_adjoint.PULL
+    if not abilities(network.neuron).adds:
+        lines, kernel = lines_of(network.neuron), sparse_adjoint.PULL
+        constants, unpack = line_constants(network, lines, states.dtype), lines.unpack
     (solution, work), status = run, run[0].status
     spikes = (solution.spikes.times, solution.spikes.sources.astype(WHOLE), work.preceding, work.inputs[None])
     more = (*spikes, status.time[None], status.flags.astype(WHOLE)[None], spike_bars, final_bars)
-    shaped = [operands[2], operands[5], states, inputs.times]
-    results = [jax.ShapeDtypeStruct(one.shape, dtype) for one in shaped]
-    target = native.target(entry, unpack, np.dtype(dtype).type)
-    call = jax.ffi.ffi_call(target, results, vmap_method="sequential")
-    return call(constants, *operands, *more)
+    weight_bars, in_weight_bars, state_bars, time_bars = kernel(constants, *operands, *more, unpack=unpack)
+    return weight_bars, in_weight_bars, state_bars, time_bars
 
 
 def line_constants(network, lines, dtype):

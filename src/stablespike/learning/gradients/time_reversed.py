@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from stablespike.dynamics.abilities import abilities, lines_of, those_with
 from stablespike.dynamics.engines import windows as relaxation
 from stablespike.dynamics.engines.events import BLOCK, Solution, simulate
 from stablespike.dynamics.engines.layers import LayerSolution, require_capacity, simulate_layer
@@ -23,7 +24,6 @@ from stablespike.dynamics.network import Recurrent, network_flags
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, require_states
 from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
-from stablespike.native import bridge as native
 from stablespike.native.events import adjoint as network_adjoint
 from stablespike.native.events import forward as network_kernel
 from stablespike.native.layer import adjoint as layer_adjoint_kernel
@@ -132,8 +132,8 @@ def require_kernel(neuron: AbstractNeuron, *weights) -> None:
     Kernels read numbers as they lie in memory: all weights must have one type, float32 or float64.
     """
     others = "use gradient=Recorded() or Checkpointed()."
-    if type(neuron) not in relaxation.LINES:
-        known = ", ".join(one.__name__ for one in relaxation.LINES)
+    if not abilities(neuron).reversible:
+        known = those_with("reversible")
         raise ValueError(f"the time-reversed rule knows {known}, not {type(neuron).__name__}: {others}")
     if any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron)):
         raise ValueError(f"the time-reversed rule knows neurons with one set of parameters for all: {others}")
@@ -221,18 +221,13 @@ def _inputs(inputs, duration, dtype):
     return inputs.times.astype(dtype), inputs.sources.astype(WHOLE), jnp.asarray(duration, dtype)
 
 
-def _kernel_inputs(use, trials):
-    """The neuron's kernel lines, and the operands with derived constants in place of parameters."""
+def _call(kernel, use, trials, *more, **sizes):
+    """A kernel with the neuron's lines, on the operands with derived constants in place of parameters."""
     model = jax.tree.unflatten(use.structure, list(range(use.structure.num_leaves)))
-    lines, dtype = relaxation.LINES[type(model)], trials.flat[1].dtype
+    lines, dtype = lines_of(model), trials.flat[1].dtype
     derive = jax.vmap(lambda row: lines.derive(jax.tree.unflatten(use.structure, list(row)), dtype))
-    return lines, [derive(trials.flat[0]), *trials.flat[1:], jnp.asarray(trials.rows)]
-
-
-def _call(entry, use, trials, shapes, *more):
-    lines, inputs = _kernel_inputs(use, trials)
-    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes]
-    return native.call(entry, lines.unpack, trials.flat[1].dtype, shapes, *inputs, *more)
+    operands = derive(trials.flat[0]), *trials.flat[1:], jnp.asarray(trials.rows)
+    return kernel(*operands, *more, unpack=lines.unpack, **sizes)
 
 
 def _layer_shapes(use, operands):
@@ -249,20 +244,16 @@ def _layer_reference(use, parameters, weights, states, times, sources, duration)
 
 
 def _layer_run(use, trials):
-    shapes = [((trials.count, *one.shape), one.dtype) for one in _layer_shapes(use, trials.flat)]
-    return _call(layer_kernel.run_entry, use, trials, shapes)
+    return _call(layer_kernel.RUN, use, trials, capacity=use.capacity)
 
 
 def _layer_pull(use, trials, kept, bars, wants, leads):
     del kept
-    leads, dtype = dict(zip(wants, leads, strict=True)), trials.flat[1].dtype
+    leads = dict(zip(wants, leads, strict=True))
     target = leads.get(1, (1,) * len(trials.lead))
     members, parts = trials.members(target)
-    events = trials.flat[3].shape[-1] if 3 in wants else 0
-    shapes = [(len(members), *trials.flat[1].shape[1:]), bars[1].shape, (trials.count, events)]
-    results = _call(
-        layer_adjoint_kernel.pull_entry, use, trials, [(shape, dtype) for shape in shapes], *bars, jnp.asarray(members)
-    )
+    wanted = trials.flat[3].shape[-1] if 3 in wants else 0
+    results = _call(layer_adjoint_kernel.PULL, use, trials, *bars, jnp.asarray(members), wanted=wanted)
     found = {1: summed_parts(results[0], parts, target)}
     found |= {i: trials.gathered(results[i - 1], leads[i]) for i in (2, 3) if i in wants}
     return [found[i] for i in wants]
@@ -286,11 +277,11 @@ def _network_reference(use, parameters, weights, input_weights, states, times, s
 
 
 def _network_run(use, trials):
-    shapes = [((trials.count, *one.shape), one.dtype) for one in _network_shapes(use, trials.flat)]
+    sizes = {"events": use.events, "checkpoints": use.checkpoints}
     if not use.at_once:
-        return _call(network_kernel.run_entry, use, trials, shapes)
-    budget = jnp.full(1, relaxation.enough_sweeps(use.events, use.checkpoints), WHOLE)
-    return _call(relaxation_kernel.run_entry, use, trials, [*shapes, ((trials.count, 3), WHOLE)], budget)[:-1]
+        return _call(network_kernel.RUN, use, trials, **sizes)
+    most = jnp.full((), relaxation.enough_sweeps(use.events, use.checkpoints), WHOLE)
+    return _call(relaxation_kernel.RUN, use, trials, most, **sizes)[:-1]
 
 
 def _network_pull(use, trials, kept, bars, wants, leads):
@@ -298,11 +289,9 @@ def _network_pull(use, trials, kept, bars, wants, leads):
     nobody = (1,) * len(trials.lead)
     both = np.broadcast_shapes(leads.get(1, nobody), leads.get(2, nobody))
     members, parts = trials.members(both)
-    shapes = [(len(members), *trials.flat[i].shape[1:]) for i in (1, 2)]
-    inputs = trials.flat[4].shape[-1] if 4 in wants else 0
-    shapes += [bars[1].shape, (trials.count, inputs), (trials.count,)]
-    more = (*kept, *bars, jnp.asarray(members), jnp.full(1, use.tolerance, dtype))
-    results = _call(network_adjoint.pull_entry, use, trials, [(shape, dtype) for shape in shapes], *more)
+    wanted = trials.flat[4].shape[-1] if 4 in wants else 0
+    more = (*kept, *bars, jnp.full((), use.tolerance, dtype), jnp.asarray(members))
+    results = _call(network_adjoint.PULL, use, trials, *more, wanted=wanted)
     found = {i: trials.gathered(results[i - 1], leads[i]) for i in (3, 4) if i in wants}
     for i in {1, 2} & set(wants):
         bars = summed_parts(results[i - 1], parts, both)
@@ -314,7 +303,7 @@ def _network_pull(use, trials, kept, bars, wants, leads):
 _layer = trial_primitive(
     TrialRule(
         name="layer_of_spiking_neurons",
-        ranks=(1, 2, 2, 1, 1, 0),  # parameters, weights [channels, neurons], states, input times, sources, duration
+        ranks=layer_kernel.RUN.buffers.ranks,  # parameters in place of constants
         linear=(1, 2, 3),
         carriers=(0, 2),
         kept=(),
@@ -327,7 +316,7 @@ _layer = trial_primitive(
 _network = trial_primitive(
     TrialRule(
         name="recurrent_spiking_network",
-        ranks=(1, 2, 2, 2, 1, 1, 0),  # parameters, weights [pre, post], input weights, states, times, sources, duration
+        ranks=network_kernel.RUN.buffers.ranks,
         linear=(1, 2, 3, 4),
         carriers=(0, 3),
         kept=(0, 1, 3, 4, 5),

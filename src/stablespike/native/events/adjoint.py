@@ -14,12 +14,12 @@ from typing import no_type_check
 
 import numpy as np
 from numba import njit, prange
-from numba.extending import register_jitable
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, block, cube, failure, matrix, vector
-from stablespike.native.events.forward import CONSTANTS, DURATION, INPUT_WEIGHTS, ROWS, SOURCES, STATES, TIMES, WEIGHTS
+from stablespike.native.bridge import failure
+from stablespike.native.events.forward import NETWORK
 from stablespike.native.events.replay import inputs_within, pull_along, total_power
-from stablespike.native.layer.forward import PRANGE_ONLY, checked_inputs, copy, normalise
+from stablespike.native.kernel import PRANGE_ONLY, Buffers, Kernel, number, whole
+from stablespike.native.layer.forward import checked_inputs, copy, normalise
 from stablespike.native.overrides.lines import (
     PLAIN,
     add_scaled,
@@ -41,7 +41,6 @@ from stablespike.native.overrides.lines import (
     wait_gradient,
 )
 
-SPIKES, SPIKE_SOURCES, FINAL, CHECKS, FLAGS, SPIKE_BARS, FINAL_BARS, MEMBERS, TOLERANCE = range(ROWS + 1, ROWS + 10)
 REPLAY_FAILED = np.frombuffer(
     b"Rounding grows too much in this trial for its gradient: replayed along its spikes it missed its own final state "
     b"by more than the tolerance. Ask for a larger tolerance, a shorter trial or smaller weights.\0",
@@ -270,44 +269,38 @@ def replayed_pullback(
     return correct(constants, reached, final)
 
 
-@njit(**PLAIN)
-@no_type_check
-def operands_of(b, group, frame, unpack, dtype):
-    """What both pull-backs take, for trial `b` of a call. Results: cotangents of both weights, states, input times."""
-    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    return (
-        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
-        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
-        cube(frame, ARGUMENTS, INPUT_WEIGHTS, dtype)[row[INPUT_WEIGHTS]],
-        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
-        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
-        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
-        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
-        matrix(frame, ARGUMENTS, SPIKES, dtype)[b],
-        matrix(frame, ARGUMENTS, SPIKE_SOURCES, np.int32)[b],
-        cube(frame, ARGUMENTS, FINAL, dtype)[b],
-        block(frame, ARGUMENTS, CHECKS, dtype)[b],
-        matrix(frame, ARGUMENTS, SPIKE_BARS, dtype)[b],
-        cube(frame, ARGUMENTS, FINAL_BARS, dtype)[b],
-        cube(frame, RESULTS, 0, dtype)[group],
-        cube(frame, RESULTS, 1, dtype)[group],
-        cube(frame, RESULTS, 2, dtype)[b],
-        matrix(frame, RESULTS, 3, dtype)[b],
-    )
+BUFFERS = Buffers(
+    f"{__name__}.PULL",
+    rows=NETWORK,
+    own={
+        "spikes": number("events"),
+        "spike_sources": whole("events"),
+        "final": number("neurons variables"),
+        "checks": number("checkpoints neurons variables"),
+        "flags": whole(""),
+        "spike_bars": number("events"),
+        "final_bars": number("neurons variables"),
+    },
+    common={"tolerance": number("")},
+    sums={"weight_bars": number("neurons neurons"), "input_weight_bars": number("channels neurons")},
+    results={"state_bars": number("neurons variables"), "time_bars": number("wanted"), "errors": number("")},
+    unseen=("flags", "tolerance"),
+)
+arrays_of, operands_of = BUFFERS.read, BUFFERS.read_trial
 
 
 @njit(**PLAIN)
 @no_type_check
 def reverse_one(b, group, frame, unpack, dtype):
     """Trial `b` by a reversal; its error."""
-    return trial_pullback(*operands_of(b, group, frame, unpack, dtype))
+    return trial_pullback(*operands_of(frame, b, group, unpack, dtype))
 
 
 @njit(**PLAIN)
 @no_type_check
 def replay_one(b, group, frame, unpack, dtype):
     """Trial `b` by a replay; its error."""
-    return replayed_pullback(*operands_of(b, group, frame, unpack, dtype))
+    return replayed_pullback(*operands_of(frame, b, group, unpack, dtype))
 
 
 @njit(**PLAIN)
@@ -317,16 +310,16 @@ def pull_members(group, frame, unpack, dtype):
 
     By a replay if their error, so far, exceeds the tolerance.
     """
-    flags, errors = vector(frame, ARGUMENTS, FLAGS, np.int32), vector(frame, RESULTS, 4, dtype)
-    tolerance, failed = vector(frame, ARGUMENTS, TOLERANCE, dtype)[0], False
-    cube(frame, RESULTS, 0, dtype)[group].fill(0)
-    cube(frame, RESULTS, 1, dtype)[group].fill(0)
-    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
+    arrays, failed = arrays_of(frame, dtype), False
+    errors, tolerance = arrays.errors, arrays.tolerance
+    arrays.weight_bars[group].fill(0)
+    arrays.input_weight_bars[group].fill(0)
+    for b in arrays.members[group]:
         if b < 0:
             continue
-        cube(frame, RESULTS, 2, dtype)[b].fill(0)
-        matrix(frame, RESULTS, 3, dtype)[b].fill(0)
-        if flags[b] != 0:  # a run that failed has said so, and has no gradient
+        arrays.state_bars[b].fill(0)
+        arrays.time_bars[b].fill(0)
+        if arrays.flags[b] != 0:  # a run that failed has said so, and has no gradient
             continue
         if errors[b] <= tolerance:
             errors[b] = reverse_one(b, group, frame, unpack, dtype)
@@ -340,29 +333,31 @@ def pull_members(group, frame, unpack, dtype):
 @no_type_check
 def pull_group(group, frame, unpack, dtype):
     """The trials of a group; if the reversal of one fails, the sums, which hold a part of it, are made anew."""
-    errors = vector(frame, RESULTS, 4, dtype)
-    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
+    arrays = arrays_of(frame, dtype)
+    for b in arrays.members[group]:
         if b >= 0:
-            errors[b] = 0
+            arrays.errors[b] = 0
     if pull_members(group, frame, unpack, dtype):
         pull_members(group, frame, unpack, dtype)
 
 
 @njit(parallel=PRANGE_ONLY, **PLAIN)
 @no_type_check
-def pull(count, frame, unpack, dtype):
+def pull_groups(count, frame, unpack, dtype):
     """All trials, a group to a thread at a time."""
     for group in prange(count):
         pull_group(np.int64(group), frame, unpack, dtype)
 
 
-@register_jitable
 @no_type_check
-def pull_entry(frame, unpack, dtype):
-    """Arguments: the network's, then `SPIKES` to `TOLERANCE`."""
-    pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], frame, unpack, dtype)
-    tolerance = vector(frame, ARGUMENTS, TOLERANCE, dtype)[0]
-    for error in vector(frame, RESULTS, 4, dtype):
-        if not error <= tolerance:
+def pull(frame, unpack, dtype):
+    """All trials; an error of XLA's if one of them could not be replayed within the tolerance."""
+    arrays = arrays_of(frame, dtype)
+    pull_groups(arrays.members.shape[0], frame, unpack, dtype)
+    for error in arrays.errors:
+        if not error <= arrays.tolerance:
             return failure(frame, REPLAY_FAILED)
     return 0
+
+
+PULL = Kernel(BUFFERS, entry=pull)

@@ -9,21 +9,12 @@ the other.
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange
-from numba.extending import register_jitable
+from numba import njit
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, block, cube, matrix, vector
 from stablespike.native.conventions import BUDGET_EXHAUSTED, NOT_FINITE
-from stablespike.native.layer.forward import (
-    PRANGE_ONLY,
-    all_finite,
-    checked_inputs,
-    copy,
-    normalise,
-)
+from stablespike.native.kernel import Buffers, Kernel, constants, number, whole
+from stablespike.native.layer.forward import all_finite, checked_inputs, copy, normalise
 from stablespike.native.overrides.lines import PLAIN, flow, jump, load, propagator, reset, scale, scale_of, store, wait
-
-CONSTANTS, WEIGHTS, INPUT_WEIGHTS, STATES, TIMES, SOURCES, DURATION, ROWS = range(8)
 
 
 @njit(**PLAIN)
@@ -123,40 +114,22 @@ def run_trial(
     return flags | (0 if fine else NOT_FINITE), now
 
 
-@njit(**PLAIN)
-@no_type_check
-def run_one(b, frame, unpack, dtype):
-    """Trial `b` of a call. Results: spikes (times, sources), counts, final states, checks, flags, ends."""
-    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    flags, end = run_trial(
-        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
-        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
-        cube(frame, ARGUMENTS, INPUT_WEIGHTS, dtype)[row[INPUT_WEIGHTS]],
-        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
-        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
-        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
-        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
-        matrix(frame, RESULTS, 0, dtype)[b],
-        matrix(frame, RESULTS, 1, np.int32)[b],
-        matrix(frame, RESULTS, 2, np.int32)[b],
-        cube(frame, RESULTS, 3, dtype)[b],
-        block(frame, RESULTS, 4, dtype)[b],
-    )
-    vector(frame, RESULTS, 5, np.int32)[b] = flags
-    vector(frame, RESULTS, 6, dtype)[b] = end
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def run(count, frame, unpack, dtype):
-    """All trials."""
-    for b in prange(count):
-        run_one(np.int64(b), frame, unpack, dtype)
-
-
-@register_jitable
-@no_type_check
-def run_entry(frame, unpack, dtype):
-    """Arguments: `CONSTANTS` to `ROWS`, the last `[trials, operands]`: which row of each operand a trial uses."""
-    run(matrix(frame, ARGUMENTS, ROWS, np.int32).shape[0], frame, unpack, dtype)
-    return 0
+NETWORK = {  # operands of a network in one trial
+    "constants": constants(),
+    "weights": number("neurons neurons"),
+    "input_weights": number("channels neurons"),
+    "states": number("neurons variables"),
+    "times": number("inputs"),
+    "sources": whole("inputs"),
+    "duration": number(""),
+}
+FOUND = {  # results of a trial
+    "spikes": number("events"),
+    "spike_sources": whole("events"),
+    "counts": whole("neurons"),
+    "final": number("neurons variables"),
+    "checks": number("checkpoints neurons variables"),
+    "flags": whole(""),
+    "ends": number(""),
+}
+RUN = Kernel(Buffers(f"{__name__}.RUN", rows=NETWORK, results=FOUND), trial=run_trial)

@@ -15,16 +15,12 @@ from typing import no_type_check
 
 import numpy as np
 from numba import njit, prange
-from numba.extending import register_jitable
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, cube, matrix, vector
-from stablespike.native.grid.forward import CONSTANTS, GATES, START, WEIGHTS
-from stablespike.native.layer.forward import PRANGE_ONLY
+from stablespike.native.grid.forward import GATES, LAYER
+from stablespike.native.kernel import PRANGE_ONLY, Buffers, Kernel, nothing, number, whole
 from stablespike.native.overrides.lines import PLAIN
-from stablespike.native.tiles import ROWS as TILE_ROWS
-from stablespike.native.tiles import add_product, pack_transpose, width_of
+from stablespike.native.tiles import ROWS, add_product, pack_transpose, width_of
 
-TABLE, SPIKES, VOLTAGES, CURRENTS, SLOPES, SPIKE_BARS, FINAL_BARS, MEMBERS = range(5, 13)  # further arguments
 BLOCK = 16  # trials that share a product
 
 
@@ -94,40 +90,55 @@ def threshold_through_spike(threshold, voltage, slope, spike_bar, sums):
         sums[3, j] -= slope[j] * spike_bar[j] * (voltage[j] / threshold[j])
 
 
+BUFFERS = Buffers(
+    f"{__name__}.PULL",
+    rows=LAYER,
+    own={
+        "spikes": number("steps neurons"),
+        "voltages": number("steps neurons"),
+        "currents": number("steps neurons"),
+        "slopes": number("steps neurons"),  # h
+        "spike_bars": number("steps neurons"),
+        "final_bars": number("2 neurons"),  # of V and I
+    },
+    common=GATES | {"blocks": whole("blocks size")},  # trials of every block, padded with -1
+    results={
+        "current_bars": number("steps neurons"),  # I_
+        "start_bars": number("3 neurons"),
+        "constant_bars": number("kept neurons"),  # four, or none if they are not wanted
+    },
+)
+arrays_of, trial_of = BUFFERS.read, BUFFERS.read_trial
+
+
 @njit(**PLAIN)
 @no_type_check
-def state_before(b, t, frame, dtype):
-    """(V, I, s) of trial `b` before step t."""
+def state_before(one, t):
+    """(V, I, s) of a trial before step t."""
     if t > 0:
-        voltage = cube(frame, ARGUMENTS, VOLTAGES, dtype)[b, t - 1]
-        current = cube(frame, ARGUMENTS, CURRENTS, dtype)[b, t - 1]
-        return voltage, current, cube(frame, ARGUMENTS, SPIKES, dtype)[b, t - 1]
-    start = cube(frame, ARGUMENTS, START, dtype)[matrix(frame, ARGUMENTS, TABLE, np.int32)[b, START]]
-    return start[0], start[1], start[2]
+        return one.voltages[t - 1], one.currents[t - 1], one.spikes[t - 1]
+    return one.start[0], one.start[1], one.start[2]
 
 
 @njit(**PLAIN)
 @no_type_check
-def pull_step(b, t, frame, dtype, voltage_bar, current_bar, spike_bar):
-    """Step t of trial `b` backwards, from cotangents of the state after it to those before it, except for R.
+def pull_step(one, t, voltage_bar, current_bar, spike_bar):
+    """Step t of a trial backwards, from cotangents of the state after it to those before it, except for R.
 
     Before: what V, I and s get from later steps. After: the same, one step earlier, save that I_ is not decayed yet.
     """
-    constants = cube(frame, ARGUMENTS, CONSTANTS, dtype)[matrix(frame, ARGUMENTS, TABLE, np.int32)[b, CONSTANTS]]
-    gates, sums = vector(frame, ARGUMENTS, GATES, dtype), cube(frame, RESULTS, 2, dtype)
-    slope, after = cube(frame, ARGUMENTS, SLOPES, dtype)[b, t], cube(frame, ARGUMENTS, VOLTAGES, dtype)[b, t]
-    before = state_before(b, t, frame, dtype)
-    driving = before[1] if gates[7] != 0 else cube(frame, ARGUMENTS, CURRENTS, dtype)[b, t]
-    add_row(spike_bar, cube(frame, ARGUMENTS, SPIKE_BARS, dtype)[b, t])
+    constants, gates, slope, before = one.constants, one.gates, one.slopes[t], state_before(one, t)
+    driving = before[1] if gates[7] != 0 else one.currents[t]
+    add_row(spike_bar, one.spike_bars[t])
     through_spike(slope, spike_bar, voltage_bar)
     if gates[7] == 0:
         add_driving(constants, gates, before[2], voltage_bar, current_bar)
-    bars = cube(frame, RESULTS, 0, dtype)[b, t]
+    bars = one.current_bars[t]
     for j in range(bars.shape[0]):
         bars[j] = current_bar[j]
-    if sums.shape[1] > 0:
-        threshold_through_spike(constants[3], after, slope, spike_bar, sums[b])
-        constants_through_update(constants, gates, before, driving, voltage_bar, bars, sums[b])
+    if one.constant_bars.shape[0] > 0:
+        threshold_through_spike(constants[3], one.voltages[t], slope, spike_bar, one.constant_bars)
+        constants_through_update(constants, gates, before, driving, voltage_bar, bars, one.constant_bars)
     spike_bar.fill(0)
     if gates[6] != 0:
         through_reset(constants, gates, before[0], driving, voltage_bar, spike_bar)
@@ -135,10 +146,9 @@ def pull_step(b, t, frame, dtype, voltage_bar, current_bar, spike_bar):
 
 @njit(**PLAIN)
 @no_type_check
-def pull_decay(b, t, frame, dtype, voltage_bar, current_bar):
+def pull_decay(one, t, voltage_bar, current_bar):
     """What V_ and I_ hand on to the state before step t."""
-    constants = cube(frame, ARGUMENTS, CONSTANTS, dtype)[matrix(frame, ARGUMENTS, TABLE, np.int32)[b, CONSTANTS]]
-    gates, spiked = vector(frame, ARGUMENTS, GATES, dtype), state_before(b, t, frame, dtype)[2]
+    constants, gates, spiked = one.constants, one.gates, state_before(one, t)[2]
     decay(constants[0], constants.dtype.type(0), spiked, current_bar)
     if gates[7] != 0:
         add_driving(constants, gates, spiked, voltage_bar, current_bar)
@@ -149,60 +159,63 @@ def pull_decay(b, t, frame, dtype, voltage_bar, current_bar):
 @no_type_check
 def pull_block(members, panels, frame, dtype):
     """A block of trials that share their weights, from the last step to the first."""
-    final, start = cube(frame, ARGUMENTS, FINAL_BARS, dtype), cube(frame, RESULTS, 1, dtype)
-    rows = -(-members.shape[0] // TILE_ROWS) * TILE_ROWS
-    voltage_bars, current_bars = np.zeros((rows, final.shape[2]), dtype), np.zeros((rows, final.shape[2]), dtype)
-    spike_bars = np.zeros((rows, max(final.shape[2], panels.shape[0] * panels.shape[2])), dtype)
+    steps, neurons = arrays_of(frame, dtype).current_bars.shape[1:]
+    rows = -(-members.shape[0] // ROWS) * ROWS
+    voltage_bars, current_bars = np.zeros((rows, neurons), dtype), np.zeros((rows, neurons), dtype)
+    spike_bars = np.zeros((rows, max(neurons, panels.shape[0] * panels.shape[2])), dtype)
     for m in range(members.shape[0]):
-        add_row(voltage_bars[m], final[members[m], 0])
-        add_row(current_bars[m], final[members[m], 1])
-    for t in range(cube(frame, RESULTS, 0, dtype).shape[1] - 1, -1, -1):
+        one = trial_of(frame, np.int64(members[m]), 0, nothing, dtype)
+        add_row(voltage_bars[m], one.final_bars[0])
+        add_row(current_bars[m], one.final_bars[1])
+    for t in range(steps - 1, -1, -1):
         for m in range(members.shape[0]):
-            pull_step(members[m], t, frame, dtype, voltage_bars[m], current_bars[m], spike_bars[m])
+            one = trial_of(frame, np.int64(members[m]), 0, nothing, dtype)
+            pull_step(one, t, voltage_bars[m], current_bars[m], spike_bars[m])
         if panels.shape[0] > 0:
             add_product(spike_bars, current_bars, panels)
         for m in range(members.shape[0]):
-            pull_decay(members[m], t, frame, dtype, voltage_bars[m], current_bars[m])
+            one = trial_of(frame, np.int64(members[m]), 0, nothing, dtype)
+            pull_decay(one, t, voltage_bars[m], current_bars[m])
     for m in range(members.shape[0]):
-        add_row(start[members[m], 0], voltage_bars[m])
-        add_row(start[members[m], 1], current_bars[m])
-        add_row(start[members[m], 2], spike_bars[m, : final.shape[2]])
+        one = trial_of(frame, np.int64(members[m]), 0, nothing, dtype)
+        add_row(one.start_bars[0], voltage_bars[m])
+        add_row(one.start_bars[1], current_bars[m])
+        add_row(one.start_bars[2], spike_bars[m, :neurons])
 
 
 @njit(**PLAIN)
 @no_type_check
 def pull_one(k, panels, frame, dtype):
     """Block `k` of a call."""
-    padded = matrix(frame, ARGUMENTS, MEMBERS, np.int32)[k]
-    count = 0
+    arrays, count = arrays_of(frame, dtype), 0
+    padded = arrays.blocks[k]
     while count < padded.shape[0] and padded[count] >= 0:
         count += 1
-    table = matrix(frame, ARGUMENTS, TABLE, np.int32)[padded[0], WEIGHTS]
-    pull_block(padded[:count], panels[table], frame, dtype)
+    weights_of_trial = arrays.table[padded[0], 1]
+    pull_block(padded[:count], panels[weights_of_trial], frame, dtype)
 
 
 @njit(parallel=PRANGE_ONLY, **PLAIN)
 @no_type_check
-def pull(count, panels, frame, dtype):
+def pull_blocks(count, panels, frame, dtype):
     """All blocks."""
     for k in prange(count):
         pull_one(np.int64(k), panels, frame, dtype)
 
 
-@register_jitable
 @no_type_check
-def pull_entry(frame, unpack, dtype):
-    """Arguments: those of the run, spikes, voltages, currents, slopes h of all trials `[trials, steps, neurons]`,
-    cotangents of the spikes and of V and I at the end `[trials, 2, neurons]`, the trials of every block
-    `[blocks, BLOCK]`, padded with -1. Results: I_ of every step, cotangents of the start `[trials, 3, neurons]`, and of
-    the constants `[trials, 4, neurons]` (with 0 in place of 4 where they are not wanted).
-    """
-    weights = cube(frame, ARGUMENTS, WEIGHTS, dtype)
+def pull(frame, unpack, dtype):
+    """All trials, with the weights' transposes packed once."""
+    arrays = arrays_of(frame, dtype)
+    weights = arrays.weights
     width = width_of(weights)
     panels = np.zeros((weights.shape[0], -(-weights.shape[1] // width), weights.shape[2], width), dtype)
     for table in range(weights.shape[0]):
         pack_transpose(weights[table], panels[table])
-    cube(frame, RESULTS, 1, dtype).fill(0)
-    cube(frame, RESULTS, 2, dtype).fill(0)
-    pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], panels, frame, dtype)
+    arrays.start_bars.fill(0)
+    arrays.constant_bars.fill(0)
+    pull_blocks(arrays.blocks.shape[0], panels, frame, dtype)
     return 0
+
+
+PULL = Kernel(BUFFERS, entry=pull)

@@ -9,15 +9,12 @@ short loops over neurons, each of which writes one array: those are what numba t
 from typing import NamedTuple, no_type_check
 
 import numpy as np
-from numba import njit, prange
-from numba.extending import register_jitable
+from numba import njit
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, cube, matrix, vector
 from stablespike.native.grid.spike_rows import pack, unpack_into
-from stablespike.native.layer.forward import PRANGE_ONLY, summed_rows
+from stablespike.native.kernel import Buffers, Kernel, number, whole
+from stablespike.native.layer.forward import summed_rows
 from stablespike.native.overrides.lines import PLAIN
-
-CONSTANTS, WEIGHTS, START, DRIVE, GATES, ROWS = range(6)  # the arguments of the kernel
 
 
 class Gates(NamedTuple):
@@ -82,8 +79,11 @@ def first_failure(voltages, current):
 
 @njit(**PLAIN)
 @no_type_check
-def run_trial(constants, gates, weights, start, drive, words, spikes, voltages, currents):
-    """One trial, into spikes, voltages and currents of every step and the bits of the spikes before every step."""
+def run_trial(constants, weights, start, drive, gates, spikes, voltages, currents, words):
+    """One trial, into spikes, voltages and currents of every step and the bits of the spikes before every step.
+
+    The first step that failed, or their number.
+    """
     voltage, current, spiked = start[0], start[1], start[2]
     pulses, channels = np.zeros(drive.shape[1], drive.dtype), np.empty(drive.shape[1], np.int64)
     pack(spiked, words[0])
@@ -98,39 +98,25 @@ def run_trial(constants, gates, weights, start, drive, words, spikes, voltages, 
     return first_failure(voltages, current)
 
 
-@njit(**PLAIN)
-@no_type_check
-def run_one(b, frame, dtype):
-    """Trial `b` of a call."""
-    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    vector(frame, RESULTS, 4, np.int32)[b] = run_trial(
-        cube(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]],
-        vector(frame, ARGUMENTS, GATES, dtype),
-        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
-        cube(frame, ARGUMENTS, START, dtype)[row[START]],
-        cube(frame, ARGUMENTS, DRIVE, dtype)[row[DRIVE]],
-        cube(frame, RESULTS, 3, np.int32)[b],
-        cube(frame, RESULTS, 0, dtype)[b],
-        cube(frame, RESULTS, 1, dtype)[b],
-        cube(frame, RESULTS, 2, dtype)[b],
-    )
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def run(count, frame, dtype):
-    """All trials."""
-    for b in prange(count):
-        run_one(np.int64(b), frame, dtype)
-
-
-@register_jitable
-@no_type_check
-def run_entry(frame, unpack, dtype):
-    """Arguments: constants `[_, 4, neurons]` (a, b, g, theta), weights R `[_, pre, post]` (no `pre`: not recurrent),
-    start `[_, 3, neurons]` (V, I, s), drive `[_, steps, neurons]`, gates, and which row `[trials, 4]` of each operand a
-    trial uses. Results of every trial: spikes, voltages, currents `[steps, neurons]`, bits of the spikes
-    `[steps + 1, words]`, the first step that failed.
-    """
-    run(matrix(frame, ARGUMENTS, ROWS, np.int32).shape[0], frame, dtype)
-    return 0
+LAYER = {  # operands of a layer in one trial; without `pre` the layer is not recurrent
+    "constants": number("4 neurons"),  # a, b, g, theta
+    "weights": number("pre neurons"),
+    "start": number("3 neurons"),  # V, I, s
+    "drive": number("steps neurons"),
+}
+GATES = {"gates": number("8")}
+RUN = Kernel(
+    Buffers(
+        f"{__name__}.RUN",
+        rows=LAYER,
+        common=GATES,
+        results={
+            "spikes": number("steps neurons"),
+            "voltages": number("steps neurons"),
+            "currents": number("steps neurons"),
+            "words": whole("stamps words"),  # bits of the spikes before every step, and after the last
+            "failed": whole(""),
+        },
+    ),
+    trial=run_trial,
+)

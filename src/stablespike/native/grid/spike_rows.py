@@ -11,10 +11,10 @@ from typing import no_type_check
 import numpy as np
 from llvmlite import ir
 from numba import njit, prange, types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, cube, matrix, vector
-from stablespike.native.layer.forward import PRANGE_ONLY, summed_rows
+from stablespike.native.kernel import PRANGE_ONLY, Buffers, Kernel, number, whole
+from stablespike.native.layer.forward import summed_rows
 from stablespike.native.overrides.lines import PLAIN
 
 BITS = 32
@@ -64,66 +64,35 @@ def unpack_into(words, channels):
     return count
 
 
-@register_jitable
-@no_type_check
-def nothing(_):
-    """In place of a neuron's constants, where a kernel has none."""
-    return 0
+PACK = Kernel(
+    Buffers(
+        f"{__name__}.PACK",
+        own={"spikes": number("channels")},
+        results={"words": whole("words"), "counts": whole("")},
+    ),
+    trial=pack,
+)
 
 
 @njit(**PLAIN)
 @no_type_check
-def pack_one(b, frame, dtype):
-    """One row."""
-    words = matrix(frame, RESULTS, 0, np.int32)[b]
-    vector(frame, RESULTS, 1, np.int32)[b] = pack(matrix(frame, ARGUMENTS, 0, dtype)[b], words)
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def pack_all(count, frame, dtype):
-    """All rows; the loop hands on little and stores nothing itself, which numba would take for its own business."""
-    for b in prange(count):
-        pack_one(np.int64(b), frame, dtype)
-
-
-@register_jitable
-@no_type_check
-def pack_entry(frame, unpack, dtype):
-    """Argument: spikes `[rows, channels]`. Results: words `[rows, words]`, spikes in each row (-1: not 0 or 1)."""
-    pack_all(matrix(frame, ARGUMENTS, 0, dtype).shape[0], frame, dtype)
-    return 0
-
-
-@njit(**PLAIN)
-@no_type_check
-def gather_trial(b, frame, dtype):
-    """All steps of a trial."""
-    words, weights = cube(frame, ARGUMENTS, 0, np.int32)[b], cube(frame, ARGUMENTS, 1, dtype)
-    weights = weights[vector(frame, ARGUMENTS, 2, np.int32)[b]]
-    sums, channels = cube(frame, RESULTS, 0, dtype)[b], np.empty(weights.shape[0], np.int64)
+def gather_trial(weights, words, sums):
+    """All steps of a trial: sums of the weights of the channels that spike."""
+    channels = np.empty(weights.shape[0], np.int64)
     for t in range(words.shape[0]):
         count = unpack_into(words[t], channels)
         summed_rows(weights, 0, channels[:count], sums[t])
 
 
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def gather_all(count, frame, dtype):
-    """All trials."""
-    for b in prange(count):
-        gather_trial(np.int64(b), frame, dtype)
-
-
-@register_jitable
-@no_type_check
-def gather_entry(frame, unpack, dtype):
-    """Arguments: words `[trials, steps, words]`, weights `[tables, channels, neurons]`, table `[trials]` of each trial.
-
-    Result: sums `[trials, steps, neurons]` of the weights of the channels that spike.
-    """
-    gather_all(cube(frame, ARGUMENTS, 0, np.int32).shape[0], frame, dtype)
-    return 0
+GATHER = Kernel(
+    Buffers(
+        f"{__name__}.GATHER",
+        rows={"weights": number("channels neurons")},
+        own={"words": whole("steps words")},
+        results={"sums": number("steps neurons")},
+    ),
+    trial=gather_trial,
+)
 
 
 @njit(**PLAIN)
@@ -152,12 +121,25 @@ def by_channel(words, table, tables, channels, lag):
     return bounds, rows
 
 
+BUFFERS = Buffers(
+    f"{__name__}.SCATTER",
+    common={
+        "words": whole("trials stamps words"),  # as many steps as cotangents, and a lag
+        "bars": number("steps neurons"),  # of all trials
+        "tables": whole("trials"),  # the table of weights that each trial uses
+    },
+    results={"sums": number("weights channels neurons")},
+)
+arrays_of = BUFFERS.read
+
+
 @njit(**PLAIN)
 @no_type_check
 def scatter_channel(key, bounds, rows, frame, dtype):
-    """One channel of one table."""
-    bars, sums = matrix(frame, ARGUMENTS, 1, dtype), cube(frame, RESULTS, 0, dtype)
-    summed_rows(bars, 0, rows[bounds[key] : bounds[key + 1]], sums[key // sums.shape[1], key % sums.shape[1]])
+    """One channel of one table: the sum of the cotangents' rows in which it spikes."""
+    arrays = arrays_of(frame, dtype)
+    channels = arrays.sums.shape[1]
+    summed_rows(arrays.bars, 0, rows[bounds[key] : bounds[key + 1]], arrays.sums[key // channels, key % channels])
 
 
 @njit(parallel=PRANGE_ONLY, **PLAIN)
@@ -168,16 +150,15 @@ def scatter_all(bounds, rows, frame, dtype):
         scatter_channel(np.int64(key), bounds, rows, frame, dtype)
 
 
-@register_jitable
 @no_type_check
-def scatter_entry(frame, unpack, dtype):
-    """Arguments: words `[trials, steps + lag, words]`, cotangents `[trials steps, neurons]`, table `[trials]`.
-
-    Result: sums `[tables, channels, neurons]` of the cotangents' rows in which the channel spikes.
-    """
-    words, bars = cube(frame, ARGUMENTS, 0, np.int32), matrix(frame, ARGUMENTS, 1, dtype)
-    sums, table = cube(frame, RESULTS, 0, dtype), vector(frame, ARGUMENTS, 2, np.int32)
-    lag = words.shape[1] - bars.shape[0] // words.shape[0]
-    bounds, rows = by_channel(words, table, sums.shape[0], sums.shape[1], lag)
+def scatter(frame, unpack, dtype):
+    """Cotangents of the weights of a product with spikes."""
+    arrays = arrays_of(frame, dtype)
+    words, sums = arrays.words, arrays.sums
+    lag = words.shape[1] - arrays.bars.shape[0] // words.shape[0]
+    bounds, rows = by_channel(words, arrays.tables, sums.shape[0], sums.shape[1], lag)
     scatter_all(bounds, rows, frame, dtype)
     return 0
+
+
+SCATTER = Kernel(BUFFERS, entry=scatter)

@@ -8,20 +8,12 @@ replayed states are those of the forward pass to the last bit, which a reversal 
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange
-from numba.extending import register_jitable
+from numba import njit
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, cube, matrix, vector
+from stablespike.native.kernel import Buffers, Kernel, number
 from stablespike.native.layer.forward import (
-    CONSTANTS,
-    DURATION,
-    PRANGE_ONLY,
+    NETWORK,
     RESCALE_EVERY,
-    ROWS,
-    SOURCES,
-    STATES,
-    TIMES,
-    WEIGHTS,
     WIDTH,
     checked_inputs,
     copy,
@@ -49,16 +41,14 @@ from stablespike.native.overrides.lines import (
     wait_gradient,
 )
 
-SPIKE_BARS, FINAL_BARS, MEMBERS = ROWS + 1, ROWS + 2, ROWS + 3
-
 
 @njit(error_model="numpy", fastmath={"reassoc"})
 @no_type_check
 def total(numbers):
     """Sum in an order that the compiler fixes."""
     result = numbers[0] - numbers[0]
-    for number in numbers:
-        result += number
+    for one in numbers:
+        result += one
     return result
 
 
@@ -249,47 +239,13 @@ def trial_pullback(
         copy(state_bars[first:past].T, bars)
 
 
-@njit(**PLAIN)
-@no_type_check
-def pull_one(b, group, frame, unpack, dtype):
-    """Trial `b` of a call, added to the sums `group`. Results: cotangents of weights, states and input times."""
-    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    trial_pullback(
-        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
-        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
-        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
-        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
-        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
-        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
-        cube(frame, ARGUMENTS, SPIKE_BARS, dtype)[b],
-        cube(frame, ARGUMENTS, FINAL_BARS, dtype)[b],
-        cube(frame, RESULTS, 0, dtype)[group],
-        cube(frame, RESULTS, 1, dtype)[b],
-        matrix(frame, RESULTS, 2, dtype)[b],
-    )
-
-
-@njit(**PLAIN)
-@no_type_check
-def pull_group(group, frame, unpack, dtype):
-    """The trials `members[group]` (-1 = none) one after the other, into sums of their own."""
-    cube(frame, RESULTS, 0, dtype)[group].fill(0)
-    for b in matrix(frame, ARGUMENTS, MEMBERS, np.int32)[group]:
-        if b >= 0:
-            pull_one(b, group, frame, unpack, dtype)
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def pull(count, frame, unpack, dtype):
-    """All trials, a group to a thread at a time."""
-    for group in prange(count):
-        pull_group(np.int64(group), frame, unpack, dtype)
-
-
-@register_jitable
-@no_type_check
-def pull_entry(frame, unpack, dtype):
-    """Arguments: those of the layer, then the cotangents of spike times and final states, and `MEMBERS` of the sums."""
-    pull(matrix(frame, ARGUMENTS, MEMBERS, np.int32).shape[0], frame, unpack, dtype)
-    return 0
+PULL = Kernel(
+    Buffers(
+        f"{__name__}.PULL",
+        rows=NETWORK,
+        own={"spike_bars": number("neurons capacity"), "final_bars": number("neurons variables")},
+        sums={"weight_bars": number("channels neurons")},
+        results={"state_bars": number("neurons variables"), "time_bars": number("wanted")},
+    ),
+    trial=trial_pullback,
+)

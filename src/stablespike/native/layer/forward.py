@@ -7,11 +7,10 @@ touches stays in the nearest cache; a block meets all input events before the ne
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange
-from numba.extending import register_jitable
+from numba import njit
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, cube, matrix, vector
 from stablespike.native.conventions import BUDGET_EXHAUSTED, INPUT_SOURCES, INPUT_TIMES, NOT_FINITE
+from stablespike.native.kernel import Buffers, Kernel, constants, number, whole
 from stablespike.native.overrides.lines import (
     PLAIN,
     flow,
@@ -28,11 +27,6 @@ from stablespike.native.overrides.lines import (
 
 WIDTH = 128  # neurons of a block
 RESCALE_EVERY = 8  # events
-PRANGE_ONLY = {  # numba would look for loops to parallelise in all else, which takes it long
-    option: option == "prange"
-    for option in ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion", "prange")
-}
-CONSTANTS, WEIGHTS, STATES, TIMES, SOURCES, DURATION, ROWS = range(7)
 
 
 @njit(**PLAIN)
@@ -218,37 +212,25 @@ def run_trial(constants, weights, initial, times, sources, duration, spikes, cou
     return flags, end
 
 
-@njit(**PLAIN)
-@no_type_check
-def run_one(b, frame, unpack, dtype):
-    """Trial `b` of a call. Results: spike times, counts, final states, flags, ends."""
-    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    flags, end = run_trial(
-        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
-        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
-        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
-        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
-        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
-        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
-        cube(frame, RESULTS, 0, dtype)[b],
-        matrix(frame, RESULTS, 1, np.int32)[b],
-        cube(frame, RESULTS, 2, dtype)[b],
-    )
-    vector(frame, RESULTS, 3, np.int32)[b] = flags
-    vector(frame, RESULTS, 4, dtype)[b] = end
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def run(count, frame, unpack, dtype):
-    """All trials; the loop hands on little, since numba compiles long on what it hands on."""
-    for b in prange(count):
-        run_one(np.int64(b), frame, unpack, dtype)
-
-
-@register_jitable
-@no_type_check
-def run_entry(frame, unpack, dtype):
-    """Arguments: `CONSTANTS` to `ROWS`, the last `[trials, operands]`: which row of each operand a trial uses."""
-    run(matrix(frame, ARGUMENTS, ROWS, np.int32).shape[0], frame, unpack, dtype)
-    return 0
+NETWORK = {  # operands of a layer in one trial
+    "constants": constants(),
+    "weights": number("channels neurons"),
+    "states": number("neurons variables"),
+    "times": number("inputs"),
+    "sources": whole("inputs"),
+    "duration": number(""),
+}
+RUN = Kernel(
+    Buffers(
+        f"{__name__}.RUN",
+        rows=NETWORK,
+        results={
+            "spikes": number("neurons capacity"),
+            "counts": whole("neurons"),
+            "final": number("neurons variables"),
+            "flags": whole(""),
+            "ends": number(""),
+        },
+    ),
+    trial=run_trial,
+)

@@ -16,9 +16,9 @@ from typing import no_type_check
 
 import numpy as np
 from numba import njit
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, matrix, vector
+from stablespike.native.kernel import Buffers, Kernel, long, number, whole
 from stablespike.native.overrides.lines import (
     PLAIN,
     add_scaled,
@@ -39,20 +39,7 @@ from stablespike.native.overrides.lines import (
     wait_gradient,
 )
 from stablespike.native.overrides.theta import ThetaConstants
-from stablespike.native.sparse.forward import (
-    CHANNELS,
-    CONSTANTS,
-    DURATION,
-    IN_STARTS,
-    LIMITS,
-    STARTS,
-    STATES,
-    TIMES,
-    net_of,
-)
-
-SPIKES, SOURCES, PRECEDING, USED, FINAL_TIME, FLAGS, SPIKE_BARS, FINAL_BARS = range(LIMITS + 1, LIMITS + 9)
-WEIGHT_BARS, IN_WEIGHT_BARS, STATE_BARS, TIME_BARS = range(4)
+from stablespike.native.sparse.forward import DURATION, NETWORK
 
 
 @njit(**PLAIN)
@@ -343,48 +330,62 @@ def pull(unpack, constants, net, inlets, initial, arrivals, train, used, end, li
     pull_start(constants, unpack, initial, latest, bars)
 
 
-@register_jitable
+OPERANDS = NETWORK | {
+    "spikes": number("spikes"),
+    "sources": whole("spikes"),
+    "preceding": whole("spikes"),
+    "used": long("1"),
+    "end": number("1"),
+    "flags": whole("1"),
+    "spike_bars": number("spikes"),
+    "final_bars": number("neurons variables"),
+}
+RESULTS = {
+    "weight_bars": number("values"),
+    "in_weight_bars": number("in_values"),
+    "state_bars": number("neurons variables"),
+    "time_bars": number("inputs"),
+}
+BUFFERS = Buffers(f"{__name__}.PULL", common=OPERANDS, results=RESULTS)
+arrays_of = BUFFERS.read
+
+
+@njit(**PLAIN)
 @no_type_check
-def pull_operands(call, dtype):
-    """Whether the run failed, its limits, and what `pull` takes; results set to zero, or to the final states' bars."""
-    results = (
-        matrix(call, RESULTS, STATE_BARS, dtype),
-        vector(call, RESULTS, WEIGHT_BARS, dtype),
-        vector(call, RESULTS, IN_WEIGHT_BARS, dtype),
-        vector(call, RESULTS, TIME_BARS, dtype),
-    )
-    bars, given = results[0], matrix(call, ARGUMENTS, FINAL_BARS, dtype)
-    results[1].fill(0)
-    results[2].fill(0)
-    results[3].fill(0)
-    failed = vector(call, ARGUMENTS, FLAGS, np.int32)[0] != 0  # a run that failed has said so, and has no gradient
+def pull_operands(arrays):
+    """Whether the run failed, and what `pull` takes; results set to zero, or to the final states' bars."""
+    bars = arrays.state_bars
+    arrays.weight_bars.fill(0)
+    arrays.in_weight_bars.fill(0)
+    arrays.time_bars.fill(0)
+    failed = arrays.flags[0] != 0  # a run that failed has said so, and has no gradient
     for j in range(bars.shape[0]):
         for v in range(bars.shape[1]):
-            bars[j, v] = dtype(0) if failed else given[j, v]
-    spikes = vector(call, ARGUMENTS, SPIKES, dtype)
-    count = np.searchsorted(spikes, np.inf)
-    preceding = vector(call, ARGUMENTS, PRECEDING, np.int32)[:count]
+            bars[j, v] = 0 if failed else arrays.final_bars[j, v]
+    count = np.searchsorted(arrays.spikes, np.inf)
     operands = (
-        matrix(call, ARGUMENTS, CONSTANTS, dtype),
-        net_of(call, STARTS, dtype),
-        net_of(call, IN_STARTS, dtype),
-        matrix(call, ARGUMENTS, STATES, dtype),
-        (vector(call, ARGUMENTS, TIMES, dtype), vector(call, ARGUMENTS, CHANNELS, np.int32)),
-        (spikes[:count], vector(call, ARGUMENTS, SOURCES, np.int32), preceding),
-        vector(call, ARGUMENTS, USED, np.int64)[0],
-        vector(call, ARGUMENTS, FINAL_TIME, dtype)[0],
-        vector(call, ARGUMENTS, LIMITS, dtype),
-        vector(call, ARGUMENTS, SPIKE_BARS, dtype),
-        results,
+        arrays.constants,
+        (arrays.starts, arrays.targets, arrays.weights),
+        (arrays.in_starts, arrays.in_targets, arrays.in_weights),
+        arrays.states,
+        (arrays.times, arrays.channels),
+        (arrays.spikes[:count], arrays.sources, arrays.preceding[:count]),
+        arrays.used[0],
+        arrays.end[0],
+        arrays.limits,
+        arrays.spike_bars,
+        (bars, arrays.weight_bars, arrays.in_weight_bars, arrays.time_bars),
     )
     return failed, operands
 
 
-@register_jitable
 @no_type_check
-def pull_entry(call, unpack, dtype):
-    """Arguments: the network's, then `SPIKES` to `FINAL_BARS`; results: `WEIGHT_BARS` to `TIME_BARS`."""
-    failed, operands = pull_operands(call, dtype)
+def pull_trial(frame, unpack, dtype):
+    """The trial, unless it failed."""
+    failed, operands = pull_operands(arrays_of(frame, dtype))
     if not failed:
         pull(unpack, *operands)
     return 0
+
+
+PULL = Kernel(BUFFERS, entry=pull_trial)

@@ -16,10 +16,9 @@ from typing import no_type_check
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, matrix, vector
 from stablespike.native.conventions import BUDGET_EXHAUSTED, NOT_FINITE, SILENT
+from stablespike.native.kernel import Buffers, Kernel, constants, long, number, whole
 from stablespike.native.layer.forward import checked_inputs
 from stablespike.native.overrides.lines import PLAIN
 from stablespike.native.sparse.lines import (
@@ -35,8 +34,6 @@ from stablespike.native.sparse.lines import (
 )
 from stablespike.native.sparse.queue import drop_first, push, replace_first
 
-CONSTANTS, STARTS, TARGETS, WEIGHTS, IN_STARTS, IN_TARGETS, IN_WEIGHTS, STATES, TIMES, CHANNELS, LIMITS = range(11)
-SPIKES, SOURCES, ORDINALS, COUNTS, FINAL, FLAGS, END, WORK, PRECEDING = range(9)
 DURATION, RANGE = range(2)  # of the limits: end of the trial, time after which the reference time moves on
 CLOCK, EDGE, SPAN, FLOOR = range(4)  # of the schedule: reference time, end and length of the window, shortest length
 WINDOWS, ENTRIES, LOOKS, USED = range(4)  # of the work done: windows, neurons that entered, true times, inputs
@@ -309,42 +306,72 @@ def run(constants, unpack, net, inlets, states, times, channels, limits, found, 
     return flags | (0 if fine else NOT_FINITE), now + schedule[CLOCK], cursor
 
 
-@register_jitable
+@njit(**PLAIN)
 @no_type_check
-def net_of(call, first, dtype):
-    """Starts, targets and weights of the connections whose first operand is `first`."""
-    starts, targets = vector(call, ARGUMENTS, first, np.int32), vector(call, ARGUMENTS, first + 1, np.int32)
-    return starts, targets, vector(call, ARGUMENTS, first + 2, dtype)
-
-
-@register_jitable
-@no_type_check
-def run_entry(call, unpack, dtype):
-    """Arguments: `CONSTANTS` to `LIMITS`; results: `SPIKES` to `WORK`."""
-    found, sources = vector(call, RESULTS, SPIKES, dtype), vector(call, RESULTS, SOURCES, np.int32)
-    ordinals, counts = vector(call, RESULTS, ORDINALS, np.int32), vector(call, RESULTS, COUNTS, np.int32)
-    work = vector(call, RESULTS, WORK, np.int64)
+def run_trial(
+    unpack,
+    constants,
+    starts,
+    targets,
+    weights,
+    in_starts,
+    in_targets,
+    in_weights,
+    states,
+    times,
+    channels,
+    limits,
+    found,
+    sources,
+    ordinals,
+    counts,
+    final,
+    flags,
+    end,
+    work,
+    preceding,
+):
+    """The trial, its results emptied before and the ordinals of its spikes counted after."""
     found.fill(np.inf)
-    for array in (sources, ordinals, counts, vector(call, RESULTS, PRECEDING, np.int32)):
+    for array in (sources, ordinals, counts, preceding):
         array.fill(0)
     work.fill(0)
-    flags, end, spikes = run(
-        matrix(call, ARGUMENTS, CONSTANTS, dtype),
-        unpack,
-        net_of(call, STARTS, dtype),
-        net_of(call, IN_STARTS, dtype),
-        matrix(call, ARGUMENTS, STATES, dtype),
-        vector(call, ARGUMENTS, TIMES, dtype),
-        vector(call, ARGUMENTS, CHANNELS, np.int32),
-        vector(call, ARGUMENTS, LIMITS, dtype),
-        found,
-        sources,
-        vector(call, RESULTS, PRECEDING, np.int32),
-        matrix(call, RESULTS, FINAL, dtype),
-        work,
+    net, inlets = (starts, targets, weights), (in_starts, in_targets, in_weights)
+    flags[0], end[0], spikes = run(
+        constants, unpack, net, inlets, states, times, channels, limits, found, sources, preceding, final, work
     )
     for k in range(spikes):
         ordinals[k] = counts[sources[k]]
         counts[sources[k]] += 1
-    vector(call, RESULTS, FLAGS, np.int32)[0], vector(call, RESULTS, END, dtype)[0] = flags, end
-    return 0
+
+
+CONNECTIONS = {"starts": whole("starts"), "targets": whole("connections"), "weights": number("values")}
+NETWORK = {
+    "constants": constants("neurons_or_1 constants"),
+    **CONNECTIONS,
+    "in_starts": whole("in_starts"),
+    "in_targets": whole("in_connections"),
+    "in_weights": number("in_values"),
+    "states": number("neurons variables"),
+    "times": number("inputs"),
+    "channels": whole("inputs"),
+    "limits": number("2"),
+}
+RUN = Kernel(
+    Buffers(
+        f"{__name__}.RUN",
+        common=NETWORK,
+        results={
+            "spikes": number("spikes"),
+            "sources": whole("spikes"),
+            "ordinals": whole("spikes"),
+            "counts": whole("neurons"),
+            "final": number("neurons variables"),
+            "flags": whole("1"),
+            "end": number("1"),
+            "work": long("4"),
+            "preceding": whole("spikes"),
+        },
+    ),
+    whole=run_trial,
+)

@@ -9,10 +9,10 @@ from typing import no_type_check
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 
+from stablespike.native.kernel import Buffers, Kernel
 from stablespike.native.overrides.lines import PLAIN
-from stablespike.native.sparse.adjoint import order_of_events, pull_operands
+from stablespike.native.sparse.adjoint import OPERANDS, RESULTS, order_of_events, pull_operands
 from stablespike.native.sparse.forward import DURATION, RANGE
 from stablespike.native.sparse.lines import (
     columns,
@@ -164,11 +164,17 @@ def pull(unpack, constants, net, inlets, initial, arrivals, train, used, end, li
         enter_bar(unpack(constants[j % constants.shape[0]]), bars[j], state_bars[j])
 
 
-@register_jitable
+BUFFERS = Buffers(f"{__name__}.PULL", common=OPERANDS, results=RESULTS)
+arrays_of = BUFFERS.read
+
+
 @no_type_check
-def pull_entry(call, unpack, dtype):
-    """Arguments and results: those of `sparse_adjoint.pull_entry`."""
-    failed, operands = pull_operands(call, dtype)
+def pull_trial(frame, unpack, dtype):
+    """The trial, unless it failed."""
+    failed, operands = pull_operands(arrays_of(frame, dtype))
     if not failed:
         pull(unpack, *operands)
     return 0
+
+
+PULL = Kernel(BUFFERS, entry=pull_trial)

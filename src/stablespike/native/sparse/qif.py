@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stablespike.native.overrides import lines as line
-from stablespike.native.overrides.qif import QIFConstants, limits
+from stablespike.native.overrides.qif import QIFConstants, limits, unpack
 from stablespike.native.sparse.lines import (
     columns,
     due,
@@ -23,6 +23,8 @@ from stablespike.native.sparse.lines import (
     rebase,
     table,
 )
+
+__all__ = ["derive", "unpack"]  # what the constants are, and how a kernel reads them
 
 
 def derive(neuron, dtype):

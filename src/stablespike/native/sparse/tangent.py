@@ -11,10 +11,9 @@ from typing import no_type_check
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, cube, matrix, vector
 from stablespike.native.conventions import LIFTED
+from stablespike.native.kernel import Buffers, Kernel, constants, number, whole
 from stablespike.native.overrides.lines import (
     PLAIN,
     flow,
@@ -34,8 +33,7 @@ from stablespike.native.overrides.lines import (
     wait_gradient,
 )
 from stablespike.native.sparse.adjoint import at_length_one
-
-CONSTANTS, STARTS, TARGETS, WEIGHTS, STATES, SPIKES, SOURCES, TANGENTS = range(8)
+from stablespike.native.sparse.forward import CONNECTIONS
 
 
 @njit(**PLAIN)
@@ -163,27 +161,29 @@ def push(constants, unpack, net, initial, spikes, sources, tangents):
     return flags
 
 
-@register_jitable
+@njit(**PLAIN)
 @no_type_check
-def push_entry(call, unpack, dtype):
-    """Arguments: `CONSTANTS` to `TANGENTS`; results: tangents at the last spike, flags."""
-    given, tangents = cube(call, ARGUMENTS, TANGENTS, dtype), cube(call, RESULTS, 0, dtype)
+def push_all(unpack, constants, starts, targets, weights, states, spikes, sources, given, tangents, flags):
+    """Tangents at the last spike from those that are `given` at time 0."""
     for j in range(given.shape[0]):
         for c in range(given.shape[1]):
             for a in range(given.shape[2]):
                 tangents[j, c, a] = given[j, c, a]
-    net = (
-        vector(call, ARGUMENTS, STARTS, np.int32),
-        vector(call, ARGUMENTS, TARGETS, np.int32),
-        vector(call, ARGUMENTS, WEIGHTS, dtype),
-    )
-    vector(call, RESULTS, 1, np.int32)[0] = push(
-        matrix(call, ARGUMENTS, CONSTANTS, dtype),
-        unpack,
-        net,
-        matrix(call, ARGUMENTS, STATES, dtype),
-        vector(call, ARGUMENTS, SPIKES, dtype),
-        vector(call, ARGUMENTS, SOURCES, np.int32),
-        tangents,
-    )
-    return 0
+    flags[0] = push(constants, unpack, (starts, targets, weights), states, spikes, sources, tangents)
+
+
+PUSH = Kernel(
+    Buffers(
+        f"{__name__}.PUSH",
+        common={
+            "constants": constants("neurons_or_1 constants"),
+            **CONNECTIONS,
+            "states": number("neurons variables"),
+            "spikes": number("spikes"),
+            "sources": whole("spikes"),
+            "given": number("neurons count variables"),
+        },
+        results={"tangents": number("neurons count variables"), "flags": whole("1")},
+    ),
+    whole=push_all,
+)

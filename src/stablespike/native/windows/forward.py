@@ -14,14 +14,13 @@ Results, conventions at equal times and checkpoints are those of the loop in `st
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange, types
-from numba.extending import overload, register_jitable
+from numba import njit, types
+from numba.extending import overload
 
-from stablespike.native.bridge import ARGUMENTS, RESULTS, block, cube, matrix, vector
 from stablespike.native.conventions import BUDGET_EXHAUSTED, NOT_FINITE, SWEEPS_EXHAUSTED
-from stablespike.native.events.forward import CONSTANTS, DURATION, INPUT_WEIGHTS, ROWS, SOURCES, STATES, TIMES, WEIGHTS
+from stablespike.native.events.forward import FOUND, NETWORK
+from stablespike.native.kernel import Buffers, Kernel, whole
 from stablespike.native.layer.forward import (
-    PRANGE_ONLY,
     RESCALE_EVERY,
     all_finite,
     checked_inputs,
@@ -31,7 +30,6 @@ from stablespike.native.layer.forward import (
 from stablespike.native.overrides.lines import PLAIN, flow, jump, load, may_spike, propagator, reset, store, wait
 from stablespike.native.overrides.qif import EVEN, ODD, QIFConstants
 
-BUDGETS = ROWS + 1  # argument: the largest number of sweeps of a trial
 SWEEPS, WINDOWS, ASKED = range(3)  # of the work done: sweeps, windows, exact spike times that were worked out
 CANDIDATES = 6  # neurons about to spike above which windows become shorter
 SHORTER, LONGER, SHORTEST = 0.8, 1.5, 1e-6  # factors of the window's length, and the shortest, in parts of the trial
@@ -143,9 +141,26 @@ def spikes_at(constants, weights, state, now, due, spikes, sources, counts, curs
 
 @njit(**PLAIN)
 @no_type_check
-def run_trial(constants, net, initial, times, channels, duration, most, train, counts, final, checks, work):
-    """One trial: its flags and the time reached. `net`: both weights; `train`: times and sources of spikes."""
-    (weights, input_weights), (spikes, sources) = net, train
+def run_trial(
+    constants,
+    weights,
+    input_weights,
+    initial,
+    times,
+    channels,
+    duration,
+    most,
+    spikes,
+    sources,
+    counts,
+    final,
+    checks,
+    work,
+):
+    """One trial: its flags and the time reached, after `most` sweeps at most; `work` is what it took."""
+    spikes.fill(np.inf)
+    for array in (sources, counts, work):
+        array.fill(0)
     inputs, flags = checked_inputs(times, channels, duration, input_weights.shape[0])
     state, ahead = np.empty(initial.shape[::-1], initial.dtype), np.empty(initial.shape[::-1], initial.dtype)
     copy(state, initial.T)
@@ -194,49 +209,12 @@ def run_trial(constants, net, initial, times, channels, duration, most, train, c
     return flags | (0 if fine and all_finite(state) else NOT_FINITE), now
 
 
-@njit(**PLAIN)
-@no_type_check
-def run_one(b, frame, unpack, dtype):
-    """Trial `b` of a call. Results: those of the loop, then the work done."""
-    row = matrix(frame, ARGUMENTS, ROWS, np.int32)[b]
-    spikes, sources = matrix(frame, RESULTS, 0, dtype)[b], matrix(frame, RESULTS, 1, np.int32)[b]
-    counts, work = matrix(frame, RESULTS, 2, np.int32)[b], matrix(frame, RESULTS, 7, np.int32)[b]
-    spikes.fill(np.inf)
-    for array in (sources, counts, work):
-        array.fill(0)
-    net = (
-        cube(frame, ARGUMENTS, WEIGHTS, dtype)[row[WEIGHTS]],
-        cube(frame, ARGUMENTS, INPUT_WEIGHTS, dtype)[row[INPUT_WEIGHTS]],
-    )
-    flags, end = run_trial(
-        unpack(matrix(frame, ARGUMENTS, CONSTANTS, dtype)[row[CONSTANTS]]),
-        net,
-        cube(frame, ARGUMENTS, STATES, dtype)[row[STATES]],
-        matrix(frame, ARGUMENTS, TIMES, dtype)[row[TIMES]],
-        matrix(frame, ARGUMENTS, SOURCES, np.int32)[row[SOURCES]],
-        vector(frame, ARGUMENTS, DURATION, dtype)[row[DURATION]],
-        vector(frame, ARGUMENTS, BUDGETS, np.int32)[0],
-        (spikes, sources),
-        counts,
-        cube(frame, RESULTS, 3, dtype)[b],
-        block(frame, RESULTS, 4, dtype)[b],
-        work,
-    )
-    vector(frame, RESULTS, 5, np.int32)[b] = flags
-    vector(frame, RESULTS, 6, dtype)[b] = end
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def run(count, frame, unpack, dtype):
-    """All trials."""
-    for b in prange(count):
-        run_one(np.int64(b), frame, unpack, dtype)
-
-
-@register_jitable
-@no_type_check
-def run_entry(frame, unpack, dtype):
-    """Arguments: the network's, then `BUDGETS`."""
-    run(matrix(frame, ARGUMENTS, ROWS, np.int32).shape[0], frame, unpack, dtype)
-    return 0
+RUN = Kernel(
+    Buffers(
+        f"{__name__}.RUN",
+        rows=NETWORK,
+        common={"most": whole("")},
+        results=FOUND | {"work": whole("3")},
+    ),
+    trial=run_trial,
+)
