@@ -68,6 +68,7 @@ _PLACES = {
     "accuracy_on": "stablespike.learning.training",
     "fit_until": "stablespike.learning.early_stopping",
     "Patience": "stablespike.learning.early_stopping",
+    "Watch": "stablespike.learning.soundness",
     "classify": "stablespike.learning.classify",
     "Outputs": "stablespike.learning.classify",
     "mean_over_time": "stablespike.learning.readouts",
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
     from stablespike.learning.readouts import maximum_over_time as maximum_over_time
     from stablespike.learning.readouts import mean_over_time as mean_over_time
     from stablespike.learning.readouts import sum_over_time as sum_over_time
+    from stablespike.learning.soundness import Watch as Watch
     from stablespike.learning.surrogates import Arctan as Arctan
     from stablespike.learning.surrogates import MultiGaussian as MultiGaussian
     from stablespike.learning.surrogates import Sigmoid as Sigmoid

@@ -23,6 +23,7 @@ from stablespike.learning.gradients.rules import RULES, Rule
 from stablespike.native.conventions import Flag
 
 EXACTLY = Events()
+EXACT_TYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 LARGEST_BUDGET = 1 << 16
 LARGE = 10_000  # neurons of a layer for which room is scarce: the search for a budget starts at one spike
 OTHER_WORDS = {
@@ -123,6 +124,11 @@ def _require_trial(network, inputs, until, on) -> None:
             raise ValueError(f"until, the end of the trial, must be a finite number, not negative, not {until}.")
     if not isinstance(inputs, Spikes):
         return _require_signals(network, inputs, on)
+    types = {inputs.times.dtype, *(one.dtype for layer in network.layers for one in (layer.inputs, layer.loop) if one)}
+    if isinstance(on, Events) and not types <= EXACT_TYPES:
+        raise ValueError(
+            f"by events weights and times are float64 or float32, not {', '.join(sorted(map(str, types)))}."
+        )
     if inputs.times.ndim != 1:
         raise ValueError(
             f"input times must be a vector, not {list(inputs.times.shape)}: trials are batched by "

@@ -26,22 +26,27 @@ class Hang(BaseException):
     """A case that does not end; no `except Exception` of a library may swallow it."""
 
 
-def counted(case: Case, count: int, seed: int, sentences: tuple[type[Exception], ...]) -> list[Outcome]:
+def counted(
+    case: Case, count: int, seed: int, sentences: tuple[type[Exception], ...], seconds: int | None = None
+) -> list[Outcome]:
     """Run `count` cases of one seed; `case(random)` gives a description and a call that returns what is wrong, or None.
 
-    The exceptions in `sentences` are how the product tells a mistake; every other one is foreign.
+    The exceptions in `sentences` are how the product tells a mistake; every other one is foreign. A case that takes
+    longer than so many `seconds` (default `SECONDS`) hangs.
     """
-    return [outcome(*case(random.Random(f"{seed}-{number}")), sentences) for number in range(count)]
+    return [outcome(*case(random.Random(f"{seed}-{number}")), sentences, seconds) for number in range(count)]
 
 
-def outcome(description: str, call: Callable[[], str | None], sentences: tuple[type[Exception], ...]) -> Outcome:
+def outcome(
+    description: str, call: Callable[[], str | None], sentences: tuple[type[Exception], ...], seconds: int | None = None
+) -> Outcome:
     """Return what becomes of one case."""
 
     def give_up(*_: Any) -> None:
         raise Hang
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(SECONDS)
+    signal.alarm(seconds or SECONDS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,5 +1,8 @@
 """Random cases of fixed seeds end in a result or in a sentence of ours, never otherwise."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,16 @@ def test_configurations(monkeypatch):
     monkeypatch.delenv("STABLESPIKE_DATA", raising=False)
     outcomes = fuzz_configuration.fuzz(400, seed=0)
     assert {found.kind for found in outcomes} == {"result", "sentence"}, table("configuration", outcomes)
+
+
+def test_parts_of_networks_and_trainings():
+    """In a process without the type checks of the tests, which would come before the sentences."""
+    command = [sys.executable, "-m", "tests.faults.fuzz_library", "600", "--kinds", "parts"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results, sentences = map(int, re.search(r"result (\d+), sentence (\d+)", done.stdout).groups())
+    assert results > 100
+    assert sentences > 100
 
 
 def test_every_outcome_is_told_from_the_others(monkeypatch):

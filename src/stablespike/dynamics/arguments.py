@@ -86,10 +86,10 @@ def require_numbers(module: Any) -> None:
     Fields of other types, which neurons of one's own may have, are no text, list or class.
     """
     for field in dataclasses.fields(module):
-        value = getattr(module, field.name)
-        if value is None and field.default is None:
+        value, types = getattr(module, field.name), (field.type, *typing.get_args(field.type))
+        if value is None and (field.default is None or type(None) in types):
             continue
-        numeric = float in (field.type, *typing.get_args(field.type))
+        numeric = float in types
         impossible = value is None or isinstance(value, str | bytes | list | tuple | dict | set | bool | complex | type)
         if (numeric and not is_number(value)) or (impossible and not field.metadata.get("static")):
             raise ValueError(

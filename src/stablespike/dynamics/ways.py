@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.arguments import Told, require_made, require_number, shown
+from stablespike.dynamics.arguments import Told, require_made, require_number, require_whole, shown
 from stablespike.dynamics.grid.neuron import Distance, PhaseInStep, counts_on_grid
 from stablespike.dynamics.grid.resets import Detached, Reset, ResetToZero
 from stablespike.dynamics.neurons.neuron import Scalar, require
 from stablespike.dynamics.spikes import Spikes
 
 DEFAULT_BUDGET = 16
+MOST_STEPS = 10**8  # of a grid: what arrives in more of them fits into no memory
 Slope = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
@@ -62,5 +63,11 @@ class Grid(Told):
 
     def signals(self, spikes: Spikes, channels: int, steps: int) -> Float[Array, "steps channels"]:
         """What arrives in each step: how often a channel spikes in it, or (`once`) whether it does."""
+        require_whole(1, steps=steps)
+        if not isinstance(spikes, Spikes) or spikes.times.ndim != 1 or steps > MOST_STEPS:
+            raise ValueError(
+                f"inputs of one trial must be Spikes(times, sources) in at most {MOST_STEPS} steps, not "
+                f"{shown(spikes)} in {steps}."
+            )
         counts = counts_on_grid(spikes, channels, self.dt, steps)
         return jnp.minimum(counts, 1) if self.once else counts

@@ -34,8 +34,8 @@ def require_optimiser(optimiser: Any) -> None:
 
 
 def require_key(key: Any) -> None:
-    """Raise `ValueError` unless a key is one (or, of many networks, several)."""
-    if not hasattr(key, "dtype") or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    """Raise `ValueError` unless a key is one that `jax.random.key` makes; many networks have theirs by `vmap`."""
+    if not hasattr(key, "dtype") or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jnp.ndim(key):
         raise ValueError(f"the key must be made by jax.random.key(seed), not {shown(key)}.")
 
 

@@ -11,6 +11,7 @@ import operator
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -30,6 +31,7 @@ from stablespike.learning.requirements import (
     require_something_to_train,
     require_trials,
 )
+from stablespike.learning.soundness import Watch, require_watch
 
 
 class TrainingState(eqx.Module):
@@ -303,6 +305,7 @@ def fit(
     batch_size: int = 32,
     judge: PyTree = None,
     evaluate: Callable[[PyTree], dict[str, Any]] | None = None,
+    watch: Watch | None = None,
     checkpoint: pathlib.Path | str | None = None,
     identity: str = "",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
@@ -311,6 +314,7 @@ def fit(
 
     The history has a row for the untrained network (epoch 0) and one per epoch: mean loss, mean gradient norm, the
     `accuracy_on` trials `judge` that are not trained on, and what `evaluate(parameters)` returns, if these are given.
+    A `watch` adds what it samples, and warns where the training degrades.
     With a `checkpoint` file every epoch is saved, and an interrupted run goes on from there, bit for bit; a checkpoint
     of another `identity` (any text) or of another model raises `ValueError` and is left as it is; one of more epochs is
     returned. `progress` wraps the epochs (e.g. tqdm). Raises `ValueError` for what cannot be meant, trials that the
@@ -319,7 +323,7 @@ def fit(
     require_whole(1, epochs=epochs)
     return train(
         step, state, data, epochs=epochs, batch_size=batch_size, evaluate=_evaluation(step, state, judge, evaluate),
-        checkpoint=checkpoint, identity=identity, progress=progress,
+        watch=watch, checkpoint=checkpoint, identity=identity, progress=progress,
     )  # fmt: skip
 
 
@@ -331,6 +335,7 @@ def train(
     epochs: int,
     batch_size: int,
     evaluate: Callable[[PyTree], dict[str, Any]],
+    watch: Watch | None = None,
     checkpoint: pathlib.Path | str | None = None,
     identity: str = "",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
@@ -340,6 +345,8 @@ def train(
     require_whole(1, batch_size=batch_size)
     _require_pair(step, state)
     require_trials(step, state.parameters, data)
+    if watch is not None:
+        require_watch(watch, step)
     trials = _trials(data)
     checkpoint = None if checkpoint is None else _checkpoint_file(checkpoint)
     state, history = _restored(checkpoint, identity, state)
@@ -359,8 +366,17 @@ def train(
                 )
         means = {"loss": jnp.mean(jnp.stack(losses)), "gradient_norm": jnp.mean(jnp.stack(norms))}
         history.append({"epoch": epoch, **_as_numbers(means), **_as_numbers(evaluate(state.parameters))})
+        if watch is not None:
+            _watched(watch, getattr(step, "loss", None), state.parameters, batch, history[-1])
         _save(checkpoint, identity, state, history)
     return state, history
+
+
+def _watched(watch: Watch, loss: Any, parameters: PyTree, batch: PyTree, row: dict[str, Any]) -> None:
+    """Write down what a watch samples, and say where the training degrades."""
+    row |= watch(loss, parameters, batch)
+    if sentence := watch.sentence(row):
+        warnings.warn(f"After epoch {row['epoch']} {sentence}", RuntimeWarning, stacklevel=4)
 
 
 def _evaluation(step, state, judge, evaluate) -> Callable[[PyTree], dict[str, Any]]:

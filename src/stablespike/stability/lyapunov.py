@@ -16,6 +16,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from stablespike.dynamics.arguments import require_whole
+from stablespike.learning.requirements import require_key
 from stablespike.stability.orthonormal import orthonormalise, random_basis
 
 Step = Callable[[PyTree, PyTree], PyTree]
@@ -183,6 +185,9 @@ def estimate_spectrum(
     of growth to duration, from `blocks` consecutive parts of the run, which should be longer than its correlations.
     Raises `ValueError` for a transient that leaves nothing to average over and for what does not divide.
     """
+    require_key(key)
+    if steps is not None:
+        require_whole(1, steps=steps)
     total = number_of_steps(drives, steps)
     require_fitting(total, transient, count, interval, blocks)
     return _run(step, duration, state, drives, key, total, transient, count, interval, blocks)
@@ -190,11 +195,8 @@ def estimate_spectrum(
 
 def require_fitting(total: int, transient: int, count: int, interval: int, blocks: int) -> None:
     """Raise `ValueError` unless a run of `total` steps can be cut into a transient, intervals and blocks."""
-    if transient < 0 or min(count, interval, blocks) < 1:
-        raise ValueError(
-            f"a transient must not be negative, and count, interval and blocks at least 1, not {transient}, {count}, "
-            f"{interval} and {blocks}."
-        )
+    require_whole(0, transient=transient)
+    require_whole(1, count=count, interval=interval, blocks=blocks)
     measured = total - transient
     if measured <= 0:
         raise ValueError(f"a transient of {transient} steps leaves nothing of a run of {total}: lengthen the run.")

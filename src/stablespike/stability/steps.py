@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num, PyTree
 
+from stablespike.dynamics.arguments import require_number, require_whole, shown
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.network import LayerState
 from stablespike.dynamics.network import Network, Recurrent
@@ -23,6 +24,8 @@ from stablespike.stability.event_tangent import (
     Window,
 )
 from stablespike.stability.lyapunov import AbstractEventfulStep
+
+MOST_WINDOWS = 10**8  # more fit into no memory
 
 
 class GridWindowState(eqx.Module):
@@ -164,7 +167,10 @@ def as_step(network: Network, *, on: Events | Grid | None = None, window: Scalar
     kinds of neuron by events.
     """
     if not isinstance(network, Network):
-        raise ValueError(f"as_step takes a Network(Layer(...), ...), not a {type(network).__name__}.")
+        raise ValueError(f"as_step takes a Network(Layer(...), ...), not {shown(network)}.")
+    if not isinstance(on, Events | Grid | None):
+        raise ValueError(f"on must be Events() or Grid(dt, slope), not {shown(on)}.")
+    require_number("window", window)
     if not 0 < float(window) < float("inf"):
         raise ValueError(f"a window must be finite and longer than 0, not {window}.")
     if isinstance(on, Grid):
@@ -211,11 +217,17 @@ def spikes_by_window(spikes: Spikes, window: float, windows: int) -> Spikes:
 
     What comes after the last window is left out. The spikes must be known: not inside jit.
     """
+    require_whole(1, windows=windows)
+    if not isinstance(spikes, Spikes) or spikes.times.ndim != 1 or windows > MOST_WINDOWS:
+        raise ValueError(
+            f"inputs of one trial must be Spikes(times, sources) in at most {MOST_WINDOWS} windows, not "
+            f"{shown(spikes)} in {windows}."
+        )
     if isinstance(spikes.times, jax.core.Tracer):
         raise ValueError("spikes are cut into windows outside jit, where their times are known.")
     times, sources = np.asarray(spikes.times), np.asarray(spikes.sources)
     edges = np.searchsorted(times, window * np.arange(windows + 1))
-    room = max(1, int(np.max(np.diff(edges))))
+    room = max(1, int(np.max(np.diff(edges), initial=0)))
     cut_times = np.full((windows, room), np.inf, times.dtype)
     cut_sources = np.zeros((windows, room), sources.dtype)
     for place, (start, stop) in enumerate(itertools.pairwise(edges)):
