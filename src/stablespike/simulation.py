@@ -100,7 +100,7 @@ _by_events = eqx.filter_jit(run_by_events)
 _on_grid = eqx.filter_jit(run_on_a_grid)
 
 
-def _require(network, on, gradient, unknown) -> None:
+def _require(network: Any, on: Any, gradient: Any, unknown: dict[str, Any]) -> None:
     """Refuse what cannot be meant, in one sentence."""
     for name in unknown:
         hint = OTHER_WORDS.get(name, "it takes network, inputs, until, on, gradient and initial")
@@ -114,7 +114,7 @@ def _require(network, on, gradient, unknown) -> None:
         raise ValueError(f"gradient must be one of {names} or None, not {shown(gradient)}.")
 
 
-def _require_trial(network, inputs, until, on) -> None:
+def _require_trial(network: Any, inputs: Any, until: Any, on: Any) -> None:
     """Refuse inputs and ends of a trial that cannot be meant."""
     if until is None and isinstance(inputs, Spikes):
         raise ValueError("say until when the trial lasts: simulate(network, inputs, until).")
@@ -137,7 +137,7 @@ def _require_trial(network, inputs, until, on) -> None:
     return require_inputs(inputs, network.channels, until, ordered=isinstance(on, Events))
 
 
-def _require_signals(network, inputs, on) -> None:
+def _require_signals(network: Any, inputs: Any, on: Any) -> None:
     """Refuse what is no array of what arrives in each step."""
     if isinstance(on, Events) or not hasattr(inputs, "dtype") or not is_number(inputs) or jnp.ndim(inputs) != 2:
         raise ValueError(
@@ -151,7 +151,7 @@ def _require_signals(network, inputs, on) -> None:
         )
 
 
-def _as_tuple(initial, network, on) -> tuple[Any, ...] | None:
+def _as_tuple(initial: Any, network: Any, on: Any) -> tuple[Any, ...] | None:
     """States by layer; those of a network of one layer need no tuple."""
     if initial is None:
         return None
@@ -167,7 +167,7 @@ def _as_tuple(initial, network, on) -> tuple[Any, ...] | None:
     return initial
 
 
-def _require_initial(states, layer, on) -> None:
+def _require_initial(states: Any, layer: Any, on: Any) -> None:
     """Refuse what are no states of a layer; those of cells are compared with rest where they are used."""
     name = type(layer.neuron).__name__
     if isinstance(on, Events) and isinstance(layer.neuron, LeakyReadout):
@@ -183,7 +183,7 @@ def _require_initial(states, layer, on) -> None:
         require_states(layer.neuron, states, layer.size)
 
 
-def _in_one_unit(network, inputs, until, on):
+def _in_one_unit(network: Any, inputs: Any, until: Any, on: Any) -> tuple[Any, Any]:
     """Inputs, and the end of the trial as a number that is known where it can be."""
     if until is not None and not isinstance(until, jax.core.Tracer):
         until = float(np.asarray(until))

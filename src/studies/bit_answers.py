@@ -56,7 +56,7 @@ class BitAnswers(eqx.Module):
         return jax.vmap(self.odds)(cells[-1]), run.status
 
 
-def bit_streams(signals, answers, scored, repeat: int = 1) -> BitStreams:
+def bit_streams(signals: Any, answers: Any, scored: Any, repeat: int = 1) -> BitStreams:
     """Bits 0 and 1 as signals -1 and 1, each held for `repeat` steps, and answered in the last of them.
 
     `signals` `[trials, bits, channels]`, `answers` `[trials, bits]`, `scored` `[trials, bits]` or `[bits]`. Raises
@@ -86,10 +86,10 @@ def answer_loss(
     return jnp.sum(weights * costs) / total, (status, jnp.sum(weights * right) / total)
 
 
-def drawn(loss, trials: int):
+def drawn(loss: Callable, trials: int) -> Callable:
     """The loss of `trials` trials that are drawn from the pool anew for every step, by the step's key."""
 
-    def of_some(model, pool, key):
+    def of_some(model: Any, pool: Any, key: Key[Array, ""]) -> Any:
         chosen, handed_on = jax.random.split(key)
         size = jax.tree.leaves(pool)[0].shape[0]
         places = jax.random.randint(chosen, (trials,), 0, size)

@@ -66,8 +66,8 @@ def layered_flossing(flossing: ss.Flossing) -> Loss:
     return _on_one_trial(lambda step, *given: flossing_by_layer(flossing, step.network, *given))
 
 
-def _on_one_trial(of_step):
-    def loss(model: BitAnswers, pool: BitStreams, key: Key[Array, ""]):
+def _on_one_trial(of_step: Callable) -> Callable:
+    def loss(model: BitAnswers, pool: BitStreams, key: Key[Array, ""]) -> Any:
         chosen, basis = jax.random.split(key)
         drives = pool.signals[jax.random.randint(chosen, (), 0, pool.signals.shape[0])]
         return of_step(step_of(model), drives, basis)
@@ -135,14 +135,14 @@ def train_to_answer(
     if strength or not isinstance(schedule, Never):
         require_defined(measure(models, pool, keys)[1][1])
 
-    def block(state, count):
+    def block(state: Any, count: int) -> Any:
         started = eqx.filter_vmap(floss_init)(state.parameters, state.key)
         ended, infos = descend(floss_over_seeds, started, pool, steps=count, chunk=count)
         exponents[0] = infos.extra[-1]
         require_activity(ended.parameters, pool)
         return eqx.tree_at(lambda s: (s.parameters, s.key), state, (ended.parameters, ended.key))
 
-    def measured(state):
+    def measured(state: Any) -> Any:
         exponents[0] = measure(state.parameters, pool, keys)[1][1]
         return exponents[0]
 
@@ -181,10 +181,10 @@ def require_activity(models: BitAnswers, pool: BitStreams) -> None:
 
 
 @eqx.filter_jit
-def _activity(models, pool):
+def _activity(models: BitAnswers, pool: BitStreams) -> tuple[Array, ss.Status]:
     """Part of neurons and steps with a spike, `[seeds, layers]`, and the status `[seeds]`."""
 
-    def one(model, signals):
+    def one(model: BitAnswers, signals: Array) -> tuple[Array, ss.Status]:
         run = ss.simulate(model.network, signals, on=STEPS, gradient=ss.Recorded())
         return jnp.stack([jnp.mean(trains.sent) for trains in run.layers]), run.status
 
@@ -204,10 +204,10 @@ def vectors_pushed(count: int, flossed: int, steps: int, trials: int, length: in
 def gradient_norms_of_last_answer(models: BitAnswers, streams: BitStreams) -> Float[Array, "seeds trials steps"]:
     """Norm of dL/dstate(t) of the cross-entropy of the last answer, for each model and trial, t = 0 ... T - 1."""
 
-    def one(model, signals, answers):
+    def one(model: BitAnswers, signals: Array, answers: Array) -> Array:
         step = step_of(model)
 
-        def loss(states):
+        def loss(states: Any) -> Array:
             odds = model.odds(jax.tree.map(lambda leaf: leaf[-1], states[-1].cell))
             return optax.sigmoid_binary_cross_entropy(odds, answers[-1].astype(odds.dtype))
 
@@ -218,7 +218,7 @@ def gradient_norms_of_last_answer(models: BitAnswers, streams: BitStreams) -> Fl
         scaled = jax.tree.map(lambda leaf: leaf / safe.reshape(-1, *[1] * (leaf.ndim - 1)), gradients)
         return largest * norms_through_time(scaled)
 
-    def over_trials(model: BitAnswers, given: PyTree):
+    def over_trials(model: BitAnswers, given: PyTree) -> Array:
         return jax.vmap(lambda signals, answers: one(model, signals, answers))(*given)
 
     return eqx.filter_vmap(over_trials, in_axes=(eqx.if_array(0), None))(models, (streams.signals, streams.answers))

@@ -50,7 +50,7 @@ class ClassifierFlossing(eqx.Module):
     task: Classification
     trials: int = eqx.field(static=True, default=1)
 
-    def __call__(self, network: ss.Network, batch: Labelled, key: Key[Array, ""]):
+    def __call__(self, network: ss.Network, batch: Labelled, key: Key[Array, ""]) -> tuple[Float[Array, ""], Any]:
         """Mean over trials and layers of mean_i (lambda_i - target)^2; status and exponents."""
         if batch[1].shape[0] < self.trials:
             raise ValueError(f"flossing on {self.trials} trials needs batches of so many, not {batch[1].shape[0]}.")
@@ -154,7 +154,7 @@ def activity(task: Classification, network: ss.Network, trials: Labelled) -> Act
 
 
 @eqx.filter_jit
-def _spike_counts(task, hidden, spikes):
+def _spike_counts(task: Classification, hidden: ss.Network, spikes: Any) -> list[Array]:
     return [trains.counts for trains in task.run(hidden, spikes).layers]
 
 
@@ -193,8 +193,8 @@ def gradient_norms_of_answer(
     hidden, readout = as_grid_network(hidden_layers(network), grid_of(task)), network.layers[-1].inputs.weights
     step, last = GridStep(hidden), hidden.layers[-1]
 
-    def one(signals, label: Int[Array, ""]):
-        def loss(states):
+    def one(signals: Array, label: Int[Array, ""]) -> tuple[Array, Array]:
+        def loss(states: Any) -> Array:
             final = jax.tree.map(lambda leaf: leaf[-1], states[-1].cell)
             return cross_entropy(readout @ last.cell.output(final), label)
 
@@ -237,5 +237,5 @@ def dynamics_tables(
     return spectra, norms, pd.DataFrame({"spikes": [found.spikes.mean()], "silent": [found.silent.mean()]})
 
 
-def _geometric_mean(norms):
+def _geometric_mean(norms: Any) -> np.ndarray:
     return np.exp(np.log(np.maximum(np.asarray(norms, float), np.finfo(np.float32).tiny)).mean(0))

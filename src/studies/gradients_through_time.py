@@ -67,5 +67,5 @@ def growth_rate(growth: GradientGrowth, shortest: float) -> float:
     return float(np.polyfit(growth.delays[used], np.log(growth.norm[used]), 1)[0])
 
 
-def _flat(tree):
+def _flat(tree: PyTree) -> Array:
     return ravel_pytree(eqx.filter(tree, eqx.is_inexact_array))[0]

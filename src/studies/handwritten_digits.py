@@ -33,12 +33,12 @@ class PhaseClassifier(eqx.Module):
         )
 
 
-def _states_at(neuron, phases):
+def _states_at(neuron: Any, phases: Array) -> Array:
     axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
     return jax.vmap(lambda one, phase: one.state_at_phase(phase), in_axes=(axes, 0))(neuron, phases)
 
 
-def phase_classifier(key: Key[Array, ""], neuron, sizes: tuple[int, ...], initial_phase: float) -> PhaseClassifier:
+def phase_classifier(key: Key[Array, ""], neuron: Any, sizes: tuple[int, ...], initial_phase: float) -> PhaseClassifier:
     """Classifier with `sizes` (input, hidden ..., classes), weights U(+-0.5/sqrt(fan-in)), all phases
     `initial_phase`.
     """
@@ -71,7 +71,7 @@ class ClassifierTask(eqx.Module):
         if self.flip_probability:
             active = jnp.logical_xor(active, jax.random.bernoulli(key, self.flip_probability, active.shape))
 
-        def single(one, label):
+        def single(one: Array, label: Array) -> tuple[Array, ss.Status]:
             run, times = _answered(model, self, one)
             return first_spike_cross_entropy(times, label, late_cost=self.late_cost, duration=self.duration), run.status
 
@@ -91,15 +91,17 @@ def run_trial(model: PhaseClassifier, task: ClassifierTask, active: Num[Array, "
     )  # fmt: skip
 
 
-def _answered(model, task, active):
+def _answered(model: PhaseClassifier, task: "ClassifierTask", active: Array) -> tuple[ss.Run, Array]:
     """A trial and the first spike times of its outputs, pseudospikes included."""
     run = run_trial(model, task, active)
     return run, spike_times_beyond(model.network, run, task.duration, 1)[-1][:, 0]
 
 
 @eqx.filter_jit
-def _trial_statistics(model, task, active):
-    def single(one):
+def _trial_statistics(
+    model: PhaseClassifier, task: ClassifierTask, active: Array
+) -> tuple[Array, Array, Array, ss.Status]:
+    def single(one: Array) -> tuple[Array, Array, Array, ss.Status]:
         run, times = _answered(model, task, one)
         hidden = jnp.concatenate([trains.counts for trains in run.layers[:-1]])
         ordinary = first_to_spike(run.output.spike_times(1)[:, 0])
@@ -146,7 +148,7 @@ def output_voltages(
     """Voltages of the output neurons at `times`, for plotting (infinite at a spike)."""
     run_trial(model, task, active)  # raises what is unknown below
 
-    def at(time):
+    def at(time: Array) -> Array:
         cut = eqx.tree_at(lambda t: t.duration, task, time)
         return over_neurons(model.network.layers[-1].neuron, "voltage")(run_trial(model, cut, active).states[-1])
 

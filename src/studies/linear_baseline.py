@@ -21,6 +21,8 @@ def logistic_accuracy(
     return float(model.fit(train, split.train.labels).score(test, split.test.labels))
 
 
-def _features(recordings: Recordings, duration, channels, steps) -> Float[np.ndarray, "trials features"]:
+def _features(
+    recordings: Recordings, duration: float, channels: int, steps: int
+) -> Float[np.ndarray, "trials features"]:
     counts = binned(merge_channels(cut(recordings, duration), channels), steps, duration)
     return np.sqrt(counts.reshape(len(recordings), -1))

@@ -1,6 +1,6 @@
 """NeuroBench's complexity metrics of the classifiers of `studies.spoken_digits`, event-based and on a grid."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -35,7 +35,9 @@ class Complexity(NamedTuple):
     hidden_spikes: float
 
 
-def _complexity(network, weights, sparsity: float, operations: Operations, spikes: float) -> Complexity:
+def _complexity(
+    network: ss.Network, weights: Any, sparsity: float, operations: Operations, spikes: float
+) -> Complexity:
     return Complexity(footprint(network), connection_sparsity(weights), sparsity, *operations, spikes)
 
 
@@ -52,12 +54,12 @@ def event_complexity(loss: Classification, network: ss.Network, spikes: ss.Spike
 
 
 @eqx.filter_jit
-def _event_counts(loss, network, spikes):
+def _event_counts(loss: Any, network: ss.Network, spikes: ss.Spikes) -> list[Array]:
     return [trains.counts for trains in loss.run(network, spikes).layers[:-1]]
 
 
 def _input_counts(spikes: ss.Spikes, channels: int) -> Float[Array, "trials channels"]:
-    def one(trial):
+    def one(trial: ss.Spikes) -> Array:
         return jnp.zeros(channels).at[trial.sources].add(trial.real.astype(jnp.zeros(()).dtype))
 
     return jax.vmap(one)(spikes)
@@ -80,5 +82,5 @@ def grid_complexity(loss: Classification, network: ss.Network, spikes: ss.Spikes
 
 
 @eqx.filter_jit
-def _grid_outputs(loss, network, spikes):
+def _grid_outputs(loss: Any, network: ss.Network, spikes: Any) -> list[Any]:
     return [trains.signals for trains in loss.run(network, spikes).layers]

@@ -55,7 +55,7 @@ def compared_counts(
     return SpikeCounts(*map(np.array, found))
 
 
-def _in_bands(channels, count):
+def _in_bands(channels: np.ndarray, count: int) -> np.ndarray:
     return np.bincount(channels.astype(int) * BANDS // count, minlength=BANDS).astype(float)
 
 

@@ -1,6 +1,7 @@
 """Learning to spike at given times: a neuron by its inputs, a network by its recurrent weights."""
 
 import functools
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -99,7 +100,7 @@ def network_pattern_loss(
     return spike_time_error(times[:rows, :spikes], task.targets), (run.status, times)
 
 
-def largest_move(before: Float[Array, "..."], after: Float[Array, "..."], duration) -> Float[Array, ""]:
+def largest_move(before: Float[Array, "..."], after: Float[Array, "..."], duration: Any) -> Float[Array, ""]:
     """How far the spike time that moves farthest moves within the trial; what lies beyond its end counts as there."""
     return jnp.max(jnp.abs(jnp.minimum(before, duration) - jnp.minimum(after, duration)))
 
@@ -110,7 +111,7 @@ def spike_move_limit(duration: float, largest: float) -> StepLimit:
 
 
 def random_neuron_pattern(
-    generator: np.random.Generator, neuron: AbstractNeuron, inputs: int, scale: float, targets, duration: float
+    generator: np.random.Generator, neuron: AbstractNeuron, inputs: int, scale: float, targets: Any, duration: float
 ) -> NeuronPattern:
     """Task with `inputs` fixed input spikes: times uniform over the trial, weights normal with deviation `scale`."""
     weights, times = generator.normal(0, scale, inputs), generator.uniform(0, duration, inputs)
@@ -125,9 +126,9 @@ def random_network_pattern(
     inputs: Spikes,
     input_weight: float,
     inhibitory: float,
-    targets,
+    targets: Any,
     duration: float,
-    **options,
+    **options: Any,
 ) -> NetworkPattern:
     """Dense network at rest, an input channel per neuron: weight `input_weight`, its negative in a part `inhibitory`.
 

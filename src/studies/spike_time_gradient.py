@@ -12,7 +12,7 @@ from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.network import Layer, Network
 from stablespike.dynamics.neurons.neuron import AbstractNeuron
 from stablespike.dynamics.spikes import in_order
-from stablespike.dynamics.status import raise_unless_ok
+from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.dynamics.ways import Events
 from stablespike.learning.gradients.rules import Recorded
 from stablespike.simulation import simulate
@@ -66,15 +66,17 @@ def sweep_first_spike(neuron: AbstractNeuron, inputs: Inputs, values: Any, durat
     return Sweep(values, spike_times, gradients)
 
 
-def _vector(numbers) -> Float[Array, " inputs"]:
+def _vector(numbers: Any) -> Float[Array, " inputs"]:
     return jnp.stack([jnp.asarray(number, float) for number in numbers])
 
 
 @eqx.filter_jit
-def _first_spikes(neuron, weights, times, duration):
+def _first_spikes(
+    neuron: AbstractNeuron, weights: Array, times: Array, duration: Any
+) -> tuple[Array, Array, Array, Status]:
     """First spike times `[points]` and their derivatives with respect to weights and times of the inputs."""
 
-    def first_spike(weights, times):
+    def first_spike(weights: Array, times: Array) -> tuple[Array, Status]:
         network, inputs = Network(Layer(neuron, Dense(weights[None]))), in_order(times, jnp.arange(times.size))
         run = simulate(network, inputs, duration, on=Events(16), gradient=Recorded())
         return run.output.spike_times(1)[0, 0], run.status

@@ -98,7 +98,7 @@ class Classification(eqx.Module):
         del key
         spikes, labels = batch
 
-        def one(trial):
+        def one(trial: Spikes) -> tuple[Array, Status]:
             run = self.method(parameters.network, trial)
             tau = _time_constant(parameters.network)
             return mean_voltage(*run.output.weighted(), tau, self.method.until), run.status
@@ -131,7 +131,7 @@ class SpikeTiming(eqx.Module):
         targets = Trains(jnp.isfinite(self.targets).sum(-1), most, table=self.targets)
         wanted = voltages(*targets.weighted(), tau, at)
 
-        def one(trial):
+        def one(trial: Spikes) -> tuple[Array, Status, Array]:
             run = self.method(network, trial)
             found = voltages(*run.output.weighted(), tau, at)[:rows]
             return found, run.status, run.output.counts[:rows].astype(found.dtype)
@@ -186,10 +186,12 @@ class Alignments(eqx.Module):
 
 
 @eqx.filter_jit
-def _gradients(parameters, batch, exact, steps, sharpnesses):
+def _gradients(
+    parameters: ReadNetwork, batch: Labelled, exact: Method, steps: int, sharpnesses: Array
+) -> tuple[Any, Any, Array]:
     """Values and gradients by both methods; those of the surrogate for every sharpness."""
 
-    def by(method):
+    def by(method: Method) -> Any:
         return eqx.filter_value_and_grad(Classification(method), has_aux=True)(parameters, batch)
 
     counts = jax.vmap(lambda spikes: [one.counts for one in exact(parameters.network, spikes).layers])(batch[0])
@@ -197,7 +199,7 @@ def _gradients(parameters, batch, exact, steps, sharpnesses):
     return jax.vmap(lambda sharpness: by(surrogate(exact.until, steps, sharpness)))(sharpnesses), by(exact), fewest
 
 
-def align(parameters: ReadNetwork, batch: Labelled, exact: Method, steps: int, sharpnesses) -> Alignments:
+def align(parameters: ReadNetwork, batch: Labelled, exact: Method, steps: int, sharpnesses: Any) -> Alignments:
     """Compare the gradients of one network and batch on a grid of `steps` steps, SuperSpike of each sharpness.
 
     In the weights into the layers and within them: those of the readout need no derivative of a spike. Raises
@@ -232,7 +234,7 @@ def train_to_spike(
     init, update = gradient_training(SpikeTiming(method, targets), optimiser)
     repeated, judged = stacked([trial] * steps), eqx.filter_jit(SpikeTiming(judge, targets))
 
-    def distance(network):
+    def distance(network: Network) -> dict[str, Array]:
         value, (status, _) = judged(network, stacked([trial]))
         raise_unless_ok(status)
         return {"distance": value}

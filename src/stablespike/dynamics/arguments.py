@@ -31,7 +31,7 @@ WORDS = {  # of other packages, and what they are called here
 class Told(eqx.Module):
     """A module that says in a sentence which argument it does not have, or is not given."""
 
-    def __new__(cls, *arguments: Any, **keywords: Any):
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Refuse them; without any it may be a copy that is made."""
         if arguments or keywords:
             require_arguments(cls, arguments, keywords)

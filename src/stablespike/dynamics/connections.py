@@ -53,7 +53,7 @@ class Dense(Connection):
 
     weights: Float[Array, "post pre"]
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse what is no finite matrix."""
         require_matrix(self.weights)
 
@@ -80,7 +80,7 @@ class DelayedSteps(Connection):
 
     def __init__(
         self, weights: Float[Array, "post pre"], delays: Int[Array, "*post pre"] | Int[np.ndarray, "*post pre"]
-    ):
+    ) -> None:
         """`delays` must be known; inside jit that is a NumPy array."""
         if isinstance(delays, jax.core.Tracer):
             raise ValueError("delays must be known when the network is built: inside jit, give a NumPy array.")
@@ -88,7 +88,7 @@ class DelayedSteps(Connection):
         self.weights, self.delays = weights, jnp.asarray(delays)
         self.longest = int(np.max(np.asarray(delays), initial=0))
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse delays that do not fit the weights or lie in the future."""
         require_matrix(self.weights)
         post, pre = self.weights.shape
@@ -133,7 +133,7 @@ class Delayed(Connection):
         weights: Float[Array, "post pre"],
         delays: Float[Array, "*post pre"],
         within: tuple[float, float] | None = None,
-    ):
+    ) -> None:
         """`within` may be left out where the delays are known: outside jit."""
         if within is None:
             if isinstance(delays, jax.core.Tracer):
@@ -147,7 +147,7 @@ class Delayed(Connection):
             within = float(jnp.min(delays)), float(jnp.max(delays))
         self.weights, self.delays, self.within = weights, delays, within
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse delays that do not fit the weights or lie in the future."""
         require_matrix(self.weights)
         require_floats(self.delays, "delays")
@@ -185,7 +185,7 @@ class Sparse(Connection):
 
     weights: SparseWeights
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse what is no sparse matrix."""
         if not isinstance(self.weights, SparseWeights):
             raise ValueError(
@@ -207,7 +207,7 @@ class Sparse(Connection):
         return arriving, history
 
 
-def require_floats(array, name: str) -> None:
+def require_floats(array: Any, name: str) -> None:
     """Raise `ValueError` unless something is an array of floating-point numbers."""
     kind = getattr(array, "dtype", type(array).__name__)
     if not hasattr(array, "dtype") or not is_number(array) or not jnp.issubdtype(kind, jnp.floating):
@@ -216,7 +216,7 @@ def require_floats(array, name: str) -> None:
         )
 
 
-def require_matrix(weights) -> None:
+def require_matrix(weights: Any) -> None:
     """Raise `ValueError` unless the weights are a matrix of finite floats."""
     require_floats(weights, "weights")
     if jnp.ndim(weights) != 2:

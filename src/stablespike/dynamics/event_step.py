@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.network import Recurrent
-from stablespike.dynamics.neurons.neuron import over_neurons, require_states
+from stablespike.dynamics.neurons.neuron import Scalar, over_neurons, require_states
 from stablespike.dynamics.spikes import Spikes
 from stablespike.native.conventions import Flag
 
@@ -70,7 +70,7 @@ def initial_network_state(network: Recurrent, states: Float[Array, "neurons vari
     return NetworkState(zero, states, counts, nobody, lags, none, pending, jnp.array(False), none)
 
 
-def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState) -> tuple[NetworkState, Event]:
+def event_step(network: Recurrent, inputs: Spikes, duration: Scalar, state: NetworkState) -> tuple[NetworkState, Event]:
     """Advance to the next spike, input, delivery or the end of the trial, whichever is first, and let it take effect.
 
     At equal times own spikes come first; a neuron that spikes is reset before its weight on itself acts. Neurons that
@@ -113,7 +113,7 @@ def event_step(network: Recurrent, inputs: Spikes, duration, state: NetworkState
     return new, Event(new.time, index, jnp.where(state.ended, END, kind), state.counts[spiking])
 
 
-def _next_input(inputs: Spikes, state: NetworkState):
+def _next_input(inputs: Spikes, state: NetworkState) -> tuple[Array, Array]:
     """Time and channel of the next input spike."""
     if not inputs.times.shape[0]:
         return jnp.asarray(jnp.inf, state.time.dtype), jnp.zeros((), int)
@@ -122,7 +122,7 @@ def _next_input(inputs: Spikes, state: NetworkState):
     return time.astype(state.time.dtype), inputs.sources[cursor].astype(int)
 
 
-def _next_arrival(state: NetworkState):
+def _next_arrival(state: NetworkState) -> tuple[Array, Array, Array]:
     """Time, slot and target of the next delivery."""
     if state.pending is None:
         nothing = jnp.zeros((), int)
@@ -132,7 +132,9 @@ def _next_arrival(state: NetworkState):
     return arrivals.ravel()[flat], flat // arrivals.shape[1], flat % arrivals.shape[1]
 
 
-def _pulse(network: Recurrent, state: NetworkState, kind, index, time, slot):
+def _pulse(
+    network: Recurrent, state: NetworkState, kind: Array, index: Array, time: Array, slot: Array
+) -> tuple[Array, Pending | None, Array]:
     """Weights `[neurons]` that take effect at this event, the spikes then under way, and whether no slot was free."""
     from_input = jnp.where(kind == INPUT, network.input_weights[:, jnp.where(kind == INPUT, index, 0)], 0)
     source = jnp.where(kind == SPIKE, index, 0)

@@ -26,7 +26,7 @@ class Layer(Told):
     inputs: Connection
     loop: Connection | None = None
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse what is no neuron or connection, and parts that do not fit."""
         if not isinstance(self.neuron, AbstractNeuron | LeakyReadout | Cell):
             raise ValueError(f"a layer is made of a neuron such as QIF(), not of {shown(self.neuron)}.")
@@ -54,11 +54,11 @@ class Network(Told):
 
     layers: tuple[Layer, ...]
 
-    def __init__(self, *layers: Layer):
+    def __init__(self, *layers: Layer) -> None:
         """The layers, from the input to the output."""
         self.layers = layers
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse layers that do not fit together."""
         wrong = [one for one in self.layers if not isinstance(one, Layer)]
         if not self.layers or wrong:
@@ -102,7 +102,7 @@ class Recurrent(eqx.Module):
     delays: Float[Array, "*post pre"] | None = None
     max_pending: int = eqx.field(default=64, static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse shapes that do not fit and weights or delays that cannot be meant."""
         if self.weights.ndim != 2 or self.weights.shape[0] != self.weights.shape[1]:
             raise ValueError(f"weights must have shape [neurons, neurons], not {list(self.weights.shape)}.")
@@ -130,7 +130,7 @@ class Layered(eqx.Module):
     neuron: AbstractNeuron
     weights: tuple[Float[Array, "_ _"], ...]
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse layers that do not fit together."""
         for below, above in zip(self.weights[:-1], self.weights[1:], strict=True):
             if above.shape[1] != below.shape[0]:

@@ -1,6 +1,7 @@
 """States and voltages of a simulated network at any time, from its spikes: what a recording electrode would see."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -60,7 +61,7 @@ def sampled_states(
         return jnp.zeros((0, *states.shape), states.dtype)
     times = jnp.where(within, times, 0)
 
-    def single(neuron, state, index):
+    def single(neuron: AbstractNeuron, state: Array, index: Array) -> Array:
         history, place = neuron_history(network, inputs, spikes, times, index)
         _, after = jax.lax.scan(_passage(neuron), _beginning(state), history)
         return after[place]
@@ -70,7 +71,11 @@ def sampled_states(
 
 
 def voltages(
-    network: Recurrent, states, inputs: Spikes, solution: Solution | Seen, times
+    network: Recurrent,
+    states: Float[Array, "neurons variables"],
+    inputs: Spikes,
+    solution: Solution | Seen,
+    times: Float[Array, " samples"],
 ) -> Float[Array, "samples neurons"]:
     """Voltages at `times`; arguments as for `sampled_states`. Infinite at a spike of a neuron without threshold."""
     sampled = sampled_states(network, states, inputs, solution, times)
@@ -99,7 +104,9 @@ def layer_voltages(
     return voltages(alone, states, arriving, Seen(sent.spikes, run.status), times)
 
 
-def highest_voltages(network: Recurrent, states, inputs: Spikes, solution: Solution) -> Float[Array, " neurons"]:
+def highest_voltages(
+    network: Recurrent, states: Float[Array, "neurons variables"], inputs: Spikes, solution: Solution
+) -> Float[Array, " neurons"]:
     """Highest voltage of every neuron in the trial; that of a spike is the threshold, or +inf where there is none.
 
     Arguments as for `sampled_states`. The time of a maximum within an interval is found by bisection of the voltage's
@@ -108,11 +115,11 @@ def highest_voltages(network: Recurrent, states, inputs: Spikes, solution: Solut
 
     end, spikes = jnp.asarray(solution.status.time, states.dtype)[None], solution.spikes
 
-    def single(neuron, state, index):
+    def single(neuron: AbstractNeuron, state: Array, index: Array) -> Array:
         history, _ = neuron_history(network, inputs, spikes, end, index)
         passage = _passage(neuron)
 
-        def step(carry, event):
+        def step(carry: _Passed, event: History) -> tuple[_Passed, Array]:
             highest = _highest(neuron, carry.state, event.times - carry.time, event.own)
             carry, after = passage(carry, event)
             return carry, jnp.maximum(highest, jnp.where(event.own, -jnp.inf, neuron.voltage(after)))
@@ -124,7 +131,7 @@ def highest_voltages(network: Recurrent, states, inputs: Spikes, solution: Solut
 
 
 def neuron_history(
-    network: Recurrent, inputs: Spikes, spikes: Spikes, times, index
+    network: Recurrent, inputs: Spikes, spikes: Spikes, times: Float[Array, " samples"], index: Any
 ) -> tuple[History, Int[Array, " samples"]]:
     """The history of the neuron `index`, and after which of its events each sample is taken (the last of its time).
 
@@ -153,14 +160,23 @@ def neuron_history(
     return jax.tree.map(lambda part: part[order], history), place
 
 
-def _events(times, *, own=None, weights=None, ahead=None, from_outside=None):
+def _events(
+    times: Array,
+    *,
+    own: Array | None = None,
+    weights: Array | None = None,
+    ahead: Array | None = None,
+    from_outside: Array | None = None,
+) -> History:
     """Events of one kind; what is not given is none of them."""
     flags = (jnp.zeros(times.shape, bool) if one is None else one for one in (own, ahead, from_outside))
     own, ahead, from_outside = flags
     return History(times, own, jnp.zeros_like(times) if weights is None else weights, ahead, from_outside)
 
 
-def _with_lifts(fired, resets, pulses, arrivals, samples, *, delayed):
+def _with_lifts(
+    fired: Array, resets: History, pulses: History, arrivals: History, samples: History, *, delayed: bool
+) -> list[History]:
     """Events in the order of a simulation: what comes from outside, then spike after spike, each with its pulses."""
     outside = [arrivals, pulses] if delayed else [arrivals]
     outside = [eqx.tree_at(lambda one: one.from_outside, one, jnp.ones(one.times.shape, bool)) for one in outside]
@@ -179,14 +195,14 @@ class _Passed(eqx.Module):
     done: Bool[Array, ""]
 
 
-def _beginning(state):
+def _beginning(state: Array) -> _Passed:
     return _Passed(jnp.zeros((), state.dtype), state, jnp.zeros((), bool), jnp.zeros((), bool))
 
 
-def _passage(neuron: AbstractNeuron):
+def _passage(neuron: AbstractNeuron) -> Callable[..., tuple[_Passed, Array]]:
     """From just after one event to just after the next, as the body of a scan."""
 
-    def step(carry, event):
+    def step(carry: _Passed, event: History) -> tuple[_Passed, Array]:
         state, same = neuron.flow(carry.state, event.times - carry.time), event.times == carry.time
         first = event.from_outside & carry.due & same
         state = jnp.where(first | (event.own & ~(carry.done & same)), neuron.reset(state), state)
@@ -200,22 +216,22 @@ def _passage(neuron: AbstractNeuron):
     return step
 
 
-def _is_due(neuron, state, time):
+def _is_due(neuron: AbstractNeuron, state: Array, time: Array) -> Array:
     """Whether the neuron spikes now, to rounding; without a derivative."""
     wait = neuron.time_to_spike(jax.lax.stop_gradient(state))
     return wait <= jnp.sqrt(jnp.finfo(state.dtype).eps) * (1 + time)
 
 
-def _highest(neuron, state, dt, own):
+def _highest(neuron: AbstractNeuron, state: Array, dt: Array, own: Array) -> Array:
     """Highest voltage of the free flow over `dt` that ends with a spike or not."""
 
-    def voltage(time):
+    def voltage(time: Array) -> Any:
         return neuron.voltage(neuron.flow(state, time))
 
-    def slope(time):
+    def slope(time: Array) -> Array:
         return jax.jvp(voltage, (time,), (jnp.ones_like(time),))[1]
 
-    def halve(bounds, _):
+    def halve(bounds: tuple[Array, Array], _: Any) -> tuple[tuple[Array, Array], None]:
         low, high = bounds
         middle = (low + high) / 2
         rising = ~(slope(middle) <= 0)
@@ -228,7 +244,7 @@ def _highest(neuron, state, dt, own):
     return jnp.where(own, spiked, voltage(jnp.where(inside, jax.lax.stop_gradient(peak), dt)))
 
 
-def _over_network(single, network: Recurrent, states):
+def _over_network(single: Callable, network: Recurrent, states: Array) -> Array:
     """`single(neuron, state, index)` for all neurons of a network."""
     places = jnp.arange(network.size)
     return jax.vmap(lambda state, index: single(one_neuron(network.neuron, index), state, index))(states, places)

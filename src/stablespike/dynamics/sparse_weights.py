@@ -1,5 +1,7 @@
 """Sparse weights in compressed arrays, by presynaptic neuron: the targets of a spike lie side by side in memory."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,7 +29,7 @@ class SparseWeights(Told):
     values: Float[Array, " connections_or_one"]
     size: int = eqx.field(static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse arrays that do not fit together; values that are only known inside jit pass."""
         kinds = [np.dtype(one.dtype) for one in (self.starts, self.targets, self.values)]
         if kinds != [INDEX, INDEX, np.dtype(float)]:
@@ -63,7 +65,7 @@ class SparseWeights(Told):
         return scipy.sparse.csc_array(parts, shape=(self.size, self.channels))
 
 
-def from_matrix(matrix, *, in_degree: int | None = None) -> SparseWeights:
+def from_matrix(matrix: Any, *, in_degree: int | None = None) -> SparseWeights:
     """Weights from a sparse matrix of SciPy `[post, pre]`; with `in_degree`, every row must have that many entries."""
     found = matrix if scipy.sparse.issparse(matrix) else _numbers(matrix)
     if found is None or found.ndim != 2 or found.dtype.kind not in "biuf":
@@ -81,7 +83,9 @@ def from_matrix(matrix, *, in_degree: int | None = None) -> SparseWeights:
     return _weights(columns, columns.data.astype(float))
 
 
-def from_sources(sources: Int[np.ndarray, "post in_degree"], value, *, channels: int | None = None) -> SparseWeights:
+def from_sources(
+    sources: Int[np.ndarray, "post in_degree"], value: Any, *, channels: int | None = None
+) -> SparseWeights:
     """Weights from the presynaptic neurons of every neuron.
 
     `value` is one weight for all, or weights `[post, in_degree]`. `channels` is the number of presynaptic neurons
@@ -137,7 +141,7 @@ def fixed_in_degree(
     return from_sources(sources, value, channels=size if channels is None else channels)
 
 
-def _numbers(values) -> np.ndarray | None:
+def _numbers(values: Any) -> np.ndarray | None:
     """Values as an array of NumPy's, if they make one."""
     try:
         return np.asarray(values)
@@ -145,7 +149,7 @@ def _numbers(values) -> np.ndarray | None:
         return None
 
 
-def _different(generator, shape, choices):
+def _different(generator: np.random.Generator, shape: tuple[int, int], choices: int) -> np.ndarray:
     """Rows of different random integers below `choices`."""
     if 2 * shape[1] >= choices:
         return generator.random((shape[0], choices)).argsort(1)[:, : shape[1]].astype(INDEX)
@@ -160,12 +164,12 @@ def _different(generator, shape, choices):
         rows[repeated] = generator.integers(0, choices, count, INDEX)
 
 
-def _weights(columns, values):
+def _weights(columns: Any, values: np.ndarray) -> SparseWeights:
     starts, targets = (jnp.asarray(one.astype(INDEX, copy=False)) for one in (columns.indptr, columns.indices))
     return SparseWeights(starts, targets, jnp.asarray(values), columns.shape[0])
 
 
-def _require_within(indices, size, what):
+def _require_within(indices: np.ndarray, size: int, what: str) -> None:
     if indices.size and not (indices.min() >= 0 and indices.max() < size):
         worst = int(indices.min()) if indices.min() < 0 else int(indices.max())
         raise ValueError(f"{what} has index {worst}, which must lie between 0 and {size - 1}.")

@@ -21,7 +21,7 @@ class Spikes(Told):
     times: Float[Array, "*trials events"]
     sources: Int[Array, "*trials events"]
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse times and sources that are no arrays or do not go together."""
         for name, values in (("times", self.times), ("sources", self.sources)):
             if not hasattr(values, "dtype"):
@@ -90,7 +90,7 @@ def require_inputs(inputs: Spikes, channels: int, until: Any, ordered: bool = Tr
         )
 
 
-def input_flags(inputs: Spikes, channels: int, duration) -> Int[Array, ""]:
+def input_flags(inputs: Spikes, channels: int, duration: Any) -> Int[Array, ""]:
     """Flags of malformed input spikes and of an impossible duration, also known inside jit."""
     times = inputs.times
     ordered = jnp.all(times[1:] >= times[:-1]) & jnp.all(times >= 0)

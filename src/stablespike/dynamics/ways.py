@@ -28,7 +28,7 @@ class Events(Told):
     budget: int | None = eqx.field(static=True, default=None)
     looks: int = eqx.field(static=True, default=100)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse numbers that cannot be meant."""
         for name, value in (("budget", self.budget), ("looks", self.looks)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
@@ -52,7 +52,7 @@ class Grid(Told):
     watched: bool = eqx.field(static=True, default=False)
     once: bool = eqx.field(static=True, default=False)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a step that is none, and a slope that is a spike."""
         require_number("dt", self.dt)
         for name in ("slope", "reset", "spiked_by"):

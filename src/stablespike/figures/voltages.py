@@ -34,7 +34,9 @@ def plot_output_voltages(
     return axes
 
 
-def broken_at_spikes(times, voltages, limits: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def broken_at_spikes(
+    times: np.ndarray, voltages: np.ndarray, limits: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """The trace with a gap at each spike: where a sample is infinite, or falls by more than the visible range."""
     low, high = limits
     # Far outside of the axis but finite: the line runs off the page instead of ending short of its edge.

@@ -52,7 +52,7 @@ class Classification(eqx.Module):
     gradient: Rule | None = None
     augment: Callable[[Key[Array, ""], Spikes], Spikes] | None = None
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse an end of the trial that is no number, and a score that is none."""
         require_number("until, the end of the trial,", self.until)
         require_made("score", self.score)

@@ -25,7 +25,7 @@ class Patience(Told):
     epochs: int
     rising: bool = False
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse what would stop before it starts."""
         require_whole(1, epochs=self.epochs)
         if not isinstance(self.quantity, str):

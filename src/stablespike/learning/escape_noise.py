@@ -22,7 +22,7 @@ class LogisticEscape(eqx.Module):
 
     sharpness: Scalar = 10.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a probability that falls towards the threshold."""
         require(jnp.asarray(self.sharpness) > 0, "sharpness must be positive.")
 
@@ -38,7 +38,7 @@ def drawn_spikes(probability: Float[Array, "..."], uniform: Float[Array, "..."])
 
 
 @drawn_spikes.defjvp
-def _drawn_spikes_jvp(primals, tangents):
+def _drawn_spikes_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     return drawn_spikes(*primals), tangents[0]
 
 
@@ -63,7 +63,7 @@ class NoisyCell(SpikingCell):
         """Those of the cell."""
         return self.cell.requirements()
 
-    def initial_state(self, neurons: int, dtype) -> NoisyState:
+    def initial_state(self, neurons: int, dtype: Any) -> NoisyState:
         """At rest, with the words of key 0."""
         return NoisyState(self.cell.initial_state(neurons, dtype), jax.random.key_data(jax.random.key(0)))
 

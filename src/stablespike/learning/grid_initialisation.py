@@ -4,6 +4,7 @@ Weights are `[post, pre]`; random keys are explicit.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -116,6 +117,6 @@ def approach_of_current(cell: GridLIF) -> Float[Array, "*neurons"]:
     return jnp.asarray(approach(cell.synaptic_time_constant, cell.dt))
 
 
-def _column(values):
+def _column(values: Any) -> Array:
     """Numbers of the postsynaptic neurons as a column, if they have their own."""
     return jnp.asarray(values)[..., None]

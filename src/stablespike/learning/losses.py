@@ -6,7 +6,12 @@ from jaxtyping import Array, Float, Int
 
 
 def first_spike_cross_entropy(
-    times: Float[Array, " classes"], label: Int[Array, ""], *, time_scale=1.0, late_cost=0.0, duration=1.0
+    times: Float[Array, " classes"],
+    label: Int[Array, ""],
+    *,
+    time_scale: Float[Array, ""] | float | int = 1.0,
+    late_cost: Float[Array, ""] | float | int = 0.0,
+    duration: Float[Array, ""] | float | int = 1.0,
 ) -> Float[Array, ""]:
     """-log softmax(-t/time_scale)[label] + late_cost (exp(t_label/duration) - 1).
 

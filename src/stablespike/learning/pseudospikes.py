@@ -19,7 +19,7 @@ def continued_spike_times(
     times: Float[Array, "neurons spikes"],
     phases: Float[Array, " neurons"],
     periods: Float[Array, "*neurons"],
-    duration,
+    duration: Scalar,
 ) -> Float[Array, "neurons spikes"]:
     """Ordinary spike `times` (inf = none, ascending) completed by pseudospikes T + k Theta - phi, k = 1, 2, ..."""
     ordinary = jnp.isfinite(times)

@@ -52,7 +52,7 @@ def filtered_spikes(
     """u(t) = exp(-dt/time_constant) u(t - 1) + s(t)."""
     decay = jnp.exp(-dt / jnp.asarray(time_constant, spikes.dtype))
 
-    def step(u, s):
+    def step(u: Array, s: Array) -> tuple[Array, Array]:
         u = decay * u + s
         return u, u
 

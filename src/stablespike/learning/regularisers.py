@@ -17,7 +17,7 @@ class RateBand(eqx.Module):
     upper: float = jnp.inf
     strength: float = 1.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a band that is none."""
         if not 0 <= self.lower <= self.upper:
             raise ValueError(f"a band of rates needs 0 <= lower <= upper, not {self.lower} and {self.upper}.")

@@ -29,7 +29,7 @@ class Watch(Told):
     largest_error: float = 1e-6
     largest_part: float = 0.9
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse numbers that cannot be meant."""
         require_whole(1, trials=self.trials)
         for name in ("largest_error", "largest_part"):
@@ -66,7 +66,7 @@ def require_watch(watch: Any, step: Any) -> None:
 
 
 @eqx.filter_jit
-def _sampled(loss, parameters, batch) -> dict[str, Array]:
+def _sampled(loss: Any, parameters: PyTree, batch: Any) -> dict[str, Array]:
     gradient, exact = (_gradient(one, parameters, batch) for one in (loss, _recorded(loss)))
     difference = jax.tree.map(jnp.subtract, gradient, exact)
     error = optax.tree.norm(difference) / optax.tree.norm(exact)
@@ -80,12 +80,12 @@ def _sampled(loss, parameters, batch) -> dict[str, Array]:
     }
 
 
-def _recorded(loss):
+def _recorded(loss: Any) -> Any:
     """The same loss, differentiated through the recorded states."""
     return eqx.tree_at(lambda one: one.gradient, loss, Recorded(), is_leaf=lambda node: node is None)
 
 
-def _gradient(loss, parameters, batch) -> PyTree:
+def _gradient(loss: Any, parameters: PyTree, batch: Any) -> PyTree:
     varied, rest = eqx.partition(parameters, eqx.is_inexact_array)
     return jax.grad(lambda part: loss(eqx.combine(part, rest), batch, None)[0])(varied)
 

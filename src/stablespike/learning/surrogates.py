@@ -7,6 +7,7 @@ threshold, so that a larger sharpness means a narrower slope, not a higher one; 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ class SurrogateSpike(Told):
 
     slope: Slope
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse the class of a slope."""
         require_made("slope", self.slope)
 
@@ -45,13 +46,13 @@ class SurrogateSpike(Told):
 
 
 @jax.custom_jvp
-def _spike(v, slope_at_v):
+def _spike(v: Array, slope_at_v: Any) -> Array:
     del slope_at_v
     return (v >= 0).astype(v.dtype)
 
 
 @_spike.defjvp
-def _spike_jvp(primals, tangents):
+def _spike_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Any]:
     v, slope_at_v = primals
     return _spike(v, slope_at_v), slope_at_v * tangents[0]
 
@@ -62,7 +63,7 @@ class Scaled(Told):
     slope: Slope
     factor: float
 
-    def __call__(self, v):
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
         return self.factor * self.slope(v)
 
@@ -72,11 +73,11 @@ class SuperSpike(Told):
 
     sharpness: Scalar = 10.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a slope that has no width."""
         _require_positive(sharpness=self.sharpness)
 
-    def __call__(self, v):
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
         return 1 / (1 + self.sharpness * jnp.abs(v)) ** 2
 
@@ -86,11 +87,11 @@ class Sigmoid(Told):
 
     sharpness: Scalar = 10.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a slope that has no width."""
         _require_positive(sharpness=self.sharpness)
 
-    def __call__(self, v):
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
         s = jax.nn.sigmoid(self.sharpness * v)
         return 4 * s * (1 - s)
@@ -101,11 +102,11 @@ class Arctan(Told):
 
     sharpness: Scalar = 10.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a slope that has no width."""
         _require_positive(sharpness=self.sharpness)
 
-    def __call__(self, v):
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
         return 1 / (1 + (self.sharpness * v) ** 2)
 
@@ -115,11 +116,11 @@ class Triangle(Told):
 
     sharpness: Scalar = 1.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a slope that has no width."""
         _require_positive(sharpness=self.sharpness)
 
-    def __call__(self, v):
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
         return jnp.maximum(0, 1 - self.sharpness * jnp.abs(v))
 
@@ -129,11 +130,11 @@ class Gaussian(Told):
 
     sharpness: Scalar = 2.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a slope that has no width."""
         _require_positive(sharpness=self.sharpness)
 
-    def __call__(self, v):
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
         return jnp.exp(-((self.sharpness * v) ** 2) / 2)
 
@@ -149,14 +150,14 @@ class MultiGaussian(Told):
     depth: Scalar = 0.15
     ratio: Scalar = 6.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse densities without a width."""
         _require_positive(width=self.width, ratio=self.ratio)
 
-    def __call__(self, v):
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
 
-        def density(mean, deviation):
+        def density(mean: Any, deviation: Any) -> Array:
             return jax.scipy.stats.norm.pdf(v, mean, deviation)
 
         sides = density(self.width, self.ratio * self.width) + density(-self.width, self.ratio * self.width)

@@ -72,7 +72,7 @@ class StepLimit(eqx.Module):
 class TrainingError(RuntimeError):
     """Training met a value that is not finite or a failed simulation; `history` holds the finished epochs."""
 
-    def __init__(self, sentence: str, history: list[dict[str, Any]]):
+    def __init__(self, sentence: str, history: list[dict[str, Any]]) -> None:
         super().__init__(sentence)
         self.history = history
 
@@ -135,7 +135,7 @@ def _as_trained(leaf: Any) -> Any:
 class Init:
     """What makes the first state of training, `init(parameters, key) -> state`."""
 
-    def __init__(self, init: Callable[[PyTree, Key[Array, ""]], TrainingState]):
+    def __init__(self, init: Callable[[PyTree, Key[Array, ""]], TrainingState]) -> None:
         """`init` does it."""
         self.init = init
 
@@ -150,7 +150,7 @@ class Update:
     Compared by identity, so that one object is compiled once.
     """
 
-    def __init__(self, step: Callable[..., tuple[TrainingState, TrainingInfo]], loss: Callable[..., Any]):
+    def __init__(self, step: Callable[..., tuple[TrainingState, TrainingInfo]], loss: Callable[..., Any]) -> None:
         """`step` does it."""
         self.step, self.loss = step, loss
 
@@ -193,19 +193,19 @@ def _all_ok(status: PyTree) -> Bool[Array, ""]:
     return jnp.all(jnp.stack(parts)) if parts else jnp.array(True)
 
 
-def _moved(parameters, updates, part):
+def _moved(parameters: PyTree, updates: PyTree, part: Array) -> PyTree:
     """The parameters after a part of a step."""
     return eqx.apply_updates(parameters, jax.tree.map(lambda update: part.astype(update.dtype) * update, updates))
 
 
-def _shortened(limit, before, after, size):
+def _shortened(limit: StepLimit, before: Any, after: Callable, size: Array) -> tuple[Array, Array]:
     """The first of the sizes 1, 1/2, 1/4, ... whose step changes no more than the limit; whether there is one."""
 
-    def too_much(part):
+    def too_much(part: Array) -> Array:
         status, extra = after(part)
         return ~((limit.change(before, extra) <= limit.largest) & _all_ok(_over_trials(status)))
 
-    def halve(carry):
+    def halve(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         part, _, count = carry
         return part / 2, too_much(part / 2), count + 1
 
@@ -214,12 +214,12 @@ def _shortened(limit, before, after, size):
     return part, ~failed
 
 
-def _strong(state):
+def _strong(state: PyTree) -> PyTree:
     """The state with definite dtypes, so that the first step and all others share one compiled program."""
     return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype) if eqx.is_inexact_array(leaf) else leaf, state)
 
 
-def _where(condition, new, old):
+def _where(condition: Array, new: Array, old: Array) -> Array:
     if jnp.issubdtype(new.dtype, jax.dtypes.prng_key):
         return new
     return jnp.where(condition, new, old)
@@ -249,10 +249,10 @@ def _require_pair(step: Any, state: Any) -> None:
 
 
 @eqx.filter_jit
-def _scan(step, state, batch, steps):
+def _scan(step: Callable, state: PyTree, batch: PyTree, steps: int) -> tuple[Any, Any]:
     dynamic, static = eqx.partition(state, eqx.is_array)
 
-    def body(carry, _):
+    def body(carry: PyTree, _: Any) -> tuple[PyTree, Any]:
         new, info = step(eqx.combine(carry, static), batch)
         return eqx.filter(new, eqx.is_array), info
 
@@ -292,7 +292,7 @@ def descend(
     return state, jax.tree.map(lambda *columns: jnp.concatenate(columns), *parts)
 
 
-def _losses(parts):
+def _losses(parts: Iterable) -> list[float]:
     return np.concatenate([np.asarray(part.loss) for part in parts]).tolist()
 
 
@@ -379,7 +379,9 @@ def _watched(watch: Watch, loss: Any, parameters: PyTree, batch: PyTree, row: di
         warnings.warn(f"After epoch {row['epoch']} {sentence}", RuntimeWarning, stacklevel=4)
 
 
-def _evaluation(step, state, judge, evaluate) -> Callable[[PyTree], dict[str, Any]]:
+def _evaluation(
+    step: Any, state: TrainingState, judge: Any, evaluate: Callable | None
+) -> Callable[[PyTree], dict[str, Any]]:
     """What is written down of the parameters after every epoch."""
     _require_pair(step, state)
     if judge is not None and not isinstance(step, Update):
@@ -387,7 +389,7 @@ def _evaluation(step, state, judge, evaluate) -> Callable[[PyTree], dict[str, An
     if judge is not None:
         require_trials(step, state.parameters, judge)
 
-    def all_of(parameters):
+    def all_of(parameters: PyTree) -> dict[str, Any]:
         judged = {} if judge is None else accuracy_on(step.loss, parameters, judge)
         return judged | ({} if evaluate is None else evaluate(parameters))
 
@@ -462,7 +464,9 @@ def _checksum(content: memoryview) -> bytes:
     return hashlib.sha256(content).hexdigest().encode() + b"\n"
 
 
-def _restored(path: pathlib.Path | None, identity: str, state: TrainingState):
+def _restored(
+    path: pathlib.Path | None, identity: str, state: TrainingState
+) -> tuple[TrainingState, list[dict[str, Any]]]:
     """State and history of the checkpoint if there is one of this run, else the given state and no history."""
     if path is None or not path.exists():
         return state, []

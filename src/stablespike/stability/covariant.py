@@ -57,8 +57,10 @@ def covariant_vectors(
 
 
 @eqx.filter_jit
-def _run(step, state, drives, count, transient, settle, key):
-    def forwards(carry, drive):
+def _run(
+    step: Step, state: PyTree, drives: PyTree, count: int, transient: int, settle: int, key: Key[Array, ""]
+) -> CovariantVectors:
+    def forwards(carry: tuple[PyTree, Array], drive: PyTree) -> tuple[tuple[PyTree, Array], tuple[Array, Array, Array]]:
         system, before = carry
         system, pushed = push_tangents(step, system, drive, before)
         basis, growth, independent = orthonormalise(pushed)
@@ -66,7 +68,7 @@ def _run(step, state, drives, count, transient, settle, key):
         lower = jnp.tril(pushed @ basis.T, -1) + jnp.diag(jnp.where(independent == 1, jnp.exp(growth), 1))
         return (system, basis), (before, lower, jnp.cumprod(independent) == 1)
 
-    def backwards(after, lower):
+    def backwards(after: Array, lower: Array) -> tuple[Array, tuple[Array, Array]]:
         before = jax.lax.linalg.triangular_solve(lower, after, left_side=False, lower=True)
         lengths = jnp.linalg.norm(before, axis=1)
         return before / lengths[:, None], (before / lengths[:, None], -jnp.log(lengths))

@@ -8,12 +8,13 @@ time.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from stablespike.dynamics.engines.events import run_events
 from stablespike.dynamics.event_step import event_step, initial_network_state
@@ -34,19 +35,23 @@ class EventNetworkState(eqx.Module):
     flags: Int[Array, ""]
 
 
-def at_the_event(neuron: AbstractNeuron, states, time) -> Float[Array, "neurons variables"]:
+def at_the_event(
+    neuron: AbstractNeuron, states: Float[Array, "neurons variables"], time: Float[Array, ""]
+) -> Float[Array, "neurons variables"]:
     """States at the event, whose time has a derivative: the event map."""
     del neuron, time
     return states
 
 
-def at_fixed_time(neuron: AbstractNeuron, states, time) -> Float[Array, "neurons variables"]:
+def at_fixed_time(
+    neuron: AbstractNeuron, states: Float[Array, "neurons variables"], time: Float[Array, ""]
+) -> Float[Array, "neurons variables"]:
     """States at the time that the event has on the undisturbed trajectory: the flow."""
     return over_neurons(neuron, "flow")(states, _delay_undone(time))
 
 
 @jax.custom_jvp
-def _delay_undone(time):
+def _delay_undone(time: Array) -> Array:
     """0, with the derivative of -time. Its own derivative is none, which `stop_gradient(time) - time` would not give:
     flossing differentiates the tangent dynamics, in which the neurons are where they are at the event.
     """
@@ -66,7 +71,7 @@ class NextSpike(eqx.Module):
     chart: AbstractChart
     section: Callable = eqx.field(static=True, default=at_fixed_time)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse delays, and coordinates of which some are superfluous."""
         _require_tangent_space(self.network, self.chart)
 
@@ -74,7 +79,7 @@ class NextSpike(eqx.Module):
         """The state of this step from states of the neurons."""
         return _start(self.network, self.chart, states)
 
-    def __call__(self, state: EventNetworkState, drive=None) -> EventNetworkState:
+    def __call__(self, state: EventNetworkState, drive: PyTree = None) -> EventNetworkState:
         """Flow to the next spike, reset, pulses."""
         points = _points(self.network, self.chart, state)
         waits = over_neurons(self.network.neuron, "time_to_spike")(points)
@@ -84,7 +89,7 @@ class NextSpike(eqx.Module):
         flags = state.flags | jnp.where(silent, int(Flag.SILENT), jnp.where(tied, int(Flag.TIED), 0))
         return EventNetworkState(_coordinates(self.network, self.chart, moved), state.spikes + 1, flags)
 
-    def duration(self, state: EventNetworkState, drive=None) -> Float[Array, ""]:
+    def duration(self, state: EventNetworkState, drive: PyTree = None) -> Float[Array, ""]:
         """Time to the next spike."""
         return jnp.min(over_neurons(self.network.neuron, "time_to_spike")(_points(self.network, self.chart, state)))
 
@@ -100,7 +105,7 @@ class Window(eqx.Module):
     length: float
     max_events: int = eqx.field(static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse delays, and coordinates of which some are superfluous."""
         _require_tangent_space(self.network, self.chart)
 
@@ -118,7 +123,7 @@ class Window(eqx.Module):
         coordinates = _coordinates(self.network, self.chart, after.neurons)
         return EventNetworkState(coordinates, state.spikes + after.counts.sum(), state.flags | flags)
 
-    def duration(self, state: EventNetworkState, drive=None) -> float:
+    def duration(self, state: EventNetworkState, drive: PyTree = None) -> float:
         """The length of the window."""
         return self.length
 
@@ -158,7 +163,9 @@ def spike_to_spike_spectrum(
     return found
 
 
-def window_spectrum(step: Window, states: Float[Array, "neurons variables"], drives, **options) -> LyapunovSpectrum:
+def window_spectrum(
+    step: Window, states: Float[Array, "neurons variables"], drives: PyTree, **options: Any
+) -> LyapunovSpectrum:
     """Exponents per unit of time of the flow of a network, window by window; options as in `estimate_spectrum`.
 
     Raises `ValueError` for a network that never spikes and `SimulationError` if a window goes wrong.
@@ -172,11 +179,11 @@ def window_spectrum(step: Window, states: Float[Array, "neurons variables"], dri
     return found
 
 
-def _no_inputs():
+def _no_inputs() -> Spikes:
     return Spikes(jnp.zeros(0), jnp.zeros(0, int))
 
 
-def _require_tangent_space(network, chart):
+def _require_tangent_space(network: Recurrent, chart: AbstractChart) -> None:
     if network.delays is not None:
         raise ValueError("Lyapunov exponents of networks with delays are not supported: set delays to None.")
     own = network.neuron.chart()
@@ -187,16 +194,16 @@ def _require_tangent_space(network, chart):
         )
 
 
-def _start(network, chart, states):
+def _start(network: Recurrent, chart: AbstractChart, states: Array) -> EventNetworkState:
     none = jnp.zeros((), int)
     return EventNetworkState(_coordinates(network, chart, states), none, none)
 
 
-def _coordinates(network, chart, states):
+def _coordinates(network: Recurrent, chart: AbstractChart, states: Array) -> Array:
     axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, network.neuron)
     return jax.vmap(chart.coordinates, in_axes=(axes, 0))(network.neuron, states)
 
 
-def _points(network, chart, state):
+def _points(network: Recurrent, chart: AbstractChart, state: EventNetworkState) -> Array:
     axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, network.neuron)
     return jax.vmap(chart.point, in_axes=(axes, 0))(network.neuron, state.coordinates)

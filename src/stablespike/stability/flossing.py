@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from stablespike.dynamics.status import Status
 from stablespike.native.conventions import Flag
-from stablespike.stability.lyapunov import LyapunovInfo, lyapunov_estimator
+from stablespike.stability.lyapunov import LyapunovInfo, LyapunovState, lyapunov_estimator
 
 
 class Flossing(eqx.Module):
@@ -47,7 +47,7 @@ class Flossing(eqx.Module):
     duration: Callable | None = None
     memory: float | Float[Array, ""] = 1.0
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse counts and intervals below 1 and transients that end within an interval."""
         if self.count < 1 or self.interval < 1:
             raise ValueError(f"count and interval must be at least 1, not {self.count} and {self.interval}.")
@@ -78,7 +78,7 @@ def exponents_of_run(
         drives,
     )
 
-    def remembered(carry, drives):
+    def remembered(carry: LyapunovState, drives: PyTree) -> tuple[LyapunovState, LyapunovInfo]:
         return advance(eqx.tree_at(lambda c: c.system, carry, _faded(carry.system, flossing.memory)), drives)
 
     carry, infos = jax.lax.scan(remembered, init(state, key), grouped, length=intervals)
@@ -86,7 +86,7 @@ def exponents_of_run(
     return counted.growth.sum(0) / counted.duration.sum(), infos.resolved.all(0), carry.system
 
 
-def _faded(system, memory):
+def _faded(system: PyTree, memory: float | Array) -> PyTree:
     """The same state with `memory` times its derivative."""
     varied, rest = eqx.partition(system, eqx.is_inexact_array)
     faded = jax.tree.map(lambda leaf: leaf + (memory - 1) * (leaf - jax.lax.stop_gradient(leaf)), varied)
@@ -113,7 +113,7 @@ def network_flossing(flossing: Flossing, key: Key[Array, ""]) -> Callable:
     that the descent is of one function.
     """
 
-    def loss(network, drives, unused):
+    def loss(network: Any, drives: PyTree, unused: Any) -> tuple[Array, tuple[Status, Any]]:
         del unused
         return flossing_loss(flossing, network, network.rest(), drives, key)
 
@@ -126,7 +126,7 @@ def with_flossing(task_loss: Callable, regulariser: Callable, strength: float) -
     For `gradient_training`; status and `extra` become pairs of both.
     """
 
-    def loss(parameters, batch, key):
+    def loss(parameters: PyTree, batch: PyTree, key: Key[Array, ""]) -> tuple[Array, tuple[Any, Any]]:
         for_task, for_flossing = jax.random.split(key)
         value, (status, extra) = task_loss(parameters, batch, for_task)
         penalty, (more, exponents) = regulariser(parameters, batch, for_flossing)
@@ -149,7 +149,7 @@ class AbstractSchedule(eqx.Module):
 class Never(AbstractSchedule):
     """No flossing."""
 
-    def due(self, epoch, now, done, exponents):
+    def due(self, epoch: int, now: int, done: int, exponents: Callable[[], Float[Array, " count"]]) -> int:
         """None."""
         return 0
 
@@ -159,11 +159,11 @@ class Before(AbstractSchedule):
 
     steps: int = 500
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a negative number of steps."""
         _require_not_negative(self.steps)
 
-    def due(self, epoch, now, done, exponents):
+    def due(self, epoch: int, now: int, done: int, exponents: Callable[[], Float[Array, " count"]]) -> int:
         """All of them before epoch 0."""
         return self.steps - now if epoch == 0 else 0
 
@@ -174,11 +174,11 @@ class Between(AbstractSchedule):
     steps: int = 500
     epochs: tuple[int, ...] = (0, 100, 200)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a negative number of steps."""
         _require_not_negative(self.steps)
 
-    def due(self, epoch, now, done, exponents):
+    def due(self, epoch: int, now: int, done: int, exponents: Callable[[], Float[Array, " count"]]) -> int:
         """All of them before one of the epochs."""
         return self.steps - now if epoch in self.epochs else 0
 
@@ -196,13 +196,13 @@ class Adaptive(AbstractSchedule):
     steps: int = 50
     most: int = 1500
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a negative number of steps, and a horizon or tolerance that says nothing."""
         _require_not_negative(self.steps)
         if not (self.horizon > 0 and self.tolerance > 0):
             raise ValueError(f"horizon and tolerance must be positive, not {self.horizon} and {self.tolerance}.")
 
-    def due(self, epoch, now, done, exponents):
+    def due(self, epoch: int, now: int, done: int, exponents: Callable[[], Float[Array, " count"]]) -> int:
         """A block, as long as the exponents ask for it."""
         left = min(self.steps, self.most - done)
         if left <= 0:
@@ -213,7 +213,7 @@ class Adaptive(AbstractSchedule):
         return left if largest * self.horizon > self.tolerance else 0
 
 
-def _require_not_negative(steps):
+def _require_not_negative(steps: int) -> None:
     if steps < 0:
         raise ValueError(f"the number of flossing steps must not be negative, {steps}.")
 

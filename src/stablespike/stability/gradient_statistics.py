@@ -6,6 +6,7 @@ no storage.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -40,8 +41,8 @@ def probed_run(
     state_zeros = jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), _floats(state))
     drive_zeros = jax.tree.map(jnp.zeros_like, _floats(drives))
 
-    def perturbed(state_changes, drive_changes):
-        def one(state, inputs):
+    def perturbed(state_changes: PyTree, drive_changes: PyTree) -> tuple[Array, PyTree]:
+        def one(state: PyTree, inputs: tuple[PyTree, PyTree, PyTree]) -> tuple[PyTree, PyTree]:
             drive, state_change, drive_change = inputs
             new = step(_plus(state, state_change), _plus(drive, drive_change))
             return new, new
@@ -62,7 +63,7 @@ def group_norms(gradients: dict[str, PyTree]) -> dict[str, Float[Array, ""]]:
     return {name: _lengths(ravel_pytree(_floats(group))[0]) for name, group in gradients.items()}
 
 
-def _lengths(rows):
+def _lengths(rows: Array) -> Array:
     """Euclidean norm along the last axis, also where squares would leave the range of the type."""
     largest = jnp.max(jnp.abs(rows), -1, keepdims=True, initial=0)
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
@@ -103,7 +104,7 @@ class GradientDimension(eqx.Module):
 
 
 def gradient_dimension(
-    *, centred: bool, dtype=jnp.float32
+    *, centred: bool, dtype: Any = jnp.float32
 ) -> tuple[Callable[[], GradientDimension], Callable[..., GradientDimension]]:
     """The pair (init, step) that estimates the dimensionality of per-sample gradients over batches.
 
@@ -159,7 +160,7 @@ def participation_ratio(gram: Float[Array, "batch batch"], *, centred: bool) -> 
     return jnp.trace(gram) ** 2 / jnp.sum(gram**2)
 
 
-def _unbiased(gram):
+def _unbiased(gram: Array) -> tuple[Array, Array]:
     """(tr C)^2 and tr C^2, C = E[g g^T], from products of different samples."""
     size = gram.shape[0]
     diagonal = jnp.diagonal(gram)
@@ -167,7 +168,7 @@ def _unbiased(gram):
     return (diagonal.sum() ** 2 - jnp.sum(diagonal**2)) / pairs, (jnp.sum(gram**2) - jnp.sum(diagonal**2)) / pairs
 
 
-def _unbiased_centred(gram):
+def _unbiased_centred(gram: Array) -> tuple[Array, Array]:
     """(tr C)^2 and tr C^2, C the covariance: means over all different i, j, k, l of (g_i - g_j) and (g_k - g_l).
 
     With h = g_i - g_j and h' = g_k - g_l independent, E[|h|^2 |h'|^2] = 4 (tr C)^2 and E[(h.h')^2] = 4 tr C^2.
@@ -197,7 +198,7 @@ def condition_number(step: Step, state: PyTree, drives: PyTree) -> Float[Array, 
     """
     dimension = tangent_dimension(state)
 
-    def one(carry, drive):
+    def one(carry: tuple[PyTree, Array], drive: PyTree) -> tuple[tuple[PyTree, Array], None]:
         return push_tangents(step, carry[0], drive, carry[1]), None
 
     dtype = jax.tree.leaves(_floats(state))[0].dtype
@@ -234,11 +235,11 @@ def nobody_yet(neurons: int) -> SilentNeurons:
     return SilentNeurons(jnp.asarray(np.zeros(neurons, bool)))
 
 
-def _floats(tree):
+def _floats(tree: PyTree) -> PyTree:
     return eqx.filter(tree, eqx.is_inexact_array)
 
 
-def _plus(tree, change):
+def _plus(tree: PyTree, change: PyTree) -> PyTree:
     """The tree with changes added to its floating-point arrays."""
     varied, rest = eqx.partition(tree, eqx.is_inexact_array)
     return eqx.combine(jax.tree.map(jnp.add, varied, change), rest)

@@ -95,11 +95,11 @@ def push_tangents(
     varied, rest = eqx.partition(state, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(varied)
 
-    def flat_step(flat):
+    def flat_step(flat: Array) -> tuple[Array, PyTree]:
         moved, others = eqx.partition(step(eqx.combine(unravel(flat), rest), drive), eqx.is_inexact_array)
         return ravel_pytree(moved)[0], others
 
-    def push(tangent):
+    def push(tangent: Array) -> tuple[Array, Array, PyTree]:
         return jax.jvp(flat_step, (flat,), (tangent,), has_aux=True)
 
     # Not `jax.linearize`: where a step is a scan (a window), JAX 0.10 then takes the derivative of the state without
@@ -132,7 +132,7 @@ def lyapunov_estimator(
         return LyapunovState(state, random_basis(key, count, dimension, leaves[0].dtype))
 
     def advance(carry: LyapunovState, drives: PyTree) -> tuple[LyapunovState, LyapunovInfo]:
-        def one(now, drive):
+        def one(now: tuple[PyTree, Array, Array], drive: PyTree) -> tuple[tuple[PyTree, Array, Array], None]:
             system, tangents, time = now
             time = time + jnp.asarray(duration(system, drive), time.dtype)
             return (*push_tangents(step, system, drive, tangents), time), None
@@ -149,7 +149,7 @@ def lyapunov_estimator(
     return init, advance
 
 
-def lyapunov_spectrum(step: Step, state: PyTree, drives: PyTree, **options) -> LyapunovSpectrum:
+def lyapunov_spectrum(step: Step, state: PyTree, drives: PyTree, **options: Any) -> LyapunovSpectrum:
     """The `count` leading exponents of a run, as `estimate_spectrum` finds them, and an error if one is not defined.
 
     Raises `SingularJacobian` where an exponent is -inf or lost in rounding; where a step can tell, `ValueError` for a
@@ -210,7 +210,18 @@ def require_fitting(total: int, transient: int, count: int, interval: int, block
 
 
 @eqx.filter_jit
-def _run(step, duration, state, drives, key, total, transient, count, interval, blocks):
+def _run(
+    step: Step,
+    duration: Duration,
+    state: PyTree,
+    drives: PyTree,
+    key: Key[Array, ""],
+    total: int,
+    transient: int,
+    count: int,
+    interval: int,
+    blocks: int,
+) -> LyapunovSpectrum:
     init, advance = lyapunov_estimator(step, count, interval=interval, duration=duration)
     grouped = jax.tree.map(lambda leaf: leaf.reshape(total // interval, interval, *leaf.shape[1:]), drives)
     carry, infos = jax.lax.scan(advance, init(state, key), grouped, length=total // interval)

@@ -1,5 +1,7 @@
 """Orthonormalisation of tangent vectors, with the derivative that flossing needs."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
@@ -21,18 +23,20 @@ def orthonormalise(vectors: Vectors) -> tuple[Vectors, Float[Array, " count"], I
     return basis, growth, independent
 
 
-def random_basis(key: Key[Array, ""], count: int, dimension: int, dtype) -> Vectors:
+def random_basis(key: Key[Array, ""], count: int, dimension: int, dtype: Any) -> Vectors:
     """`count` random orthonormal rows, uniformly distributed."""
     return orthonormalise(jax.random.normal(key, (count, dimension), dtype))[0]
 
 
 @jax.custom_jvp
-def _factors(vectors):
+def _factors(vectors: Array) -> tuple[Array, Array, Array, Array]:
     return jax.lax.platform_dependent(vectors, cpu=native_factors, default=_xla_factors)
 
 
 @_factors.defjvp
-def _factors_jvp(primals, tangents):
+def _factors_jvp(
+    primals: tuple[Array], tangents: tuple[Any]
+) -> tuple[tuple[Array, Array, Array, Array], tuple[Any, ...]]:
     (vectors,), (change,) = primals, tangents
     basis, growth, inverse, independent = _factors(vectors)
     y = inverse @ change
@@ -42,16 +46,16 @@ def _factors_jvp(primals, tangents):
     return (basis, growth, inverse, independent), derivatives
 
 
-def _unknown(inverse):
+def _unknown(inverse: Array) -> Array:
     """The tangent of a result that is used inside derivatives only."""
     return jnp.zeros_like(inverse)
 
 
-def _none(integers):
+def _none(integers: Array) -> Any:
     return jnp.zeros(integers.shape, jax.dtypes.float0)
 
 
-def _xla_factors(vectors):
+def _xla_factors(vectors: Array) -> tuple[Array, Array, Array, Array]:
     """The same by a Householder QR, for other devices than the CPU."""
     columns, upper = jnp.linalg.qr(vectors.T)
     signs = jnp.where(jnp.diagonal(upper) < 0, -1, 1).astype(vectors.dtype)

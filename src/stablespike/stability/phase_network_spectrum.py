@@ -10,7 +10,7 @@ from typing import no_type_check
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from numba import njit
 
 from stablespike.dynamics.neurons.theta import Theta
@@ -71,7 +71,16 @@ def theta_network_spectrum(
     return found
 
 
-def _require_fitting(neuron, weights, phases, spikes, transient, count, interval, blocks):
+def _require_fitting(
+    neuron: Theta,
+    weights: np.ndarray,
+    phases: np.ndarray,
+    spikes: int,
+    transient: int,
+    count: int,
+    interval: int,
+    blocks: int,
+) -> None:
     """Raise `ValueError` for what does not fit together."""
     size = len(phases)
     if np.ndim(neuron.drive) or np.ndim(neuron.membrane_time_constant):
@@ -85,14 +94,14 @@ def _require_fitting(neuron, weights, phases, spikes, transient, count, interval
         raise ValueError(f"phases must lie between 0 and the period, {float(neuron.period):.6g}.")
 
 
-def _spectrum(growth, durations, resolved, state, blocks):
+def _spectrum(growth: Array, durations: Array, resolved: Array, state: LyapunovState, blocks: int) -> LyapunovSpectrum:
     """Exponents, errors and convergence from the growth and duration of each interval."""
     trace = jnp.cumsum(growth, 0) / jnp.cumsum(durations)[:, None]
     errors = block_standard_errors(growth, durations, blocks)
     return LyapunovSpectrum(trace[-1], errors, trace, durations.sum(), resolved, state)
 
 
-def _outgoing(weights):
+def _outgoing(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where each neuron's connections start, their targets and weights, one neuron after the other."""
     sources, targets = np.nonzero(weights.T)
     starts = np.searchsorted(sources, np.arange(weights.shape[0] + 1))

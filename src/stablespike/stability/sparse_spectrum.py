@@ -1,5 +1,7 @@
 """Leading Lyapunov exponents of sparse networks: a spike costs its targets times the number of exponents."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -60,7 +62,12 @@ def sparse_network_spectrum(
     return spectrum
 
 
-def push_sparse_tangents(network: SparseNetwork, states, spikes, tangents: Float[Array, "neurons count variables"]):
+def push_sparse_tangents(
+    network: SparseNetwork,
+    states: Float[Array, "neurons variables"],
+    spikes: Any,
+    tangents: Float[Array, "neurons count variables"],
+) -> list[Array]:
     """Tangents at the last of the network's `spikes`, from those at time 0 with the states given; and flags."""
     lines, weights = lines_of(network.neuron), network.weights
     net = (line_constants(network, lines, states.dtype), weights.starts, weights.targets, weights.values)
@@ -69,16 +76,18 @@ def push_sparse_tangents(network: SparseNetwork, states, spikes, tangents: Float
 
 
 @eqx.filter_jit
-def _intervals(network, states, tangents, interval, count):
+def _intervals(
+    network: SparseNetwork, states: Array, tangents: Array, interval: int, count: int
+) -> tuple[Array, Array, tuple[Array, Array, Array, Array]]:
     """All intervals: the last state and basis, and of each growth, duration, independence and flags."""
     size, vectors, variables = tangents.shape
 
-    def orthonormal(tangents):
+    def orthonormal(tangents: Array) -> tuple[Array, Array, Array]:
         rows = tangents.transpose(1, 0, 2).reshape(vectors, -1)
         basis, growth, independent = orthonormalise(rows)
         return basis.reshape(vectors, size, variables).transpose(1, 0, 2), growth, independent
 
-    def advance(carry, _):
+    def advance(carry: tuple[Array, Array], _: Any) -> tuple[tuple[Array, Array], tuple[Array, Array, Array, Array]]:
         states, tangents = carry
         solution, _ = run_sparse(network, states, no_inputs(states.dtype), jnp.inf, interval)
         pushed, flags = push_sparse_tangents(network, states, solution.spikes, tangents)

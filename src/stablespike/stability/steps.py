@@ -97,7 +97,7 @@ class EventWindow(AbstractWindow):
     window: float
     budget: int = eqx.field(static=True, default=DEFAULT_BUDGET)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse networks that are no one population."""
         population(self.network)
 
@@ -131,7 +131,7 @@ class GridWindow(AbstractWindow):
     window: float
     on: Grid
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse windows that are no whole steps."""
         whole_steps(self.window, self.on.dt)
 
@@ -144,7 +144,7 @@ class GridWindow(AbstractWindow):
         """All steps of the window."""
         network = as_grid_network(self.network, self.on)
 
-        def one(layers, signal):
+        def one(layers: tuple[LayerState, ...], signal: Array) -> tuple[tuple[LayerState, ...], tuple[Array, Array]]:
             layers, _ = network.step(layers, signal)
             pairs = list(zip(network.layers, layers, strict=True))
             sent = jnp.sum(jnp.stack([jnp.sum(layer.cell.output(new.cell)) for layer, new in pairs]))
@@ -204,7 +204,7 @@ def population(network: Network) -> Recurrent:
 def _joined(neurons: list[AbstractNeuron], sizes: tuple[int, ...]) -> AbstractNeuron:
     """One neuron whose parameters are those of all layers: numbers where these are the same."""
 
-    def join(*leaves):
+    def join(*leaves: Any) -> Any:
         if all(leaf is leaves[0] or (not jnp.ndim(leaf) and leaf == leaves[0]) for leaf in leaves):
             return leaves[0]
         return jnp.concatenate([jnp.broadcast_to(leaf, (size,)) for leaf, size in zip(leaves, sizes, strict=True)])

@@ -7,6 +7,7 @@ feels it as a gate of constant spikes.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -104,14 +105,14 @@ def random_surrogate_network(
     input_gain: float = 1.0,
     recurrent_gain: float = 1.0,
     reset: Reset = PUBLIC,
-    dtype=np.float64,
+    dtype: Any = np.float64,
 ) -> GridStep:
     """LIF neurons of threshold 1, tau_mem = 10, tau_syn = 5 steps; weights normal with deviation gain/sqrt(fan-in).
 
     The mean of each neuron's weights is removed.
     """
 
-    def normal(gain, inputs):
+    def normal(gain: float, inputs: int) -> Array:
         weights = gain * generator.normal(size=(neurons, inputs)) / np.sqrt(inputs)
         return jnp.asarray(weights - weights.mean(1, keepdims=True), dtype)
 

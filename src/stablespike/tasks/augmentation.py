@@ -8,7 +8,7 @@ that is beside the channels from the start is an error outside of jit; inside, w
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from stablespike.dynamics.spikes import Spikes, in_order
 from stablespike.tasks.recordings import bins_per_time
@@ -18,7 +18,7 @@ from stablespike.tasks.requirements import require, require_not_negative, requir
 class Augmentation(eqx.Module):
     """What may be done to one trial: `augmentation(key, spikes)` with times and sources `[events]`."""
 
-    def __call__(self, key, spikes: Spikes) -> Spikes:
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
         """The changed trial."""
         raise NotImplementedError
 
@@ -28,11 +28,11 @@ class TimeJitter(Augmentation):
 
     deviation: float
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a deviation that is none."""
         require_not_negative(deviation=self.deviation)
 
-    def __call__(self, key, spikes: Spikes) -> Spikes:
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
         """The jittered trial."""
         moves = self.deviation * jax.random.normal(key, spikes.times.shape, spikes.times.dtype)
         return _without_negative(spikes.times + moves, spikes.sources)
@@ -44,12 +44,12 @@ class ChannelJitter(Augmentation):
     deviation: float
     channels: int = eqx.field(static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a deviation that is none, and no channels."""
         require_not_negative(deviation=self.deviation)
         require_positive(channels=self.channels)
 
-    def __call__(self, key, spikes: Spikes) -> Spikes:
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
         """The jittered trial."""
         spikes = _known(spikes, self.channels)
         moves = jnp.rint(self.deviation * jax.random.normal(key, spikes.times.shape, spikes.times.dtype))
@@ -62,12 +62,12 @@ class ChannelShift(Augmentation):
     largest: int
     channels: int = eqx.field(static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a negative shift, and no channels."""
         require_not_negative(largest=self.largest)
         require_positive(channels=self.channels)
 
-    def __call__(self, key, spikes: Spikes) -> Spikes:
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
         """The shifted trial."""
         spikes = _known(spikes, self.channels)
         move = jax.random.randint(key, (), -self.largest, self.largest + 1).astype(spikes.sources.dtype)
@@ -80,13 +80,13 @@ class ChannelDrop(Augmentation):
     probability: float
     channels: int = eqx.field(static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse what is no probability, and no channels."""
         within = (self.probability >= 0) & (self.probability <= 1)
         require(within, f"probability must lie between 0 and 1, not be {self.probability}.")
         require_positive(channels=self.channels)
 
-    def __call__(self, key, spikes: Spikes) -> Spikes:
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
         """The trial without the silent channels."""
         spikes = _known(spikes, self.channels)
         silent = jax.random.bernoulli(key, self.probability, (self.channels,))
@@ -99,12 +99,12 @@ class TimeStretch(Augmentation):
     least: float
     most: float
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse factors that stop or reverse the time."""
         require_positive(least=self.least, most=self.most)
         require(self.least <= self.most, f"least must not be above most: {self.least} and {self.most}.")
 
-    def __call__(self, key, spikes: Spikes) -> Spikes:
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
         """The stretched trial."""
         factor = jax.random.uniform(key, (), spikes.times.dtype, self.least, self.most)
         return Spikes(spikes.times * factor, spikes.sources)
@@ -115,14 +115,14 @@ class InTurn(Augmentation):
 
     parts: tuple[Augmentation, ...]
 
-    def __call__(self, key, spikes: Spikes) -> Spikes:
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
         """The trial after all of them."""
         for part, one in zip(self.parts, jax.random.split(key, max(len(self.parts), 1)), strict=False):
             spikes = part(one, spikes)
         return spikes
 
 
-def blend(key, first: Spikes, second: Spikes, channels: int) -> Spikes:
+def blend(key: Key[Array, ""], first: Spikes, second: Spikes, channels: int) -> Spikes:
     """A new trial of a class from two: each spike of either is kept with probability 1/2 (Nowotny et al. 2025).
 
     The second is first moved so that its mean time and its mean channel (rounded) are those of the first. Both need the
@@ -138,14 +138,14 @@ def blend(key, first: Spikes, second: Spikes, channels: int) -> Spikes:
     return _without_negative(blended.times, blended.sources)
 
 
-def _mean(values, spikes):
+def _mean(values: Array, spikes: Spikes) -> Array:
     """Mean over real spikes; 0 where there are none."""
     count = spikes.real.sum()
     total = jnp.where(spikes.real, values, 0).sum().astype(spikes.times.dtype)
     return jnp.where(count > 0, total / jnp.maximum(count, 1).astype(total.dtype), 0)
 
 
-def _known(spikes, channels):
+def _known(spikes: Spikes, channels: int) -> Spikes:
     """The spikes of the channels; one of another channel is refused, or lost inside jit, where nobody can be told."""
     known = (spikes.sources >= 0) & (spikes.sources < channels)
     require(
@@ -154,12 +154,12 @@ def _known(spikes, channels):
     return Spikes(jnp.where(known, spikes.times, jnp.inf), spikes.sources)
 
 
-def _within(times, sources, channels):
+def _within(times: Array, sources: Array, channels: int) -> Spikes:
     inside = (sources >= 0) & (sources < channels)
     return in_order(jnp.where(inside, times, jnp.inf), jnp.where(inside, sources, 0))
 
 
-def _without_negative(times, sources):
+def _without_negative(times: Array, sources: Array) -> Spikes:
     return in_order(jnp.where(times < 0, jnp.inf, times), sources)
 
 

@@ -34,7 +34,7 @@ def braille(file: str | pathlib.Path, *, step: float = 1.0, frame_rate: float = 
         raise DatasetError(f"{file} contradicts itself: {error}") from error
 
 
-def _require_trials(taxel, offsets):
+def _require_trials(taxel: np.ndarray, offsets: np.ndarray) -> None:
     """Raise ValueError unless the frames are of all taxels and belong to one trial each."""
     fits = taxel.shape[1:] == (TAXELS,) and taxel.dtype.kind in "iuf"
     require(fits, f"taxel must be numbers [frames, {TAXELS}], not {taxel.dtype} {list(taxel.shape)}.")

@@ -61,7 +61,7 @@ def electrocardiograms(file: str | pathlib.Path) -> MarkedSplit:
         raise DatasetError(f"{file} is not the file of electrocardiograms: {error}") from error
 
 
-def _marked(events, labels):
+def _marked(events: np.ndarray, labels: np.ndarray) -> MarkedRecordings:
     """One side of the set; ValueError names what it should be."""
     fits = events.ndim == 3 and events.shape[1:] == (STEPS, SIGNALS) and events.dtype.kind == "i"
     require(

@@ -50,7 +50,7 @@ def nmnist(archive: str | pathlib.Path) -> Recordings:
     return gather(trains, np.array(labels, int), None, DIGIT_NAMES, 2 * SIDE**2)
 
 
-def _train(content, member, archive):
+def _train(content: zipfile.ZipFile, member: str, archive: str | pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         return nmnist_events(np.frombuffer(content.read(member), np.uint8))
     except (ValueError, *DAMAGED_ARCHIVE) as error:

@@ -62,7 +62,7 @@ def threshold_crossing_code(
     return gather(trains, labels, None, classes, 2 * thresholds)
 
 
-def _require_grey(images, largest):
+def _require_grey(images: np.ndarray, largest: Any) -> None:
     require_positive(largest=largest)
     grey = (images >= 0) & (images <= largest)
     require(grey, f"Pixels must be from 0 to {largest}, not {images[~grey][:1]}: give the largest value as `largest`.")

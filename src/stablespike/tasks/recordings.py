@@ -1,7 +1,8 @@
 """Labelled spike trains of any data set behind one interface: flat arrays, binned counts and padded events."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -28,13 +29,13 @@ class Recordings(eqx.Module):
     classes: tuple[str, ...] = eqx.field(static=True)
     channel_count: int = eqx.field(static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse recordings that contradict themselves, with the first contradiction."""
         for wrong, sentence in _contradictions(self):
             if wrong:
                 raise ValueError(sentence)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.labels.size
 
     @property
@@ -55,7 +56,7 @@ class Recordings(eqx.Module):
         return self.times[part], self.channels[part]
 
 
-def _contradictions(one: Recordings):
+def _contradictions(one: Recordings) -> Iterator[tuple[bool, str]]:
     yield (
         one.offsets.size != one.labels.size + 1 or one.offsets[0] != 0 or one.offsets[-1] != one.times.size,
         f"Recordings of {one.labels.size} trials and {one.times.size} spikes need offsets from 0 to the last.",
@@ -114,7 +115,7 @@ def gather(
     )
 
 
-def _in_order(times, channels):
+def _in_order(times: np.ndarray, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The spikes of a trial sorted by time; equal times keep their order."""
     if (times[1:] >= times[:-1]).all():
         return times, channels
@@ -122,7 +123,7 @@ def _in_order(times, channels):
     return times[order], channels[order]
 
 
-def _whole(values, kind, what):
+def _whole(values: np.ndarray, kind: Any, what: str) -> np.ndarray:
     """The same numbers as integers of a `kind` that has room for all of them; the array itself if it is one."""
     require(values.dtype.kind in "biuf", f"{what} of recordings must be whole numbers, not {values.dtype}.")
     with np.errstate(invalid="ignore"):  # compared with what they were before
@@ -143,7 +144,7 @@ def select(recordings: Recordings, trials: Shaped[np.ndarray, " some"]) -> Recor
     return Recordings(times, channels, offsets, labels, speakers, recordings.classes, recordings.channel_count)
 
 
-def _indices(chosen, trials):
+def _indices(chosen: np.ndarray, trials: int) -> np.ndarray:
     """The chosen trials as indices from 0 on; ValueError for what names none."""
     if chosen.dtype == bool:
         require(chosen.shape == (trials,), f"Truth values {list(chosen.shape)} choose none of {trials} recordings.")
@@ -181,7 +182,7 @@ def cut(recordings: Recordings, duration: float) -> Recordings:
     return _keep(recordings, recordings.times < duration)
 
 
-def _keep(recordings, kept):
+def _keep(recordings: Recordings, kept: np.ndarray) -> Recordings:
     """Some of the spikes of every trial."""
     before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
     return eqx.tree_at(
@@ -226,7 +227,7 @@ def binned(recordings: Recordings, steps: int, duration: float) -> Int[np.ndarra
         ) from error
 
 
-def bins_per_time(steps: int, duration, dtype):
+def bins_per_time(steps: int, duration: Any, dtype: Any) -> Any:
     """Factor by which a time of `dtype` is multiplied to find its bin, rounding down: `steps`/`duration` and a little.
 
     An edge, and a spike on it, are rounded several times on the way. What is added, four units of the last place, is

@@ -2,18 +2,19 @@
 
 import numbers
 import operator
+from typing import Any
 
 import jax
 import numpy as np
 
 
-def require(condition, sentence: str) -> None:
+def require(condition: Any, sentence: str) -> None:
     """Raise `ValueError(sentence)` unless the condition holds everywhere; one that is only known inside jit passes."""
     if not isinstance(condition, jax.core.Tracer) and not np.all(np.asarray(condition)):
         raise ValueError(sentence)
 
 
-def require_numbers(**values) -> None:
+def require_numbers(**values: Any) -> None:
     """Raise `ValueError` that names the first of the values that is no real number, nor an array of some."""
     for name, value in values.items():
         kind = getattr(value, "dtype", None)
@@ -21,7 +22,7 @@ def require_numbers(**values) -> None:
         require(real, f"{name} must be a number, not {value!r}.")
 
 
-def require_whole(**values) -> None:
+def require_whole(**values: Any) -> None:
     """Raise `ValueError` that names the first of the values that is no whole number."""
     for name, value in values.items():
         try:
@@ -30,14 +31,14 @@ def require_whole(**values) -> None:
             raise ValueError(f"{name} must be a whole number, not {value!r}.") from None
 
 
-def require_positive(**values) -> None:
+def require_positive(**values: Any) -> None:
     """Raise `ValueError` that names the first of the values that is not positive and finite."""
     require_numbers(**values)
     for name, value in values.items():
         require((value > 0) & (value < np.inf), f"{name} must be positive and finite, not {value}.")
 
 
-def require_not_negative(**values) -> None:
+def require_not_negative(**values: Any) -> None:
     """Raise `ValueError` that names the first of the values that is negative or not finite."""
     require_numbers(**values)
     for name, value in values.items():

@@ -37,7 +37,7 @@ def with_known_length(content: bytes) -> bytes:
     return content
 
 
-def _known_form(content):
+def _known_form(content: bytes) -> bytes:
     order, end = FORMS[content[:4]], len(content)
     whole = int.from_bytes(content[4:8], order)
     for name, place, size in _chunks(content, 12, order, 4):
@@ -85,7 +85,7 @@ def _declared(content: bytes) -> Iterator[int]:
         yield from _declared_by_sphere(content)
 
 
-def _declared_by_sphere(content):
+def _declared_by_sphere(content: bytes) -> Iterator[int]:
     """The head of a NIST file is text; compressed ones do not say their length in bytes."""
     head = content[:1024]
     count, width, channels = (
@@ -95,7 +95,7 @@ def _declared_by_sphere(content):
     yield 0 if b"shorten" in head else 1024 + count * width * channels
 
 
-def _missing_pages(content):
+def _missing_pages(content: bytes) -> str:
     """An Ogg file is a row of pages, each of which says its length, and whose last says that it is the last."""
     begin, ended = 0, True
     while content[begin : begin + 4] == b"OggS":

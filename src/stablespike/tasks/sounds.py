@@ -84,7 +84,7 @@ def _decoded(content: bytes, name: str) -> tuple[Float[np.ndarray, "samples chan
     class Forward(soundfile.SoundFile):
         """Read from begin to end: a FLAC file from a pipe can't be searched, as it does not know where it ends."""
 
-        def seekable(self):
+        def seekable(self) -> bool:
             return False
 
     try:
@@ -165,7 +165,7 @@ def archived_sounds(archive: str | pathlib.Path, name: re.Pattern, what: str) ->
     return list(said.values())
 
 
-def archived_sound(archive, member: str, label: int, speaker: int) -> LabelledSound:
+def archived_sound(archive: str | pathlib.Path, member: str, label: int, speaker: int) -> LabelledSound:
     """A member of a zip archive as a labelled sound, named like its file without the ending."""
     read = functools.partial(_read_member, archive, member)
     return LabelledSound(pathlib.PurePosixPath(member).stem, label, speaker, read)
@@ -181,7 +181,7 @@ def heidelberg_digit(archive: str | pathlib.Path, name: str) -> Sound:
     )
 
 
-def _read_member(archive, member):
+def _read_member(archive: str | pathlib.Path, member: str) -> Sound:
     try:
         with zipfile.ZipFile(archive) as content:
             return read_sound(io.BytesIO(content.read(member)), name=f"{member} in {archive}")
@@ -226,7 +226,7 @@ def labelled_folder(folder: str | pathlib.Path) -> tuple[list[LabelledSound], tu
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     """All that is in a folder and is no folder, however deep; links to folders are not followed but found."""
 
-    def refuse(error):
+    def refuse(error: OSError) -> None:
         raise DatasetError(f"{folder} can't be searched for sounds ({error}): make it readable.") from error
 
     found = []
@@ -236,7 +236,7 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(found)
 
 
-def _text(name, folder):
+def _text(name: str, folder: str | pathlib.Path) -> str:
     """A name of a folder as text; DatasetError if it is none, before anything is converted."""
     try:
         name.encode()

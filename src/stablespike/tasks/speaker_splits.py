@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def speakers_of(recordings: Recordings) -> np.ndarray:
     return np.unique(recordings.speakers)
 
 
-def by_speakers(recordings: Recordings, speakers) -> Split:
+def by_speakers(recordings: Recordings, speakers: Any) -> Split:
     """Trials of `speakers` as the test set, all others for training."""
     known = speakers_of(recordings)
     missing = np.setdiff1d(speakers, known)

@@ -40,7 +40,7 @@ def said(library: Any, *, text: str, voice: str, rate: int, pitch: int) -> bytes
     """Samples of a text, or nothing if the library refuses."""
     pieces: list[bytes] = []
 
-    def take(samples, count, _events):
+    def take(samples: Any, count: int, _events: Any) -> int:
         if samples and count > 0:
             pieces.append(ctypes.string_at(samples, 2 * count))
         return 0

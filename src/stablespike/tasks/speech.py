@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def _data() -> pathlib.Path:
     return pathlib.Path(_loader().get_data_path())
 
 
-def _loader():
+def _loader() -> ModuleType:
     try:
         import espeakng_loader
     except ImportError as error:
@@ -65,7 +66,7 @@ def speak(utterances: Sequence[Utterance]) -> list[Float[np.ndarray, " samples"]
     return [_trimmed(one, *said) for one, said in zip(utterances, _said(utterances), strict=True)]
 
 
-def _said(utterances):
+def _said(utterances: Sequence[Utterance]) -> list[tuple[int, np.ndarray]]:
     """Rate and samples of each utterance, from the program that speaks."""
     request = {
         "library": _loader().get_library_path(),
@@ -93,7 +94,7 @@ def _said(utterances):
     return [(rate, np.frombuffer(samples, np.int16)) for rate, samples in found]
 
 
-def _trimmed(utterance, rate, samples):
+def _trimmed(utterance: Utterance, rate: int, samples: np.ndarray) -> np.ndarray:
     size = np.abs(samples.astype(np.int32))
     loud = np.flatnonzero(size > 0.01 * size.max(initial=0))
     if loud.size < 2:

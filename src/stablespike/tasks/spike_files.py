@@ -6,7 +6,8 @@ import io
 import os
 import pathlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def write_recordings(
         file.attrs.update({"channels": recordings.channel_count, **(attributes or {})})
 
 
-def _type_of_times(times):
+def _type_of_times(times: np.ndarray) -> Any:
     """The smallest floating-point type that tells times apart which differ by `PRECISION`."""
     last = times.max(initial=0)
     for kind in (np.float16, np.float32, np.float64):
@@ -61,21 +62,21 @@ def _type_of_times(times):
     raise ValueError(f"A spike at {last:.3g} s can't be written to {PRECISION} s: give times within a trial.")
 
 
-def _type_of_whole(name, values):
+def _type_of_whole(name: str, values: np.ndarray) -> np.dtype:
     """16 bits as published, or the smallest unsigned type that holds all values."""
     if values.size and values.min() < 0:
         raise ValueError(f"This layout has room for {name} from 0 on only, not for {values.min()}.")
     return np.promote_types(np.uint16, np.min_scalar_type(values.max(initial=0)))
 
 
-def _bytes(name):
+def _bytes(name: str) -> bytes:
     try:
         return name.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"The name of class {os.fsencode(name)!r} is no text in UTF-8: rename it.") from error
 
 
-def _fill(h5py, file, recordings, kinds):
+def _fill(h5py: Any, file: Any, recordings: Recordings, kinds: Mapping[str, Any]) -> None:
     trials = [recordings.trial(k) for k in range(len(recordings))]
     for place, name in enumerate(("times", "units")):
         ragged = file.create_dataset(f"spikes/{name}", (len(trials),), h5py.vlen_dtype(kinds[name]))
@@ -112,7 +113,7 @@ def read_recordings(path: str | pathlib.Path, *, channel_count: int | None = Non
 
 
 @contextlib.contextmanager
-def _unpacked(path):
+def _unpacked(path: pathlib.Path) -> Iterator[Any]:
     """What h5py opens: the file itself, or what its archive holds."""
     if path.suffix == ".gz":
         with gzip.open(path) as content:
@@ -124,14 +125,14 @@ def _unpacked(path):
         yield path
 
 
-def _channels(said):
+def _channels(said: Any) -> int:
     """The number of channels that a file says it has."""
     whole = np.ndim(said) == 0 and np.asarray(said).dtype.kind in "iu" and 0 < said <= MOST_CHANNELS
     require(whole, f"channels must be a whole number from 1 to {MOST_CHANNELS}, not {said}.")
     return int(said)
 
 
-def _recordings(file, channel_count):
+def _recordings(file: Any, channel_count: int) -> Recordings:
     labels, times, units = file["labels"][:], file["spikes/times"][:], file["spikes/units"][:]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be one whole number a trial, not {labels.dtype} {list(labels.shape)}.")
@@ -146,7 +147,7 @@ def _recordings(file, channel_count):
     return gather(trains, labels, speakers, _classes(extra, labels), channel_count, dtype=kind)
 
 
-def _classes(extra, labels):
+def _classes(extra: Any, labels: np.ndarray) -> tuple[str, ...]:
     """The names of the classes, their numbers where the file has none."""
     if "keys" in extra:
         return tuple(key.decode() for key in extra["keys"][:])

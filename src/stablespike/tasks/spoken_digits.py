@@ -9,6 +9,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -139,7 +140,7 @@ def free_spoken_digits_as_spikes(
     return _kept(folder, name, parameters, sides, LONGEST_FREE_DIGIT, seed, progress, classes=ENGLISH)
 
 
-def _checksum(archive):
+def _checksum(archive: str | pathlib.Path) -> str:
     with pathlib.Path(archive).open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -155,7 +156,16 @@ def _first(sounds: Sequence[LabelledSound], trials: int) -> list[LabelledSound]:
     return kept
 
 
-def _kept(folder, name, parameters, sides, longest, seed, progress, classes=DIGITS) -> Split:
+def _kept(
+    folder: str | pathlib.Path,
+    name: str,
+    parameters: dict[str, Any],
+    sides: Any,
+    longest: int,
+    seed: int,
+    progress: Callable[[Iterable], Iterable],
+    classes: tuple[str, ...] = DIGITS,
+) -> Split:
     """Training and test set from their files, which are made if one is missing."""
     text = json.dumps(parameters, sort_keys=True)
     place = pathlib.Path(folder) / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -5,7 +5,7 @@ answer is defined: it is a function of what was shown. Delays are in steps; a st
 multiple of its time constants.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -75,7 +75,7 @@ def accuracy(task: BitTask, answers: Int[np.ndarray, "trials steps"]) -> float:
     return float((answers == task.targets)[scored].mean())
 
 
-def _parity_task(generator, trials, steps, delays):
+def _parity_task(generator: np.random.Generator, trials: int, steps: int, delays: tuple[int, ...]) -> BitTask:
     """The exclusive or of the bits at several delays."""
     if min(delays) < 0:
         raise ValueError(f"a delay must not be negative, {min(delays)}.")
@@ -90,7 +90,11 @@ def _parity_task(generator, trials, steps, delays):
 
 
 def which_channel_spikes(
-    inputs: Int[np.ndarray, "trials steps channels"], duration: float, *, jitter: float = 0.0, generator=None
+    inputs: Int[np.ndarray, "trials steps channels"],
+    duration: float,
+    *,
+    jitter: float = 0.0,
+    generator: Any = None,
 ) -> Spikes:
     """Bits as events: input channel 2c spikes in a step where bit c is 0, channel 2c + 1 where it is 1.
 

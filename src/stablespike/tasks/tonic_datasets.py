@@ -8,6 +8,7 @@ is downloaded here: that is a matter of the workflow's rules, or of tonic's clas
 import hashlib
 import pathlib
 from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def dvs_gesture(
 
 
 def sequential_mnist(
-    folder: str | pathlib.Path, *, progress: Callable[[Iterable], Iterable] = iter, **options
+    folder: str | pathlib.Path, *, progress: Callable[[Iterable], Iterable] = iter, **options: Any
 ) -> Split:
     """S-MNIST: MNIST pixel by pixel as threshold crossings; its 99 neurons are numbered up to 99, so 100 channels.
 
@@ -66,7 +67,7 @@ def sequential_mnist(
     return Split(*parts)
 
 
-def _tonic():
+def _tonic() -> Any:
     try:
         import tonic.datasets
     except ImportError as error:
@@ -74,7 +75,7 @@ def _tonic():
     return tonic.datasets
 
 
-def _opened(kind, folder, check, **choice):
+def _opened(kind: Any, folder: str | pathlib.Path, check: bool, **choice: Any) -> Any:
     """A set of tonic's from its files; one that is missing or wrong becomes one sentence."""
     place = pathlib.Path(folder) / kind.__name__
     here = type(kind.__name__, (kind,), {"download": _refuse})
@@ -91,7 +92,7 @@ def _opened(kind, folder, check, **choice):
     return found
 
 
-def _refuse(opened):
+def _refuse(opened: Any) -> NoReturn:
     raise OSError(f"{getattr(opened, 'filename', 'a file')} is missing")
 
 
@@ -100,15 +101,17 @@ def _md5(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _spike_file(opened) -> Recordings:
+def _spike_file(opened: Any) -> Recordings:
     """tonic opens the file anew for every trial; it is read in one go instead."""
     return read_recordings(pathlib.Path(opened.location_on_system) / opened.data_filename)
 
 
-def _event_camera(opened, classes, users, progress) -> Recordings:
+def _event_camera(
+    opened: Any, classes: Iterable[str], users: Any, progress: Callable[[Iterable], Iterable]
+) -> Recordings:
     width, height, polarities = opened.sensor_size
 
-    def channel(events):
+    def channel(events: np.ndarray) -> np.ndarray:
         return (events["p"].astype(np.int64) * height + events["y"]) * width + events["x"]
 
     trains, labels = _events(opened, channel, progress)
@@ -116,7 +119,9 @@ def _event_camera(opened, classes, users, progress) -> Recordings:
     return gather(trains, labels, named, tuple(classes), width * height * polarities)
 
 
-def _events(opened, channel, progress):
+def _events(
+    opened: Any, channel: Callable[[np.ndarray], np.ndarray], progress: Callable[[Iterable], Iterable]
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Times in s and channels of every trial, and the labels."""
     trains, labels = [], []
     for k in progress(range(len(opened))):

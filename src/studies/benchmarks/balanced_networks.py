@@ -5,6 +5,7 @@ from typing import no_type_check
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from numba import njit
 
 from stablespike.dynamics.engines.sparse import SparseNetwork, no_inputs, raise_unless_done, run_sparse
@@ -22,13 +23,13 @@ def balanced_drive(in_degree: int) -> float:
     return np.sqrt(in_degree) * RATE * TAU
 
 
-def balanced_lif(weights: SparseWeights, in_degree: int, generator: np.random.Generator):
+def balanced_lif(weights: SparseWeights, in_degree: int, generator: np.random.Generator) -> tuple[SparseNetwork, Array]:
     """P: tau V' = -V + I, threshold 0, reset -1, in the voltage V + 1 of `OscillatoryLIF`; network and states."""
     neuron = OscillatoryLIF(TAU, 1 + balanced_drive(in_degree), 1.0)
     return SparseNetwork(neuron, weights), initial_states(neuron, jnp.asarray(generator.uniform(0, 1, weights.size)))
 
 
-def balanced_qif(weights: SparseWeights, in_degree: int, generator: np.random.Generator):
+def balanced_qif(weights: SparseWeights, in_degree: int, generator: np.random.Generator) -> tuple[SparseNetwork, Array]:
     """P: tau V' = V^2 + I, in the voltage V + 1/2 of `Theta`; network and states at random phases."""
     neuron = Theta(TAU, balanced_drive(in_degree) + 0.25)
     phases = jnp.asarray(generator.uniform(0, float(neuron.period), weights.size))
@@ -40,7 +41,9 @@ def balanced_weights(generator: np.random.Generator, size: int, in_degree: int) 
     return fixed_in_degree(generator, size, in_degree, -1 / np.sqrt(in_degree))
 
 
-def spikes_per_second(network: SparseNetwork, states, spikes: int, *, repeats: int = 3) -> tuple[list[float], float]:
+def spikes_per_second(
+    network: SparseNetwork, states: Array, spikes: int, *, repeats: int = 3
+) -> tuple[list[float], float]:
     """Spikes per second of processor time, of runs that continue each other after a first one, and the rate in Hz."""
     found, rate, silence = [], 0.0, no_inputs(states.dtype)
     for repeat in range(repeats + 1):
@@ -52,7 +55,7 @@ def spikes_per_second(network: SparseNetwork, states, spikes: int, *, repeats: i
     return found, rate
 
 
-def control_spikes_per_second(network: SparseNetwork, states, spikes: int, *, repeats: int = 3) -> list[float]:
+def control_spikes_per_second(network: SparseNetwork, states: Array, spikes: int, *, repeats: int = 3) -> list[float]:
     """The same by `all_neurons_loop`, for a network of `balanced_lif`."""
     neuron, weights = network.neuron, network.weights
     if not isinstance(neuron, OscillatoryLIF):

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.engines.windows import simulate_relaxed
@@ -39,7 +40,7 @@ def gradient_rows(
     *,
     most_memory: float,
     repeats: int,
-    dtype=jnp.float64,
+    dtype: Any = jnp.float64,
     trials: int | None = None,
 ) -> list[Row]:
     """Time and temporary memory of value and gradient of R by each rule, for each setting of `driven_network`.
@@ -59,7 +60,7 @@ def gradient_rows(
     return rows
 
 
-def _by_rule(options, most_memory, repeats, dtype, trials):
+def _by_rule(options: Mapping[str, Any], most_memory: float, repeats: int, dtype: Any, trials: int | None) -> list[Row]:
     """One row for each rule that is tried."""
     size, duration, native = options["size"], options["duration"], jax.default_backend() == "cpu"
     with jax.default_device(jax.devices("cpu")[0]):
@@ -85,14 +86,14 @@ def _by_rule(options, most_memory, repeats, dtype, trials):
     return rows
 
 
-def _counted_run(problem, duration):
+def _counted_run(problem: Any, duration: Any) -> Any:
     """A run with a generous budget, whose spikes and sweeps are counted."""
     network, states, inputs = problem
     spare = int(SPARE_EVENTS * network.size * max(1, duration))
     return simulate_relaxed(network, states, inputs, duration, max_events=inputs.times.size + spare)
 
 
-def phase_network(dtype, *, size: int) -> tuple[Recurrent, Spikes]:
+def phase_network(dtype: Any, *, size: int) -> tuple[Recurrent, Spikes]:
     """An autonomous network of theta neurons, with weights of both signs and no input."""
     weights = np.random.default_rng(0).standard_normal((size, size)) * 0.3 / np.sqrt(size)
     np.fill_diagonal(weights, 0)
@@ -101,7 +102,7 @@ def phase_network(dtype, *, size: int) -> tuple[Recurrent, Spikes]:
 
 
 def many_spikes_rows(
-    durations: Mapping[str, Iterable[float]], *, size: int, trials: int, repeats: int, scan: bool = True, dtype
+    durations: Mapping[str, Iterable[float]], *, size: int, trials: int, repeats: int, scan: bool = True, dtype: Any
 ) -> list[Row]:
     """Time of a batch of trials by relaxation, by the native loop and by the plain scan (`simulate`), forwards.
 
@@ -124,12 +125,12 @@ def many_spikes_rows(
     return rows
 
 
-def _speeds(network, states, inputs, duration, repeats, scan):
+def _speeds(network: Recurrent, states: Array, inputs: Spikes, duration: Any, repeats: int, scan: bool) -> Row:
     """One row of `many_spikes_rows`."""
     spare = int(SPARE_EVENTS * network.size * max(1, duration))
 
-    def batch(run, budget):
-        def trials(states):
+    def batch(run: Callable, budget: int) -> tuple[Callable, tuple[Array]]:
+        def trials(states: Array) -> Any:
             return jax.vmap(lambda one: run(network, one, inputs, duration, max_events=budget))(states)
 
         return trials, (states,)
@@ -162,12 +163,12 @@ def _speeds(network, states, inputs, duration, repeats, scan):
     return row
 
 
-def _counted(*one, **options):
+def _counted(*one: Any, **options: Any) -> tuple[Array, Any]:
     solution, work = simulate_relaxed(*one, **options)
     return solution.spikes.count, work
 
 
-def _plain_count(*one, **options):
+def _plain_count(*one: Any, **options: Any) -> Array:
     return simulate(*one, **options).spikes.count
 
 

@@ -1,5 +1,7 @@
 """Benchmark F: one flossing step of a surrogate network, by this package and as plain JAX would have it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,7 @@ NEURONS, CHANNELS, STEPS, COUNT, RATE = 64, 100, 500, 50, 1e-3
 KEY_SEED = 0
 
 
-def flossing_arrays(dtype):
+def flossing_arrays(dtype: Any) -> tuple[Any, Array]:
     """Network and input `[steps, channels]` of F: weights normal/sqrt(fan-in), input spikes of probability 0.1."""
     generator = np.random.default_rng(0)
     spike = SurrogateSpike(SuperSpike(5.0))
@@ -27,20 +29,20 @@ def flossing_arrays(dtype):
     return network, jnp.asarray(generator.random((STEPS, CHANNELS)) < 0.1, dtype)
 
 
-def flossing_step(dtype) -> Workload:
+def flossing_step(dtype: Any) -> Workload:
     """F by the package: loss, gradient and Adam; result: the new weights and the exponents `[50]`."""
     network, drives = flossing_arrays(dtype)
     key = jax.random.key(KEY_SEED)
     init, step = gradient_training(network_flossing(Flossing(COUNT), key), optax.adam(RATE))
 
-    def run(state, drives):
+    def run(state: Any, drives: Array) -> Any:
         state, info = step(state, drives)
         return _weights(state.parameters), info.extra
 
     return run, (init(network, key), drives)
 
 
-def plain_flossing_step(dtype) -> Workload:
+def plain_flossing_step(dtype: Any) -> Workload:
     """F in plain JAX: the Jacobian in blocks, `jnp.linalg.qr` in every step, reverse mode through all of it."""
     network, drives = flossing_arrays(dtype)
     a, b = (jnp.asarray(np.exp(-1 / tau), dtype) for tau in (5, 10))
@@ -48,10 +50,10 @@ def plain_flossing_step(dtype) -> Workload:
     start = random_basis(jax.random.key(KEY_SEED), COUNT, 2 * NEURONS, dtype).T
     optimiser = optax.adam(RATE)
 
-    def loss(weights, drives):
+    def loss(weights: Any, drives: Array) -> tuple[Array, Array]:
         inward, recurrent = weights
 
-        def step(carry, drive):
+        def step(carry: tuple[Array, Array, Array], drive: Array) -> tuple[tuple[Array, Array, Array], Array]:
             mem, syn, basis = carry
             of_mem, of_syn = basis[:NEURONS], basis[NEURONS:]
             of_syn = recurrent @ (slope(mem - 1)[:, None] * of_mem) + a * of_syn
@@ -66,7 +68,7 @@ def plain_flossing_step(dtype) -> Workload:
         exponents = growth.mean(0)
         return jnp.mean(exponents**2), exponents
 
-    def run(weights, moments, drives):
+    def run(weights: Any, moments: Any, drives: Array) -> tuple[Any, Array]:
         (_, exponents), gradient = jax.value_and_grad(loss, has_aux=True)(weights, drives)
         with jax.numpy_dtype_promotion("standard"):
             updates, _ = optimiser.update(gradient, moments, weights)
@@ -76,11 +78,11 @@ def plain_flossing_step(dtype) -> Workload:
     return jax.jit(run), (weights, optimiser.init(weights), drives)
 
 
-def exponents_of(neuron: Theta, weights, phases, **settings) -> Float[Array, " count"]:
+def exponents_of(neuron: Theta, weights: Any, phases: Any, **settings: Any) -> Float[Array, " count"]:
     """Exponents of an event network, from the same first tangent vectors every time: a benchmark of the spectrum."""
     return theta_network_spectrum(neuron, weights, phases, generator=np.random.default_rng(1), **settings).exponents
 
 
-def _weights(network):
+def _weights(network: Any) -> tuple[Array, Array]:
     layer = network.network.layers[0]
     return layer.inputs.weights, layer.recurrent.weights

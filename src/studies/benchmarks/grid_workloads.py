@@ -5,12 +5,14 @@ package, its control, is `benchmarks/workloads.py`. All random numbers come from
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import GridLeakyReadout, GridLIF, time_constant_of
@@ -23,7 +25,7 @@ from studies.benchmarks.harness import Workload
 CHANNELS, OUTPUTS, DENSITY = 700, 20, 0.01
 
 
-def surrogate_network(sizes: tuple[int, ...], dtype) -> GridNetwork:
+def surrogate_network(sizes: tuple[int, ...], dtype: Any) -> GridNetwork:
     """Recurrent layers of `sizes` current-based LIF neurons on 700 channels, and a leaky readout of 20.
 
     I' = 0.8 I + input, V' = 0.9 V (1 - s) + 0.1 I', surrogate 1/(1 + 10|v|)^2, O' = 0.9 O + 0.1 input. Weights as in S
@@ -32,7 +34,7 @@ def surrogate_network(sizes: tuple[int, ...], dtype) -> GridNetwork:
     """
     generator = np.random.default_rng(1)
 
-    def dense(pre, post, scale):
+    def dense(pre: int, post: int, scale: float) -> Dense:
         return Dense(jnp.asarray(scale * generator.normal(size=(pre, post)).T, dtype))
 
     membrane, synapse = (time_constant_of(jnp.asarray(decay, dtype), 1.0) for decay in (0.9, 0.8))
@@ -46,7 +48,7 @@ def surrogate_network(sizes: tuple[int, ...], dtype) -> GridNetwork:
 
 
 def surrogate_training_step(
-    route: Callable, dtype, *, sizes: tuple[int, ...] = (256,), steps: int = 100, trials: int = 64
+    route: Callable, dtype: Any, *, sizes: tuple[int, ...] = (256,), steps: int = 100, trials: int = 64
 ) -> Workload:
     """S by a route: one Adam step on the cross-entropy of the readout's maximum over time.
 
@@ -59,13 +61,13 @@ def surrogate_training_step(
     network = surrogate_network(sizes, dtype)
     weights, rest = eqx.partition(network, lambda leaf: eqx.is_array(leaf) and leaf.ndim == 2)
 
-    def loss(weights, spikes, labels):
+    def loss(weights: Any, spikes: Array, labels: Array) -> tuple[Array, Array]:
         run = jax.vmap(lambda one: route(eqx.combine(weights, rest), one))(spikes)
         highest = run.readout.max(1)
         flags = jnp.bitwise_or.reduce(run.status.flags)
         return optax.softmax_cross_entropy_with_integer_labels(highest, labels).mean(), flags
 
-    def step(weights, moments, spikes, labels):
+    def step(weights: Any, moments: Any, spikes: Array, labels: Array) -> tuple[Any, Any, Any]:
         found, gradient = jax.value_and_grad(loss, has_aux=True)(weights, spikes, labels)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             updates, moments = optimiser.update(gradient, moments)
@@ -74,7 +76,7 @@ def surrogate_training_step(
     return step, (weights, optimiser.init(weights), jnp.asarray(spikes, dtype), labels)
 
 
-def spike_product_gradient(dense_from: float, dtype, *, density: float, channels: int = CHANNELS) -> Workload:
+def spike_product_gradient(dense_from: float, dtype: Any, *, density: float, channels: int = CHANNELS) -> Workload:
     """Products of the spikes of 64 trials x 100 steps with weights to 256 neurons: mean square, and its gradient.
 
     A part `density` of the `channels` spikes in each step; `dense_from` is that of `spike_product`.
@@ -83,7 +85,7 @@ def spike_product_gradient(dense_from: float, dtype, *, density: float, channels
     spikes = jnp.asarray(generator.random((64, 100, channels)) < density, dtype)
     weights = jnp.asarray(generator.normal(size=(channels, 256)), dtype)
 
-    def loss(weights, spikes):
+    def loss(weights: Any, spikes: Array) -> Array:
         return jnp.mean(jax.vmap(lambda one: spike_product(one, weights, dense_from))(spikes) ** 2)
 
     return jax.value_and_grad(loss), (weights, spikes)

@@ -23,7 +23,7 @@ class Passed(NamedTuple):
     processor: float
 
 
-def timed(run: Callable, *arguments) -> Passed:
+def timed(run: Callable, *arguments: Any) -> Passed:
     """Call `run(*arguments)` and wait for its arrays."""
     clock, processor = time.perf_counter(), time.process_time()
     result = jax.block_until_ready(run(*arguments))

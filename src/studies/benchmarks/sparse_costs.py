@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from stablespike.dynamics.engines.sparse import SparseNetwork, no_inputs, simulate_sparse
 from stablespike.dynamics.neurons.lif import LIF
@@ -98,25 +99,25 @@ def combination_rows(size: int, *, spikes: int) -> list[Row]:
     return rows
 
 
-def _volleys(generator, size, spikes):
+def _volleys(generator: np.random.Generator, size: int, spikes: int) -> Spikes:
     """Input spikes, each to one neuron in a hundred, ten times as many as if every hit neuron spiked."""
     count = max(10, 1000 * spikes // size)
     times = np.sort(generator.uniform(0, 1e-4 * count, count))
     return Spikes(jnp.asarray(times), jnp.asarray(generator.integers(0, CHANNELS, count)))
 
 
-def _costs(network, states, inputs, spikes):
+def _costs(network: SparseNetwork, states: Array, inputs: Spikes, spikes: int) -> dict[str, Any]:
     """Processor time of a forward run and of value and gradient, on the same spikes."""
     varied, fixed = eqx.partition((network, states), _weights_and_states(network, states))
 
     @eqx.filter_jit
-    def forward(varied, fixed, inputs):
+    def forward(varied: Any, fixed: Any, inputs: Spikes) -> Array:
         network, states = eqx.combine(varied, fixed)
         return simulate_sparse(network, states, inputs, max_spikes=spikes).spikes.times
 
     @eqx.filter_jit
-    def gradient(varied, fixed, inputs):
-        def loss(varied):
+    def gradient(varied: Any, fixed: Any, inputs: Spikes) -> Any:
+        def loss(varied: Any) -> Array:
             network, states = eqx.combine(varied, fixed)
             return jnp.sum(differentiable_sparse(network, states, inputs, max_spikes=spikes).spikes.times)
 
@@ -131,7 +132,7 @@ def _costs(network, states, inputs, spikes):
     return row | {"records_gb": adjoint_memory(network, spikes) / 1e9}
 
 
-def _weights_and_states(network, states):
+def _weights_and_states(network: SparseNetwork, states: Array) -> Any:
     """Which arrays are differentiated: the values of the weights, and the states."""
     nothing = jax.tree.map(lambda _: False, (network, states))
     return eqx.tree_at(lambda one: (one[0].weights.values, one[1]), nothing, (True, True))

@@ -7,6 +7,7 @@ come from NumPy's default generator with the seeds given, so that others can run
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ def yin_yang_step(
     layer: Callable,
     times: Float[np.ndarray, "trials 5"],
     labels: Int[np.ndarray, " trials"],
-    dtype,
+    dtype: Any,
     *,
     capacities: tuple[int, int],
     boundaries: tuple[float, ...] = (YIN_YANG_END,),
@@ -57,7 +58,7 @@ def yin_yang_step(
     states = tuple(initial_states(neuron, jnp.zeros(size, dtype)) for size in (YIN_YANG_HIDDEN, 3))
     optimiser = optax.adam(0.005)
 
-    def trial_loss(weights, times, label):
+    def trial_loss(weights: Any, times: Array, label: Array) -> tuple[Array, Array]:
         network, inputs = Layered(neuron, weights), in_order(times, jnp.arange(5))
         hidden, output = simulate_layers_until(
             everyone_spiked, network, states, inputs, boundaries, capacities=capacities, layer=layer
@@ -67,11 +68,11 @@ def yin_yang_step(
         target = jnp.where(jnp.arange(3) == label, 0.9, 1.1).astype(dtype)
         return jnp.sum(((first - target) / 2) ** 2), hidden.status.flags | output.status.flags
 
-    def loss(weights, times, labels):
+    def loss(weights: Any, times: Array, labels: Array) -> tuple[Array, Array]:
         losses, flags = jax.vmap(trial_loss, (None, 0, 0))(weights, times, labels)
         return losses.mean(), jnp.bitwise_or.reduce(flags)
 
-    def step(weights, moments, times, labels):
+    def step(weights: Any, moments: Any, times: Array, labels: Array) -> tuple[Any, Any, Array, Array]:
         (value, flags), gradient = jax.value_and_grad(loss, has_aux=True)(weights, times, labels)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             updates, moments = optimiser.update(gradient, moments)
@@ -80,7 +81,7 @@ def yin_yang_step(
     return step, (weights, optimiser.init(weights), jnp.asarray(times, dtype), jnp.asarray(labels))
 
 
-def mnist_gradient(gradient: Rule, dtype, *, trials: int = 1000, capacity: int = 4) -> Workload:
+def mnist_gradient(gradient: Rule, dtype: Any, *, trials: int = 1000, capacity: int = 4) -> Workload:
     """M: gradient of a 784-100-100-10 theta network in weights and initial phases: ((loss, flags), gradient).
 
     Images are random; active pixels arrive as one volley, whose pulses are summed before the simulation.
@@ -97,7 +98,7 @@ def mnist_gradient(gradient: Rule, dtype, *, trials: int = 1000, capacity: int =
     task = ClassifierTask(jnp.asarray([duration * np.log(1 / 0.99)], dtype), duration, capacity, gradient=gradient)
     neuron = Theta(6 / np.pi, 1.25)
 
-    def loss(weights, phases, active, labels):
+    def loss(weights: Any, phases: Any, active: Array, labels: Array) -> tuple[Array, Array]:
         model = PhaseClassifier(Network(*(Layer(neuron, Dense(block)) for block in weights)), phases)
         value, (status, _) = task(model, (active, labels), jax.random.key(0))
         return value, status.flags
@@ -108,7 +109,7 @@ def mnist_gradient(gradient: Rule, dtype, *, trials: int = 1000, capacity: int =
 RECURRENT_SIZE, RECURRENT_END = 100, 15.10525894165039
 
 
-def recurrent_gradient(simulator: Callable, dtype, *, max_events: int = 1000) -> Workload:
+def recurrent_gradient(simulator: Callable, dtype: Any, *, max_events: int = 1000) -> Workload:
     """R: gradient of mean first plus mean last spike time of 100 recurrent QIF neurons in both weights.
 
     998 events, 365 of them spikes of the network. Result: ((loss, flags), gradient).
@@ -117,7 +118,7 @@ def recurrent_gradient(simulator: Callable, dtype, *, max_events: int = 1000) ->
 
 
 def driven_network(
-    dtype, *, size: int = RECURRENT_SIZE, rate: int = 1, duration: float = RECURRENT_END
+    dtype: Any, *, size: int = RECURRENT_SIZE, rate: int = 1, duration: float = RECURRENT_END
 ) -> tuple[Recurrent, Float[Array, "neurons 3"], Spikes]:
     """R's network, states and inputs, with another number of neurons, another duration (unit of tau), and `rate` times
     as many inputs of a weight that is as many times smaller.
@@ -137,7 +138,7 @@ def driven_network(
 
 
 def driven_gradient(
-    simulator: Callable, problem, duration: float, *, max_events: int, trials: int | None = None
+    simulator: Callable, problem: Any, duration: float, *, max_events: int, trials: int | None = None
 ) -> Workload:
     """Gradient of mean first plus mean last spike time in both weights: ((loss, flags), gradient).
 
@@ -145,7 +146,7 @@ def driven_gradient(
     """
     (network, states, inputs), dtype, size = problem, problem[1].dtype, problem[0].size
 
-    def trial_loss(weights, input_weights, states):
+    def trial_loss(weights: Any, input_weights: Array, states: Array) -> tuple[Array, Array]:
         solution = simulator(
             Recurrent(network.neuron, weights, input_weights), states, inputs, duration, max_events=max_events
         )
@@ -153,7 +154,7 @@ def driven_gradient(
         picked = jnp.where(solution.counts == 0, jnp.asarray(duration, dtype), picked)
         return jnp.sum(picked.mean(1)), solution.status.flags
 
-    def loss(weights, input_weights):
+    def loss(weights: Any, input_weights: Array) -> tuple[Array, Array]:
         if trials is None:
             return trial_loss(weights, input_weights, states)
         batch = jnp.broadcast_to(states, (trials, *states.shape))
@@ -163,12 +164,12 @@ def driven_gradient(
     return jax.value_and_grad(loss, (0, 1), has_aux=True), (network.weights, network.input_weights)
 
 
-def _first_and_last(spikes, size):
+def _first_and_last(spikes: Spikes, size: int) -> Array:
     """Places `[2, size]` in the list of each neuron's first and last spike, block by block: no numbers per event."""
     times, owners = jax.lax.stop_gradient(spikes.times), spikes.sources.astype(np.int32)
     block = min(BLOCK, times.size)
 
-    def look(k, found):
+    def look(k: Array, found: tuple[Array, Array]) -> tuple[Array, Array]:
         start = jnp.minimum(k * block, times.size - block)
         here, mine = (jax.lax.dynamic_slice_in_dim(one, start, block) for one in (times, owners))
         mine, places = jnp.where(jnp.isfinite(here), mine, size), start + jnp.arange(block)
@@ -179,12 +180,12 @@ def _first_and_last(spikes, size):
 
 
 @jax.custom_jvp
-def _spike(v):
+def _spike(v: Array) -> Array:
     return (v >= 0).astype(v.dtype)
 
 
 @_spike.defjvp
-def _spike_jvp(primals, tangents):
+def _spike_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (v,), (tangent,) = primals, tangents
     return _spike(v), tangent / (1 + 10 * jnp.abs(v)) ** 2
 
@@ -197,7 +198,7 @@ def surrogate_arrays() -> dict[str, np.ndarray]:
     return arrays | {"O": second.normal(size=(256, 20)) / 16}
 
 
-def surrogate_step(dtype) -> Workload:
+def surrogate_step(dtype: Any) -> Workload:
     """S: one Adam step of 256 recurrent current-based LIF neurons on a grid, with surrogate gradients (the control).
 
     A scan over 100 steps, the input projection one product: i' = 0.8 i + x W + s R, v' = 0.9 v (1 - s) + 0.1 i',
@@ -206,10 +207,12 @@ def surrogate_step(dtype) -> Workload:
     arrays, optimiser = surrogate_arrays(), optax.adam(0.005)
     weights = {name: jnp.asarray(arrays[name], dtype) for name in ("W", "R", "O")}
 
-    def loss(weights, spikes, labels):
+    def loss(weights: Any, spikes: Array, labels: Array) -> Array:
         drive = jnp.einsum("tbc,cn->tbn", spikes, weights["W"])
 
-        def step(state, drive):
+        def step(
+            state: tuple[Array, Array, Array, Array], drive: Array
+        ) -> tuple[tuple[Array, Array, Array, Array], Array]:
             current, voltage, spiked, readout = state
             current = 0.8 * current + drive + spiked @ weights["R"]
             voltage = 0.9 * voltage * (1 - spiked) + 0.1 * current
@@ -221,7 +224,7 @@ def surrogate_step(dtype) -> Workload:
         _, readouts = jax.lax.scan(step, (rest, rest, rest, jnp.zeros((spikes.shape[1], 20), dtype)), drive)
         return optax.softmax_cross_entropy_with_integer_labels(readouts.max(0), labels).mean()
 
-    def step(weights, moments, spikes, labels):
+    def step(weights: Any, moments: Any, spikes: Array, labels: Array) -> tuple[Any, Any, Array]:
         value, gradient = jax.value_and_grad(loss)(weights, spikes, labels)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             updates, moments = optimiser.update(gradient, moments)

@@ -1,6 +1,7 @@
 """Learning to spike at given times: the figures of `single-neuron-learning` and `recurrent-pattern-learning`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,13 @@ RULES = (BLUE, RED)  # colours of the two ways to step, in the order of the tabl
 
 
 def single_neuron_figure(
-    times: pd.DataFrame, errors: pd.DataFrame, voltages: pd.DataFrame, inputs: pd.DataFrame, *, targets, duration: float
+    times: pd.DataFrame,
+    errors: pd.DataFrame,
+    voltages: pd.DataFrame,
+    inputs: pd.DataFrame,
+    *,
+    targets: Any,
+    duration: float,
 ) -> Figure:
     """Compose spike times against the trial, errors of all seeds, and voltages before and after learning.
 
@@ -41,7 +48,7 @@ def recurrent_pattern_figure(
     moves: pd.DataFrame,
     *,
     sizes: Mapping[str, int],
-    targets,
+    targets: Any,
     duration: float,
     limit: float,
 ) -> Figure:
@@ -66,7 +73,7 @@ def recurrent_pattern_figure(
     return figure
 
 
-def plot_spike_times(table: pd.DataFrame, axes: Axes, *, targets, duration: float) -> Axes:
+def plot_spike_times(table: pd.DataFrame, axes: Axes, *, targets: Any, duration: float) -> Axes:
     """Draw spike times against the trial: solid within it, pale as pseudospikes beyond its end."""
     for _, rows in table.groupby("spike"):
         within = rows["time"].where(rows["time"] <= duration)
@@ -94,7 +101,9 @@ def plot_pattern_error(table: pd.DataFrame, axes: Axes) -> Axes:
     return axes
 
 
-def plot_voltage(traces: pd.DataFrame, inputs: pd.DataFrame, axes: Axes, *, targets, limits=(-5.0, 8.0)) -> Axes:
+def plot_voltage(
+    traces: pd.DataFrame, inputs: pd.DataFrame, axes: Axes, *, targets: Any, limits: tuple[float, float] = (-5.0, 8.0)
+) -> Axes:
     """Draw the voltage of one trial, cut at `limits`, with the wanted spike times above and the inputs below."""
     times, voltages = broken_at_spikes(traces["time"].to_numpy(float), traces["voltage"].to_numpy(float), limits)
     axes.plot(times, voltages, color=BLUE, linewidth=1.1)

@@ -1,5 +1,7 @@
 """Spike times against one number, their slopes, and how the slopes end with the spike."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -71,7 +73,7 @@ def plot_end_of_slope(table: pd.DataFrame, axes: Axes) -> Axes:
     return axes
 
 
-def by_neuron(table: pd.DataFrame):
+def by_neuron(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Neurons with their rows in the order of drawing, rows in the order of `value` where there is one."""
     known = [name for name in ORDER if (table["neuron"] == name).any()]
     for neuron in known:

@@ -41,7 +41,7 @@ def simulate_layers_until(
     boundaries: tuple[float, ...],
     *,
     capacities: tuple[int, ...],
-    layer=simulate_layer,
+    layer: Callable = simulate_layer,
 ) -> StoppedSolution:
     """Simulate one trial window by window, until `decided(last layer)` or the last of the `boundaries` (ascending).
 
@@ -66,14 +66,21 @@ def simulate_layers_until(
     return StoppedSolution(solutions, reached)
 
 
-def _require_windows(boundaries, capacities, network):
+def _require_windows(boundaries: tuple[float, ...], capacities: tuple[int, ...], network: Layered) -> None:
     if not boundaries or any(b <= a for a, b in zip((0.0, *boundaries[:-1]), boundaries, strict=True)):
         raise ValueError(f"boundaries must be positive and ascending, at least one, not {boundaries}.")
     if len(capacities) != len(network.weights):
         raise ValueError(f"there are {len(network.weights)} layers, but {len(capacities)} capacities.")
 
 
-def _window(network, states, inputs, length, capacities, layer):
+def _window(
+    network: Layered,
+    states: tuple[Array, ...],
+    inputs: Spikes,
+    length: Array,
+    capacities: tuple[int, ...],
+    layer: Callable,
+) -> tuple[tuple[LayerSolution, ...], tuple[Array, ...]]:
     """All layers through one window, from their states; with the states at its end."""
     solutions = []
     for index, (weights, state) in enumerate(zip(network.weights, states, strict=True)):
@@ -84,7 +91,9 @@ def _window(network, states, inputs, length, capacities, layer):
     return tuple(solutions), tuple(solution.state for solution in solutions)
 
 
-def _joined(earlier, later, start):
+def _joined(
+    earlier: tuple[LayerSolution, ...], later: tuple[LayerSolution, ...], start: float
+) -> tuple[LayerSolution, ...]:
     """The trains of two windows as one; `later` counts time from `start`."""
     return tuple(
         LayerSolution(

@@ -1,6 +1,7 @@
 """The event loop: recurrent networks spike by spike, exactly."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from stablespike.dynamics.event_step import END, SPIKE, Event, NetworkState, event_step, initial_network_state
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
+from stablespike.dynamics.neurons.neuron import Scalar
 from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import SimulationError, Status, raise_unless_ok
 from stablespike.native.conventions import Flag
@@ -38,7 +40,7 @@ class Solution(eqx.Module):
 
 
 def simulate(
-    network: Recurrent, states: Float[Array, "neurons variables"], inputs: Spikes, duration, *, max_events: int
+    network: Recurrent, states: Float[Array, "neurons variables"], inputs: Spikes, duration: Scalar, *, max_events: int
 ) -> Solution:
     """Simulate a recurrent network from `states` at time 0 to `duration` (unit of the time constants).
 
@@ -55,13 +57,13 @@ def simulate(
 
 
 @eqx.filter_jit
-def _simulate(network, states, inputs, duration, max_events):
+def _simulate(network: Recurrent, states: Array, inputs: Spikes, duration: Scalar, max_events: int) -> Solution:
     final, events = run_events(network, initial_network_state(network, states), inputs, duration, max_events)
     return solution_of(network, inputs, duration, max_events, final, events)
 
 
 def solution_of(
-    network: Recurrent, inputs: Spikes, duration, max_events: int, final: NetworkState, events: Event
+    network: Recurrent, inputs: Spikes, duration: Scalar, max_events: int, final: NetworkState, events: Event
 ) -> Solution:
     """The spikes among the `events` of a run that ended in the state `final`, and its status."""
     flags = final.flags | network_flags(network) | input_flags(inputs, network.input_weights.shape[1], duration)
@@ -79,7 +81,7 @@ def run_events(
     network: Recurrent,
     state: NetworkState,
     inputs: Spikes,
-    duration,
+    duration: Scalar,
     max_events: int,
     *,
     length: int = BLOCK,
@@ -90,18 +92,18 @@ def run_events(
     The last state and all events. `around` changes the function that runs a block, its derivative say.
     """
 
-    def step(carry, _):
+    def step(carry: NetworkState, _: Any) -> tuple[NetworkState, Event]:
         return event_step(network, inputs, duration, carry)
 
-    def run(carry):
+    def run(carry: NetworkState) -> tuple[NetworkState, Event]:
         return jax.lax.scan(step, carry, length=min(length, max_events))
 
-    def idle(carry):
+    def idle(carry: NetworkState) -> tuple[NetworkState, Event]:
         shapes = jax.eval_shape(run, carry)[1]
         events = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return carry, eqx.tree_at(lambda event: event.kind, events, jnp.full_like(events.kind, END))
 
-    def block(carry, _):
+    def block(carry: NetworkState, _: Any) -> tuple[NetworkState, Event]:
         return jax.lax.cond(carry.ended, idle, around(run), carry)
 
     blocks = -(-max_events // length)
@@ -110,7 +112,13 @@ def run_events(
 
 
 def sufficient_budget(
-    network: Recurrent, states, inputs: Spikes, duration, *, start: int = 64, limit: int = 2**22
+    network: Recurrent,
+    states: Float[Array, "neurons variables"],
+    inputs: Spikes,
+    duration: Scalar,
+    *,
+    start: int = 64,
+    limit: int = 2**22,
 ) -> int:
     """A power-of-two event budget that suffices for this trial, found by doubling; raises beyond `limit`."""
     budget = start

@@ -4,6 +4,8 @@ Neurons of a layer do not influence each other, so each runs its own event loop 
 over the spikes of the layer below. The number of steps is that of the inputs of one layer plus a neuron's own spikes.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.network import Layered, Recurrent
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, require_states
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, require_states
 from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.native.conventions import Flag
@@ -38,7 +40,7 @@ def simulate_layer(
     weights: Float[Array, "neurons channels"],
     states: Float[Array, "neurons variables"],
     inputs: Spikes,
-    duration,
+    duration: Scalar,
     capacity: int,
 ) -> LayerSolution:
     """One layer from its input spikes; at most `capacity` spikes per neuron. Differentiable in every mode."""
@@ -54,10 +56,12 @@ def require_capacity(capacity: int) -> None:
 
 
 @eqx.filter_jit
-def _simulate_layer(neuron, weights, states, inputs, duration, capacity):
+def _simulate_layer(
+    neuron: AbstractNeuron, weights: Array, states: Array, inputs: Spikes, duration: Scalar, capacity: int
+) -> LayerSolution:
     axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
 
-    def single(one, row, state):
+    def single(one: AbstractNeuron, row: Array, state: Array) -> tuple[Array, Array, Array, Array, Array]:
         alone = Recurrent(one, jnp.zeros((1, 1), row.dtype), row[None])
         solution = simulate(alone, state[None], inputs, duration, max_events=inputs.times.shape[0] + capacity + 1)
         flags = solution.status.flags | jnp.where(solution.counts[0] > capacity, int(Flag.BUDGET_EXHAUSTED), 0)
@@ -79,11 +83,11 @@ def simulate_layers(
     network: Layered,
     states: tuple[Float[Array, "_ _"], ...],
     inputs: Spikes,
-    duration,
+    duration: Scalar,
     *,
     capacity: int = 4,
     max_spikes: int | None = None,
-    layer=simulate_layer,
+    layer: Callable = simulate_layer,
 ) -> tuple[LayerSolution, ...]:
     """Simulate a feed-forward network layer by layer from `states` (one array per layer) up to `duration`.
 

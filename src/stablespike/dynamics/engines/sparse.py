@@ -1,5 +1,6 @@
 """Sparse recurrent networks, spike by spike, exactly: a spike costs its targets, whatever the size of the network."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from stablespike.dynamics.abilities import abilities, lines_of, those_with
 from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.memory import require_memory
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, require_states
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, require_states
 from stablespike.dynamics.sparse_weights import SparseWeights
 from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
@@ -33,7 +34,7 @@ class SparseNetwork(eqx.Module):
     weights: SparseWeights
     input_weights: SparseWeights | None = None
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse neurons that the kernel does not know, and parts that do not fit together."""
         if abilities(self.neuron).rows is None:
             known = those_with("rows")
@@ -58,7 +59,7 @@ def simulate_sparse(
     network: SparseNetwork,
     states: Float[Array, "neurons variables"],
     inputs: Spikes | None = None,
-    duration=jnp.inf,
+    duration: Scalar = jnp.inf,
     *,
     max_spikes: int,
 ) -> Solution:
@@ -87,7 +88,7 @@ def require_one_trial(inputs: Spikes) -> None:
         raise ValueError(f"input times must be a vector, not {list(inputs.times.shape)}; use vmap for trials.")
 
 
-def no_inputs(dtype) -> Spikes:
+def no_inputs(dtype: Any) -> Spikes:
     """An input without spikes."""
     return Spikes(jnp.zeros(0, dtype), jnp.zeros(0, int))
 
@@ -102,7 +103,7 @@ def memory_needed(network: SparseNetwork, max_spikes: int) -> int:
     return network.size * (8 * (2 * kernel.LARGEST_ROW + 1) + 3 * 12 + 4) + 24 * max_spikes
 
 
-def require_feasible(network: SparseNetwork, states, max_spikes: int) -> None:
+def require_feasible(network: SparseNetwork, states: Any, max_spikes: int) -> None:
     """Raise `ValueError` for states and budgets that cannot be meant, `MemoryError` for a run that would not fit."""
     if max_spikes < 1:
         raise ValueError(f"max_spikes must be at least 1, not {max_spikes}.")
@@ -126,7 +127,9 @@ class Work(NamedTuple):
 
 
 @eqx.filter_jit
-def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spikes: int) -> tuple[Solution, Work]:
+def run_sparse(
+    network: SparseNetwork, states: Float[Array, "neurons variables"], inputs: Spikes, duration: Scalar, max_spikes: int
+) -> tuple[Solution, Work]:
     """The bare run, and the work that it took; see `simulate_sparse`, which also looks at the status."""
     operands, unpack = kernel_operands(network, states, inputs, duration)
     results = kernel.RUN(*operands, unpack=unpack, spikes=max_spikes)
@@ -139,7 +142,9 @@ def run_sparse(network: SparseNetwork, states, inputs: Spikes, duration, max_spi
     return Solution(spikes, ordinals.astype(int), counts.astype(int), final, status), Work(*(*work, preceding))
 
 
-def kernel_operands(network: SparseNetwork, states, inputs: Spikes, duration):
+def kernel_operands(
+    network: SparseNetwork, states: Float[Array, "neurons variables"], inputs: Spikes, duration: Scalar
+) -> tuple[tuple[Any, ...], Callable]:
     """What the kernel takes, in its order, and the function that unpacks its constants."""
     rows, dtype = lines_of(network.neuron, "rows"), states.dtype
     inlets = network.input_weights
@@ -153,7 +158,7 @@ def kernel_operands(network: SparseNetwork, states, inputs: Spikes, duration):
     return (rows.derive(network.neuron, dtype), *parts, states, times, channels, limits), rows.unpack
 
 
-def _network_flags(network):
+def _network_flags(network: SparseNetwork) -> Array:
     """Flags of parameters and weights that cannot be meant, also known inside jit."""
     allowed, sane = jnp.array(True), jnp.all(jnp.isfinite(network.weights.values))
     for condition, _ in network.neuron.requirements():

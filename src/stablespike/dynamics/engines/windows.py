@@ -7,7 +7,8 @@ it, so that one sweep settles it.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,7 +21,7 @@ from stablespike.dynamics.engines.events import BYTES_PER_EVENT, Solution
 from stablespike.dynamics.engines.layers import require_capacity, simulate_layer
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
-from stablespike.dynamics.neurons.neuron import require_states
+from stablespike.dynamics.neurons.neuron import Scalar, require_states
 from stablespike.dynamics.spikes import Spikes, in_order, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.native.conventions import Flag
@@ -53,7 +54,7 @@ def simulate_relaxed(
     network: Recurrent,
     states: Float[Array, "neurons variables"],
     inputs: Spikes,
-    duration,
+    duration: Scalar,
     *,
     max_events: int,
     max_sweeps: int | None = None,
@@ -80,7 +81,9 @@ def simulate_relaxed(
 
 
 @eqx.filter_jit
-def _relax(network, states, inputs, duration, max_events, max_sweeps):
+def _relax(
+    network: Recurrent, states: Array, inputs: Spikes, duration: Scalar, max_events: int, max_sweeps: int
+) -> tuple[Solution, Relaxation]:
     lines, dtype = lines_of(network.neuron), jnp.result_type(network.weights)
     results = kernel.RUN.over_trials(
         jnp.asarray(lines.derive(network.neuron, dtype)),
@@ -111,7 +114,7 @@ def simulate_delayed(
     *,
     capacity: int,
     delay_range: tuple[float, float] | None = None,
-    layer=simulate_layer,
+    layer: Callable = simulate_layer,
 ) -> tuple[Solution, Relaxation]:
     """Simulate a network with one delay per presynaptic neuron, in windows that are shorter than the shortest of them.
 
@@ -140,7 +143,17 @@ def simulate_delayed(
 
 
 @eqx.filter_jit
-def _delayed(network, states, inputs, duration, delay_range, capacity, windows, back, layer):
+def _delayed(
+    network: Any,
+    states: Array,
+    inputs: Spikes,
+    duration: Scalar,
+    delay_range: Any,
+    capacity: int,
+    windows: int,
+    back: int,
+    layer: Callable,
+) -> Solution:
     dtype, size = states.dtype, network.size
     channels, length = network.input_weights.shape[1], jnp.asarray(duration, dtype) / windows
     weights = jnp.concatenate([network.input_weights, network.weights], 1)
@@ -148,7 +161,9 @@ def _delayed(network, states, inputs, duration, delay_range, capacity, windows, 
         [inputs.sources.astype(int), jnp.tile(jnp.repeat(jnp.arange(size), capacity), back) + channels]
     )
 
-    def window(carry, index):
+    def window(
+        carry: tuple[Array, Array, Array], index: Array
+    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array, Array]]:
         state, recent, counts = carry
         start = index.astype(dtype) * length
         arrivals = (recent + network.delays[None, :, None]).ravel()

@@ -38,7 +38,7 @@ class Cell(Told):
     def requirements(self) -> Requirements:
         """Conditions on the parameters with the sentence for each: raised at construction, flagged under jit."""
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse parameters that the model does not allow."""
         for name, field in vars(self).items():
             require_made(name, field)
@@ -47,7 +47,7 @@ class Cell(Told):
             require(condition, sentence)
 
     @abc.abstractmethod
-    def initial_state(self, neurons: int, dtype) -> Any:
+    def initial_state(self, neurons: int, dtype: Any) -> Any:
         """State of `neurons` neurons at rest."""
 
     @abc.abstractmethod
@@ -105,7 +105,7 @@ class GridLIF(SpikingCell):
             *rising(self.spike),
         )
 
-    def initial_state(self, neurons: int, dtype) -> MembraneState:
+    def initial_state(self, neurons: int, dtype: Any) -> MembraneState:
         """V = 0, I = 0."""
         return MembraneState(jnp.zeros(neurons, dtype), jnp.zeros(neurons, dtype))
 
@@ -151,7 +151,7 @@ class AdaptiveGridLIF(SpikingCell):
             (jnp.isfinite(jnp.asarray(self.adaptation_step)), "adaptation_step must be finite."),
         )
 
-    def initial_state(self, neurons: int, dtype) -> AdaptiveState:
+    def initial_state(self, neurons: int, dtype: Any) -> AdaptiveState:
         """At rest, not adapted."""
         return AdaptiveState(self.lif.initial_state(neurons, dtype), jnp.zeros(neurons, dtype))
 
@@ -182,7 +182,7 @@ class BinaryCell(SpikingCell):
         """A finite threshold."""
         return ((jnp.isfinite(jnp.asarray(self.threshold)), "threshold must be finite."), *rising(self.spike))
 
-    def initial_state(self, neurons: int, dtype) -> Values:
+    def initial_state(self, neurons: int, dtype: Any) -> Values:
         """V = 0."""
         return jnp.zeros(neurons, dtype)
 
@@ -217,7 +217,7 @@ class GridLeakyReadout(Cell):
             *resolved("synaptic_time_constant", self.synaptic_time_constant, self.dt),
         )
 
-    def initial_state(self, neurons: int, dtype) -> MembraneState:
+    def initial_state(self, neurons: int, dtype: Any) -> MembraneState:
         """V = 0, I = 0."""
         return MembraneState(jnp.zeros(neurons, dtype), jnp.zeros(neurons, dtype))
 

@@ -43,7 +43,7 @@ class Layer(eqx.Module):
     inputs: Connection
     recurrent: Connection | None = None
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse connections and parameters that do not fit."""
         if self.recurrent is not None and self.recurrent.shape != (self.size, self.size):
             raise ValueError(
@@ -68,7 +68,9 @@ class Layer(eqx.Module):
         cell = self.cell.initial_state(self.size, self.inputs.dtype)
         return LayerState(cell, self.inputs.initial_history(), recurrent)
 
-    def advance(self, cell: Any, past: Any, output: Float[Array, " neurons"], arriving: Float[Array, " neurons"]):
+    def advance(
+        self, cell: Any, past: Any, output: Float[Array, " neurons"], arriving: Float[Array, " neurons"]
+    ) -> tuple[Any, Any]:
         """Cells and recurrent history one step later; `output` is that of `cell`, `arriving` comes from below."""
         if self.recurrent is not None:
             back, past = self.recurrent(past, output)
@@ -99,7 +101,7 @@ class GridNetwork(eqx.Module):
 
     layers: tuple[Layer, ...]
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse layers that do not fit together."""
         if not self.layers:
             raise ValueError("a network needs at least one layer.")
@@ -193,7 +195,7 @@ def run_on_grid(
 
 
 @eqx.filter_jit
-def _run(network, inputs, state, scan):
+def _run(network: GridNetwork, inputs: Array, state: tuple[LayerState, ...], scan: Callable) -> GridRun:
     return run_layers(network, inputs, state, lambda layer, old, signals: run_layer(layer, old, signals, scan))
 
 
@@ -230,7 +232,7 @@ def run_layer(
     """One layer over all steps: its state at the end, and of every step its output, its cells and their flags."""
     arriving, inputs = layer.inputs.over_time(state.inputs, signals)
 
-    def step(carry, arriving):
+    def step(carry: tuple[Any, Any, Array], arriving: Array) -> tuple[tuple[Any, Any, Array], tuple[Array, Any, Array]]:
         cell, past, output = carry
         cell, past = layer.advance(cell, past, output, arriving)
         output = layer.cell.output(cell)

@@ -6,6 +6,7 @@ time shrinks in proportion to the step.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -48,7 +49,7 @@ class VoltageAfterStep(eqx.Module):
         return (over_neurons(neuron, "voltage")(over_neurons(neuron, "flow")(states, dt)) - threshold) / threshold
 
 
-def _threshold(neuron):
+def _threshold(neuron: Any) -> Any:
     if not hasattr(neuron, "threshold"):
         raise ValueError(f"{type(neuron).__name__} has no field `threshold`: use PhaseInStep for it.")
     return neuron.threshold
@@ -83,7 +84,7 @@ class GridNeuron(SpikingCell):
         positive = (jnp.asarray(self.dt) > 0, "dt must be positive.")
         return (*self.neuron.requirements(), positive, *rising(self.spike))
 
-    def initial_state(self, neurons: int, dtype) -> GridNeuronState:
+    def initial_state(self, neurons: int, dtype: Any) -> GridNeuronState:
         """At V = 0, without current."""
         return self.state_at(initial_states(self.neuron, jnp.zeros(neurons, dtype)))
 
@@ -121,13 +122,13 @@ class GridNeuron(SpikingCell):
 
 
 @jax.custom_jvp
-def _on_its_side(v, spiked):
+def _on_its_side(v: Array, spiked: Array) -> Array:
     """v, or the nearest number on the side of zero that `spiked` says; the derivative is that of v."""
     return jnp.where(spiked, jnp.maximum(v, 0), jnp.minimum(v, -jnp.finfo(v.dtype).tiny))
 
 
 @_on_its_side.defjvp
-def _on_its_side_jvp(primals, tangents):
+def _on_its_side_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Any]:
     return _on_its_side(*primals), tangents[0]
 
 

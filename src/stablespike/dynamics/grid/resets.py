@@ -5,6 +5,7 @@ the `threshold`, all `[neurons]`, and gives the new voltage.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -81,13 +82,13 @@ class Unfelt(eqx.Module):
 
 
 @jax.custom_jvp
-def _with_derivative_of(differentiated, value):
+def _with_derivative_of(differentiated: Array, value: Array) -> Array:
     del differentiated
     return value
 
 
 @_with_derivative_of.defjvp
-def _with_derivative_of_jvp(primals, tangents):
+def _with_derivative_of_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Any]:
     return primals[1], tangents[0]  # not the rule again: to a derivative from outside the value is what it is
 
 

@@ -23,11 +23,11 @@ class AbstractChart(eqx.Module):
 class AsItIs(AbstractChart):
     """The state itself: every variable is a degree of freedom, as of `LIF`."""
 
-    def coordinates(self, neuron, state):
+    def coordinates(self, neuron: Any, state: Float[Array, "variables"]) -> Float[Array, " freedoms"]:
         """All variables."""
         return state
 
-    def point(self, neuron, coordinates):
+    def point(self, neuron: Any, coordinates: Float[Array, " freedoms"]) -> Float[Array, "variables"]:
         """The same."""
         return coordinates
 
@@ -35,11 +35,11 @@ class AsItIs(AbstractChart):
 class Phase(AbstractChart):
     """The phase, in units of time: `Theta`."""
 
-    def coordinates(self, neuron, state):
+    def coordinates(self, neuron: Any, state: Float[Array, "variables"]) -> Float[Array, " freedoms"]:
         """Phase since the last spike."""
         return neuron.phase(state)[None]
 
-    def point(self, neuron, coordinates):
+    def point(self, neuron: Any, coordinates: Float[Array, " freedoms"]) -> Float[Array, "variables"]:
         """State at a phase."""
         return neuron.state_at_phase(coordinates[0])
 
@@ -47,10 +47,10 @@ class Phase(AbstractChart):
 class AngleAndCurrent(AbstractChart):
     """The angle of (n, d) and the current: `QIF`."""
 
-    def coordinates(self, neuron, state):
+    def coordinates(self, neuron: Any, state: Float[Array, "variables"]) -> Float[Array, " freedoms"]:
         """atan2(d, n), which falls to 0 at the spike, and I."""
         return jnp.stack([jnp.arctan2(state[1], state[0]), state[2]])
 
-    def point(self, neuron, coordinates):
+    def point(self, neuron: Any, coordinates: Float[Array, " freedoms"]) -> Float[Array, "variables"]:
         """[cos, sin, I]."""
         return jnp.stack([jnp.cos(coordinates[0]), jnp.sin(coordinates[0]), coordinates[1]])

@@ -1,10 +1,14 @@
 """Derivatives of any order and mode for functions of a few numbers that are computed by loops of unknown length."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 
-def by_forward_mode(function, *arguments):
+def by_forward_mode(function: Callable[..., Array], *arguments: Any) -> Array:
     """`function(*arguments)`, a vector, where `function` need only allow forward mode (a `while` loop, an ODE solver).
 
     Its Jacobian is computed by forward mode at the argument and then applied, so that reverse mode needs nothing of the
@@ -20,7 +24,7 @@ def by_forward_mode(function, *arguments):
     for leaf in leaves:
         ends.append(ends[-1] + jnp.size(leaf))
 
-    def of_vector(x):
+    def of_vector(x: Array) -> Array:
         parts = [x[a:b].reshape(shape) for a, b, shape in zip(ends[:-1], ends[1:], shapes, strict=True)]
         return function(*jax.tree.unflatten(structure, parts))
 
@@ -28,13 +32,13 @@ def by_forward_mode(function, *arguments):
     return _with_jacobian(of_vector)(vector)
 
 
-def _with_jacobian(function):
+def _with_jacobian(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
     @jax.custom_jvp
-    def apply(x):
+    def apply(x: Array) -> Array:
         return function(x)
 
     @apply.defjvp
-    def _jvp(primals, tangents):
+    def _jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
         (x,), (dx,) = primals, tangents
         return apply(x), _with_jacobian(jax.jacfwd(function))(x) @ dx
 

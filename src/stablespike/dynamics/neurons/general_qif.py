@@ -33,7 +33,7 @@ class GeneralQIF(AbstractNeuron):
     membrane_time_constant: Parameter = 1.0
     synaptic_time_constant: Parameter = 0.5
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """Positive time constants."""
         return (
             positive_time("membrane_time_constant", self.membrane_time_constant),
@@ -78,12 +78,12 @@ class GeneralQIF(AbstractNeuron):
         return jnp.stack([-jnp.ones_like(state[2]), jnp.zeros_like(state[2]), state[2]])
 
 
-def _rescaled(state):
+def _rescaled(state: Array) -> Array:
     factor = jax.lax.stop_gradient(jax.lax.rsqrt(state[0] ** 2 + state[1] ** 2))
     return state * jnp.stack([factor, factor, jnp.ones_like(factor)])
 
 
-def _step(state, ratio, h):
+def _step(state: Array, ratio: Array, h: Array) -> Array:
     """One step of length h (in tau_m) by the series in delta = 1 - exp(-p h), written with e = delta/p:
 
     d <- d + e sum c_j, n <- -(1 - delta) sum j c_j, I <- (1 - delta) I, where c_1 = -n, c_0 = d/e and
@@ -95,7 +95,7 @@ def _step(state, ratio, h):
     spring = current * e**2
     before, c = -n, ((delta - e) * -n - current * e * d) / 2
 
-    def term(j, carry):
+    def term(j: Array, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         before, c, value, slope = carry
         j = j.astype(state.dtype)
         new = ((j + 1) * ((j + 1) * delta - e) * c - spring * before) / ((j + 1) * (j + 2))
@@ -105,17 +105,17 @@ def _step(state, ratio, h):
     return jnp.stack([-(1 - delta) * slope, d + e * value, (1 - delta) * current])
 
 
-def _longest_step(current, ratio):
+def _longest_step(current: Array, ratio: Array) -> Array:
     """Step within which the series has converged, and between two zeros of d at most one."""
     return 1 / jnp.maximum(jnp.maximum(jnp.sqrt(jnp.abs(current)), 1) / STEP_OF_PHASE, ratio / STEP_OF_CURRENT)
 
 
-def _propagate(state, ratio, t):
+def _propagate(state: Array, ratio: Array, t: Array) -> Array:
     largest = jnp.abs(state[2]) * jnp.exp(jnp.maximum(-ratio * t, 0))
     steps = jnp.maximum(jnp.ceil(jnp.abs(t) / _longest_step(largest, ratio)), 1)
     steps = jax.lax.stop_gradient(steps)
 
-    def body(carry):
+    def body(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         k, moved = carry
         return k + 1, _rescaled(_step(moved, ratio, t / steps))
 
@@ -128,11 +128,11 @@ def _propagate(state, ratio, t):
 def _first_zero(state: Float[Array, "variables"], ratio: Float[Array, ""]) -> Float[Array, ""]:
     """Time of the first zero of d in tau_m; nan if `MOST_STEPS` did not decide whether there is one."""
 
-    def undecided(carry):
+    def undecided(carry: tuple[Array, ...]) -> Array:
         _, moved, _, _, k = carry
         return (moved[1] >= 0) & ~_never(moved) & (k < MOST_STEPS)
 
-    def body(carry):
+    def body(carry: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
         time, moved, _, _, k = carry
         h = _longest_step(moved[2], ratio)
         return time + h, _rescaled(_step(moved, ratio, h)), moved, time, k + 1
@@ -146,7 +146,7 @@ def _first_zero(state: Float[Array, "variables"], ratio: Float[Array, ""]) -> Fl
 
 
 @_first_zero.defjvp
-def _first_zero_jvp(primals, tangents):
+def _first_zero_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     """d(t*) = 0 and d' = -n give dt* = (change of d at fixed time)/n."""
     time = _first_zero(*primals)
     comes = jnp.isfinite(time)
@@ -165,10 +165,10 @@ def _never(state: Float[Array, "variables"]) -> Bool[Array, ""]:
     return (current < 0.25) & (n <= 0.5 * (1 + root) * d)
 
 
-def _zero_within(state, ratio):
+def _zero_within(state: Array, ratio: Array) -> Array:
     """Zero of d inside one step: Newton's method, by bisection where it would leave the bracket."""
 
-    def body(carry):
+    def body(carry: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
         low, high, t, _, k = carry
         n, d, _ = _step(state, ratio, t)
         low, high = jnp.where(d > 0, t, low), jnp.where(d > 0, high, t)
@@ -177,7 +177,7 @@ def _zero_within(state, ratio):
         new = jnp.where(inside, newton, 0.5 * (low + high))
         return low, high, new, jnp.abs(new - t), k + 1
 
-    def unfinished(carry):
+    def unfinished(carry: tuple[Array, ...]) -> Array:
         return (carry[3] > jnp.finfo(state.dtype).eps * carry[2]) & (carry[4] < 100)
 
     high = _longest_step(state[2], ratio)

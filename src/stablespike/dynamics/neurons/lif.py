@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from stablespike.dynamics.neurons.logarithm import log1p
 from stablespike.dynamics.neurons.neuron import (
@@ -35,7 +36,7 @@ class LIF(AbstractNeuron):
     membrane_time_constant: Parameter = 1.0
     threshold: Parameter = 1.0
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """A positive time constant, and a threshold above rest."""
         return (
             positive_time("membrane_time_constant", self.membrane_time_constant),

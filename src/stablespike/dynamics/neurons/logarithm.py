@@ -23,7 +23,7 @@ def log1p(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
 
 
 @log1p.defjvp
-def _log1p_jvp(primals, tangents):
+def _log1p_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     return log1p(*primals), tangents[0] / (1 + primals[0])
 
 

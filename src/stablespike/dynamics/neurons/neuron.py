@@ -29,7 +29,7 @@ class AbstractNeuron(Told):
     def requirements(self) -> tuple[tuple[Bool[Array, "*neurons"], str], ...]:
         """Conditions on the parameters with the sentence for each: raised at construction, flagged under jit."""
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse parameters that the model does not allow."""
         require_numbers(self)
         for condition, sentence in self.requirements():
@@ -109,11 +109,11 @@ def well_above(value: Scalar, threshold: Scalar) -> Bool[Array, ""]:
     return value > threshold + ROUNDING_UNITS * jnp.finfo(jnp.result_type(value)).eps * jnp.abs(threshold)
 
 
-def over_neurons(neuron: AbstractNeuron, method: str):
+def over_neurons(neuron: AbstractNeuron, method: str) -> Callable[..., Any]:
     """`method` of `neuron` for a population: states `[neurons, variables]`, other arguments scalar or `[neurons]`."""
     axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, neuron)
 
-    def apply(states, *arguments):
+    def apply(states: Any, *arguments: Any) -> Any:
         argument_axes = tuple(0 if jnp.ndim(argument) else None for argument in arguments)
         single = jax.vmap(
             lambda one, state, *rest: getattr(one, method)(state, *rest), in_axes=(axes, 0, *argument_axes)
@@ -123,12 +123,14 @@ def over_neurons(neuron: AbstractNeuron, method: str):
     return apply
 
 
-def one_neuron(neuron: AbstractNeuron, index) -> AbstractNeuron:
+def one_neuron(neuron: AbstractNeuron, index: Any) -> AbstractNeuron:
     """The neuron at `index` of a population, with scalar parameters."""
     return jax.tree.map(lambda leaf: leaf[index] if jnp.ndim(leaf) else leaf, neuron)
 
 
-def initial_states(neuron: AbstractNeuron, voltages: Float[Array, " neurons"], currents=0.0):
+def initial_states(
+    neuron: AbstractNeuron, voltages: Float[Array, " neurons"], currents: Any = 0.0
+) -> Float[Array, "neurons variables"]:
     """States `[neurons, variables]` of a population from membrane voltages and currents (scalar or `[neurons]`)."""
     if not isinstance(neuron, AbstractNeuron):
         raise ValueError(f"initial_states takes a neuron such as QIF() and its voltages, not {shown(neuron)}.")
@@ -140,7 +142,7 @@ def initial_states(neuron: AbstractNeuron, voltages: Float[Array, " neurons"], c
     return jax.vmap(lambda one, v, i: one.initial_state(v, i), in_axes=(axes, 0, 0))(neuron, voltages, currents)
 
 
-def _require_one_each(voltages, currents) -> None:
+def _require_one_each(voltages: Any, currents: Any) -> None:
     """Raise `ValueError` unless there is a voltage for each neuron, and one current or as many."""
     if not is_number(voltages) or jnp.ndim(voltages) != 1:
         raise ValueError(
@@ -163,7 +165,7 @@ def require_population(neuron: AbstractNeuron, size: int) -> None:
             )
 
 
-def require_states(neuron: AbstractNeuron, states, size: int) -> None:
+def require_states(neuron: AbstractNeuron, states: Any, size: int) -> None:
     """Raise `ValueError` unless `states` are `[size, variables]`, with as many variables as this neuron has."""
     variables = jax.eval_shape(lambda: one_neuron(neuron, 0).initial_state()).shape[0]
     if jnp.shape(states) != (size, variables):
@@ -173,7 +175,7 @@ def require_states(neuron: AbstractNeuron, states, size: int) -> None:
         )
 
 
-def require(condition, sentence: str) -> None:
+def require(condition: Any, sentence: str) -> None:
     """Raise `ValueError(sentence)` unless the condition holds; conditions that are only known inside jit pass."""
     if isinstance(condition, jax.core.Tracer):
         return

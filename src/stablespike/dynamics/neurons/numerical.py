@@ -1,6 +1,7 @@
 """Any neuron given by its right-hand side, its threshold and its reset, integrated and located by diffrax."""
 
 import abc
+from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -34,7 +35,7 @@ class NumericalNeuron(AbstractNeuron):
     horizon: eqx.AbstractVar[float]
     longest_step: eqx.AbstractVar[float]
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a horizon and a step that are not positive."""
         for name in ("horizon", "longest_step"):
             require_number(name, getattr(self, name))
@@ -65,12 +66,12 @@ class NumericalNeuron(AbstractNeuron):
         return _first_passage(state, self)
 
 
-def _solve(state, neuron, dt):
+def _solve(state: Array, neuron: NumericalNeuron, dt: Any) -> Array:
     solution = _integrate(state, neuron, dt, None)
     return jnp.where(solution.result == diffrax.RESULTS.successful, solution.ys[-1], jnp.nan)
 
 
-def _integrate(state, neuron, dt, event):
+def _integrate(state: Array, neuron: NumericalNeuron, dt: Any, event: Any) -> Any:
     dt = jnp.asarray(dt, state.dtype)
     moving = dt != 0  # diffrax needs an interval
     tolerance = TOLERANCE_IN_ROUNDINGS * float(jnp.finfo(state.dtype).eps)
@@ -99,13 +100,14 @@ def _first_passage(state: Float[Array, "variables"], neuron: NumericalNeuron) ->
     found = solution.result == diffrax.RESULTS.event_occurred
     silent = solution.result == diffrax.RESULTS.successful
 
-    def polish(carry):  # diffrax locates the event on its interpolant, which is less exact than its steps
+    def polish(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        # diffrax locates the event on its interpolant, which is less exact than its steps
         time, _, k = carry
         moved = _solve(state, neuron, time)
         step = -neuron.distance_to_spike(moved) / _approach(moved, neuron)
         return time + step, jnp.abs(step), k + 1
 
-    def unfinished(carry):
+    def unfinished(carry: tuple[Array, Array, Array]) -> Array:
         return (carry[1] > 8 * jnp.finfo(state.dtype).eps * carry[0]) & (carry[2] < NEWTON_STEPS)
 
     start = (jnp.where(found, solution.ts[-1], 0), jnp.where(found, jnp.inf, 0), jnp.zeros((), int))
@@ -115,13 +117,13 @@ def _first_passage(state: Float[Array, "variables"], neuron: NumericalNeuron) ->
 
 
 @_first_passage.defjvp
-def _first_passage_jvp(primals, tangents):
+def _first_passage_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     """g(x(t*)) = 0 gives dt* = -(change of g at fixed time)/(dg/dt)."""
     time = _first_passage(*primals)
     comes = jnp.isfinite(time)
     until = jnp.where(comes, time, 0)
 
-    def distance(state, neuron):
+    def distance(state: Array, neuron: NumericalNeuron) -> Scalar:
         return neuron.distance_to_spike(by_forward_mode(_solve, state, neuron, until))
 
     change, neuron = jax.jvp(distance, primals, tangents)[1], primals[1]
@@ -129,6 +131,6 @@ def _first_passage_jvp(primals, tangents):
     return time, jnp.where(comes, -change / jnp.where(comes, _approach(moved, neuron), 1), 0)
 
 
-def _approach(state, neuron):
+def _approach(state: Array, neuron: NumericalNeuron) -> Array:
     """d/dt of the distance to the spike."""
     return jax.jvp(neuron.distance_to_spike, (state,), (neuron.right_hand_side(state),))[1]

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from stablespike.dynamics.neurons.neuron import Parameter, Scalar, State, positive_time
 from stablespike.dynamics.neurons.numerical import NumericalNeuron
@@ -23,7 +24,7 @@ class ExponentialIF(NumericalNeuron):
     horizon: float = eqx.field(default=10.0, static=True)
     longest_step: float = eqx.field(default=0.1, static=True)
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """Positive time constants and sharpness, and a cutoff above the soft threshold."""
         return (
             positive_time("membrane_time_constant", self.membrane_time_constant),
@@ -70,7 +71,7 @@ class Izhikevich(NumericalNeuron):
     horizon: float = eqx.field(default=200.0, static=True)
     longest_step: float = eqx.field(default=1.0, static=True)
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """A reset below the peak of the spike."""
         return ((jnp.asarray(self.reset_voltage) < 30, "reset_voltage must lie below the peak of 30 mV."),)
 
@@ -111,7 +112,7 @@ class AdaptiveLIF(NumericalNeuron):
     horizon: float = eqx.field(default=10.0, static=True)
     longest_step: float = eqx.field(default=0.1, static=True)
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """Positive time constants, and a threshold above rest."""
         return (
             positive_time("membrane_time_constant", self.membrane_time_constant),

@@ -1,6 +1,7 @@
 """Leaky integrate-and-fire neuron with suprathreshold drive and delta pulses."""
 
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from stablespike.dynamics.neurons.logarithm import log1p
 from stablespike.dynamics.neurons.neuron import (
@@ -33,7 +34,7 @@ class OscillatoryLIF(AbstractNeuron):
     drive: Parameter = 1.25
     threshold: Parameter = 1.0
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """A positive time constant, and a drive with which there is a period."""
         return (
             positive_time("membrane_time_constant", self.membrane_time_constant),

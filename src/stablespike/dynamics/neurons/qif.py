@@ -1,10 +1,12 @@
 """Quadratic integrate-and-fire neuron with exponentially decaying current, exact in homogeneous coordinates."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool
 
 from stablespike.dynamics.neurons.charts import AbstractChart, AngleAndCurrent
 from stablespike.dynamics.neurons.logarithm import arctanh, log1p
@@ -42,7 +44,7 @@ class QIF(AbstractNeuron):
 
     membrane_time_constant: Parameter = 1.0
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """A positive time constant."""
         return (positive_time("membrane_time_constant", self.membrane_time_constant),)
 
@@ -97,7 +99,7 @@ class QIF(AbstractNeuron):
         return jnp.stack([-jnp.ones_like(state[2]), jnp.zeros_like(state[2]), state[2]])
 
 
-def _scaled(n, d, current):
+def _scaled(n: Array, d: Array, current: Array) -> Array:
     """(n, d) on the unit circle: only the ratio matters, and a positive factor keeps the side of the spike."""
     factor = jax.lax.rsqrt(n**2 + d**2)
     return jnp.stack([n * factor, d * factor, current])
@@ -123,7 +125,7 @@ def spike_coordinate(n: Scalar, d: Scalar, current: Scalar) -> Scalar:
 
 
 @spike_coordinate.defjvp
-def _spike_coordinate_jvp(primals, tangents):
+def _spike_coordinate_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     n, d, current = primals
     dn, dd, dcurrent = tangents
     u = spike_coordinate(n, d, current)

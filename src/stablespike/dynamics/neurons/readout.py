@@ -21,7 +21,7 @@ class LeakyReadout(Told):
     membrane_time_constant: Scalar
     synaptic_time_constant: Scalar | None = None
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse time constants that are not positive, or equal."""
         require_numbers(self)
         for name, value in (("membrane_time_constant", self.tau_m), ("synaptic_time_constant", self.tau_s)):

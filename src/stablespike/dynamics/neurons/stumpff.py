@@ -42,7 +42,7 @@ def stumpff(order: int, z: Float[Array, "..."] | float) -> Float[Array, "..."]:
 
 
 @stumpff.defjvp
-def _stumpff_jvp(order, primals, tangents):
+def _stumpff_jvp(order: int, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (z,), (dz,) = primals, tangents
     slope = 0.5 * (order * stumpff(order + 2, z) - stumpff(order + 1, z)) if order else -0.5 * stumpff(1, z)
     return stumpff(order, z), slope * dz
@@ -60,24 +60,24 @@ def stumpff_pair(z: Float[Array, "..."], too_large: Bool[Array, "..."]) -> tuple
     return stumpff(0, near), jnp.where(far, odd * fading, odd)
 
 
-def _cosine_of_root(z):
+def _cosine_of_root(z: Array) -> Array:
     tiny, root = _guarded_root(z)
     far = jnp.where(z > 0, jnp.cos(root), jnp.cosh(jnp.where(z > 0, 0, root)))
     return jnp.where(tiny, 1 - z / 2 + z**2 / 24, far)
 
 
-def _sine_over_root(z):
+def _sine_over_root(z: Array) -> Array:
     tiny, root = _guarded_root(z)
     sine = jnp.where(z > 0, jnp.sin(root), jnp.sinh(jnp.where(z > 0, 0, root)))
     return jnp.where(tiny, 1 - z / 6 + z**2 / 120, sine / root)
 
 
-def _guarded_root(z):
+def _guarded_root(z: Array) -> tuple[Array, Array]:
     """Whether |z| is so small that three terms of a series hold all digits, and sqrt|z|, there 1 instead."""
     tiny = jnp.abs(z) < TINY
     return tiny, jnp.sqrt(jnp.abs(jnp.where(tiny, 1, z)))
 
 
-def _series(order, z):
+def _series(order: int, z: Array) -> Array:
     coefficients = [(-1) ** j / math.factorial(2 * j + order) for j in range(SERIES_TERMS)]
     return jnp.polyval(jnp.asarray(coefficients[::-1], z.dtype), z, unroll=SERIES_TERMS)

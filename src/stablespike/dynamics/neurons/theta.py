@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from stablespike.dynamics.neurons.charts import AbstractChart, Phase
 from stablespike.dynamics.neurons.neuron import (
@@ -30,7 +31,7 @@ class Theta(AbstractNeuron):
     membrane_time_constant: Parameter = 1.0
     drive: Parameter = 1.25
 
-    def requirements(self):
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
         """A positive time constant, and a drive with which there is a period."""
         return (
             positive_time("membrane_time_constant", self.membrane_time_constant),
@@ -101,7 +102,7 @@ class Theta(AbstractNeuron):
         return jnp.stack([-jnp.ones_like(state[0]), jnp.zeros_like(state[0])])
 
 
-def _scaled(x, y):
+def _scaled(x: Array, y: Array) -> Array:
     """(x, y) on the unit circle; a positive factor has no meaning."""
     factor = jax.lax.rsqrt(x**2 + y**2)
     return jnp.stack([x * factor, y * factor])

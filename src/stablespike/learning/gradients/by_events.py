@@ -57,7 +57,7 @@ class Found(NamedTuple):
 
 
 def run_by_events(
-    network: Network, inputs: Any, until: Scalar, on: Events, gradient: Rule | None, initial, checkpoints
+    network: Network, inputs: Any, until: Scalar, on: Events, gradient: Rule | None, initial: Any, checkpoints: Any
 ) -> Run:
     """One trial; see `simulate`, which checks and raises. `checkpoints` by layer are those of `planned_checkpoints`."""
     budget = on.budget or DEFAULT_BUDGET
@@ -76,7 +76,7 @@ def run_by_events(
 def planned_checkpoints(network: Network, until: Scalar, gradient: Rule | None) -> tuple[int | None, ...]:
     """How many states the reversal of each recurrent layer keeps; None where that is not asked for or not known."""
 
-    def of_layer(layer):
+    def of_layer(layer: Any) -> int | None:
         wanted = TimeReversed() if gradient is None else gradient
         if not isinstance(wanted, TimeReversed) or not isinstance(layer.loop, Dense) or not _reversible(layer):
             return None
@@ -93,11 +93,11 @@ def _reversible(layer: Layer) -> bool:
     return isinstance(layer.inputs, Dense | Delayed) and has_kernel(layer.neuron, *_dense(layer))
 
 
-def _dense(layer):
+def _dense(layer: Any) -> list[Array]:
     return [one.weights for one in (layer.inputs, layer.loop) if one is not None]
 
 
-def _start(layer: Layer):
+def _start(layer: Layer) -> Array | None:
     """V = 0, without current."""
     if isinstance(layer.neuron, LeakyReadout | Cell):
         return None
@@ -112,7 +112,7 @@ def _as_trains(inputs: Spikes, channels: int) -> Trains:
     return Trains(counts, inputs.times.shape[0], listed=inputs, ordinals=ordinals)
 
 
-def _run_layer(layer: Layer, state, below: Trains, asked: Asked) -> Found:
+def _run_layer(layer: Layer, state: Any, below: Trains, asked: Asked) -> Found:
     if isinstance(layer.neuron, LeakyReadout):
         return _read_out(layer, below, asked)
     if isinstance(layer.neuron, Cell):
@@ -157,14 +157,14 @@ def _layer_rule(layer: Layer, gradient: Rule | None) -> Callable:
     return time_reversed_layer if has_kernel(layer.neuron, *_dense(layer)) else simulate_layer
 
 
-def _feed_forward(layer, state, inputs, asked) -> Found:
+def _feed_forward(layer: Any, state: Any, inputs: Spikes, asked: Asked) -> Found:
     rule = _layer_rule(layer, asked.gradient)
     solution = rule(layer.neuron, layer.inputs.weights, state, inputs, asked.until, asked.budget)
     trains = Trains(solution.counts, asked.budget, table=solution.times)
     return Found(trains, solution.state, solution.status.flags, solution.status.time)
 
 
-def _delayed(layer, state, inputs, asked) -> Found:
+def _delayed(layer: Any, state: Any, inputs: Spikes, asked: Any) -> Found:
     if isinstance(asked.until, jax.core.Tracer):
         raise ValueError("windows between delays follow from the end of the trial: give `until` as a plain number.")
     network = Recurrent(layer.neuron, layer.loop.weights, layer.inputs.weights, layer.loop.delays)
@@ -175,7 +175,7 @@ def _delayed(layer, state, inputs, asked) -> Found:
     return _listed(solution, asked.budget)
 
 
-def _recurrent(layer, state, inputs, asked) -> Found:
+def _recurrent(layer: Any, state: Any, inputs: Spikes, asked: Asked) -> Found:
     size, loop = layer.size, layer.loop
     room = asked.budget * size
     weights = jnp.zeros((size, size), layer.inputs.dtype) if loop is None else loop.weights
@@ -207,7 +207,7 @@ def _listed(solution: Solution, budget: int) -> Found:
     return Found(trains, solution.state, solution.status.flags | over, solution.status.time)
 
 
-def _sparse(layer, state, below: Trains, asked) -> Found:
+def _sparse(layer: Any, state: Any, below: Trains, asked: Asked) -> Found:
     if not isinstance(layer.inputs, Sparse) or not isinstance(layer.loop, Sparse | None):
         raise ValueError(
             "a sparse layer has sparse connections both from below and among its neurons: Sparse(from_matrix(weights))."
@@ -226,7 +226,7 @@ def _nothing(size: int) -> SparseWeights:
     return SparseWeights(starts, targets, jnp.zeros(0), size)
 
 
-def _read_out(layer, below: Trains, asked) -> Found:
+def _read_out(layer: Any, below: Trains, asked: Asked) -> Found:
     """Voltages of the readout at its looks, in closed form."""
     times, sizes = below.weighted()
     if isinstance(layer.inputs, Delayed):

@@ -1,6 +1,7 @@
 """The recorded rule with checkpoints: states are kept at every so many events and worked out again in between."""
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,7 +18,7 @@ def checkpointed_simulate(
     network: Recurrent,
     states: Float[Array, "neurons variables"],
     inputs: Spikes,
-    duration,
+    duration: Any,
     *,
     max_events: int,
     every: int | None = None,
@@ -36,7 +37,9 @@ def checkpointed_simulate(
 
 
 @eqx.filter_jit
-def _checkpointed(network, states, inputs, duration, max_events, every):
+def _checkpointed(
+    network: Recurrent, states: Array, inputs: Spikes, duration: Any, max_events: int, every: int | None
+) -> Solution:
     length = every or math.isqrt(max_events)
     start = initial_network_state(network, states)
     final, events = run_events(network, start, inputs, duration, max_events, length=length, around=jax.checkpoint)

@@ -68,29 +68,29 @@ def eligibility_propagation(loss: StepLoss, feedback: Float[Array, "neurons outp
     return init, step
 
 
-def _matrices(network):
+def _matrices(network: Any) -> tuple[Any, Any, Any]:
     hidden, readout = network.layers
     return hidden.inputs.weights, hidden.recurrent.weights, readout.inputs.weights
 
 
-def _eligibilities(layer, state, signal, before):
+def _eligibilities(layer: Any, state: EligibilityState, signal: Array, before: Array) -> tuple[PyTree, Array]:
     """e' of every synapse, and (ds/dc') e': the derivatives of the neuron's own step along e and along its input."""
     moving, rest = eqx.partition(state.network[0].cell, eqx.is_inexact_array)
     arriving = layer.inputs.weights @ signal + layer.recurrent.weights @ before
 
-    def own_step(moving, arriving):
+    def own_step(moving: PyTree, arriving: Array) -> tuple[PyTree, Array]:
         cell = eqx.combine(moving, rest)
         new = layer.cell.advance(cell, layer.cell.output(cell), arriving)
         return eqx.filter(new, eqx.is_inexact_array), layer.cell.output(new)
 
-    def push(eligibility, presynaptic):
+    def push(eligibility: PyTree, presynaptic: Array) -> tuple[PyTree, Array]:
         direction = jnp.full_like(arriving, presynaptic)
         return jax.jvp(own_step, (moving, arriving), (eligibility, direction))[1]
 
     return jax.vmap(push, in_axes=(-1, 0), out_axes=-1)(state.eligibility, jnp.concatenate([signal, before]))
 
 
-def _unfiltered(cell):
+def _unfiltered(cell: Any) -> bool:
     """One time constant and no synaptic filter: one trace per synapse does for all outputs."""
     return cell.synaptic_time_constant is None and not jnp.ndim(cell.membrane_time_constant)
 

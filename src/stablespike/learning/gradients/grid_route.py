@@ -1,10 +1,12 @@
 """Networks on a time grid run by native kernels that count spikes: the values and derivatives of `run_on_grid`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from stablespike.dynamics.connections import Dense
 from stablespike.dynamics.grid.cells import GridLIF, Heaviside, MembraneState, approach, decayed
@@ -43,12 +45,12 @@ class _Update(eqx.Module):
     reset: Callable
     driving: Callable
 
-    def __call__(self, voltage, current, new, spiked, constants):
+    def __call__(self, voltage: Array, current: Array, new: Array, spiked: Array, constants: Array) -> Array:
         _, b, g, threshold = constants
         return self.reset(b * voltage, g * self.driving(current, new), spiked, threshold)
 
 
-def _no_slope(v):
+def _no_slope(v: Array) -> Array:
     return jnp.zeros_like(v)
 
 
@@ -79,8 +81,8 @@ def run_on_grid_natively(
 
 
 @eqx.filter_jit
-def _run(network, inputs, state, dense_from):
-    def run(layer, old, signals):
+def _run(network: GridNetwork, inputs: Array, state: tuple[LayerState, ...], dense_from: float) -> GridRun:
+    def run(layer: Any, old: LayerState, signals: Array) -> tuple[LayerState, Array, Any, Array]:
         use = layer_use(layer)
         known = use is not None
         return _run_native(use, layer, old, signals, dense_from) if known else run_layer(layer, old, signals)
@@ -101,7 +103,7 @@ def layer_use(layer: Layer) -> LayerUse | None:
     return LayerUse(Gates(*(*terms, *felt, spikes_felt, old)), _Update(cell.reset, cell.driving), slope)
 
 
-def _terms(reset):
+def _terms(reset: Any) -> tuple[Any, Any, int]:
     """rho, sigma, kappa; the same for the derivative; whether the spikes are differentiated."""
     if type(reset) is Detached:
         terms, felt, _ = _terms(reset.reset)
@@ -112,7 +114,7 @@ def _terms(reset):
     return terms, terms, 1
 
 
-def _slope(spike):
+def _slope(spike: Any) -> Callable | None:
     """The surrogate derivative, if it can be hashed: a function, or an object without arrays."""
     if type(spike) is Heaviside:
         return _no_slope
@@ -120,7 +122,9 @@ def _slope(spike):
     return spike.slope if known else None
 
 
-def _run_native(use, layer, old, signals, dense_from):
+def _run_native(
+    use: Any, layer: Any, old: LayerState, signals: Array, dense_from: float
+) -> tuple[LayerState, Array, Any, Array]:
     cell, dtype = layer.cell, layer.inputs.weights.dtype
     if type(layer.inputs) is Dense:
         arriving, inputs = spike_product(signals, layer.inputs.weights.T, dense_from), old.inputs
@@ -136,19 +140,19 @@ def _run_native(use, layer, old, signals, dense_from):
     return LayerState(MembraneState(*final), inputs, old.recurrent), spikes, cells, wrong
 
 
-def _constants(cell, size, dtype):
+def _constants(cell: Any, size: int, dtype: Any) -> Array:
     one = jnp.ones(size, dtype)
     a = decayed(one, cell.synaptic_time_constant, cell.dt)
     b = decayed(one, cell.membrane_time_constant, cell.dt)
     return jnp.stack([a, b, approach(cell.membrane_time_constant, cell.dt) * one, cell.threshold * one]).astype(dtype)
 
 
-def _cells(layer, old, spikes, arriving):
+def _cells(layer: Any, old: LayerState, spikes: Array, arriving: Array) -> Any:
     """States of the cells after every step, from the spikes before every step: dropped inside jit where not used."""
     if layer.recurrent is not None:
         arriving = arriving + layer.recurrent.over_time(old.recurrent, spikes)[0]
 
-    def step(cell, given):
+    def step(cell: Any, given: tuple[Array, Array]) -> tuple[Any, Any]:
         cell = layer.cell.advance(cell, *given)
         return cell, cell
 

@@ -6,7 +6,7 @@ summed in the kernel. Off the CPU and in forward mode the plain JAX form does th
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from stablespike.native.grid import adjoint as grid_lif_adjoint
 from stablespike.native.grid import forward as grid_lif
 from stablespike.native.grid import spike_rows
 from stablespike.native.grid.forward import Gates
-from stablespike.native.trial_rule import TrialRule, trial_primitive
+from stablespike.native.trial_rule import TrialRule, Trials, trial_primitive
 
 WHOLE = jnp.dtype("int32")
 DENSE_FROM = 0.25  # density of spikes from which a matrix product is taken: where the two cross in `grid-benchmarks`
@@ -40,62 +40,64 @@ def spike_product(
     return _product(_Product(float(dense_from)), spikes, weights)[0]
 
 
-def _words(channels):
+def _words(channels: int) -> int:
     return -(-channels // spike_rows.BITS)
 
 
-def _product_shapes(use, operands):
+def _product_shapes(use: _Product, operands: Any) -> list[jax.ShapeDtypeStruct]:
     (steps, channels), neurons, dtype = operands[0].shape[-2:], operands[1].shape[-1], operands[1].dtype
     shapes = [((steps, neurons), dtype), ((steps, _words(channels)), WHOLE), ((steps,), WHOLE)]
     return [jax.ShapeDtypeStruct(shape, one) for shape, one in shapes]
 
 
-def _product_reference(use, spikes, weights):
+def _product_reference(use: _Product, spikes: Array, weights: Array) -> tuple[Array, Array, Array]:
     _, words, counts = _product_shapes(use, (spikes, weights))
     return spikes @ weights, jnp.zeros(words.shape, WHOLE), jnp.zeros(counts.shape, WHOLE)
 
 
-def _is_sparse(use, counts, channels):
+def _is_sparse(use: _Product, counts: Array, channels: int) -> Array:
     return jnp.all(counts >= 0) & (jnp.mean(counts.astype(jnp.float32)) < use.dense_from * channels)
 
 
-def _product_run(use, trials):
+def _product_run(use: _Product, trials: Trials) -> tuple[Array, Array, Array]:
     spikes, weights = trials.flat
     channels = spikes.shape[2]
     words, counts = (one[trials.rows[:, 0]] for one in spike_rows.PACK(spikes, words=_words(channels)))
 
-    def gathered():
+    def gathered() -> Array:
         return spike_rows.GATHER(weights, _table(trials.rows[:, 1:]), words)[0]
 
-    def multiplied():
+    def multiplied() -> Array:
         table = _Table(trials.rows[:, 1], weights.shape[0])
         return table.apart(table.together(spikes[trials.rows[:, 0]]) @ weights)
 
     return jax.lax.cond(_is_sparse(use, counts, channels), gathered, multiplied), words, counts
 
 
-def _table(rows):
+def _table(rows: Any) -> Array:
     return jnp.asarray(rows, WHOLE)
 
 
 class _Table:
     """Trials `[trials, steps, a]` put together by the row of the weights that they use, `[rows, trials steps, a]`."""
 
-    def __init__(self, rows, count):
+    def __init__(self, rows: np.ndarray, count: Any) -> None:
         self.order, self.count = np.argsort(rows, kind="stable"), count
         self.trials = len(rows)
 
-    def together(self, values):
+    def together(self, values: Array) -> Array:
         if self.count > 1:
             values = values[self.order]
         return values.reshape(self.count, -1, values.shape[-1])
 
-    def apart(self, values):
+    def apart(self, values: Array) -> Array:
         values = values.reshape(self.trials, -1, values.shape[-1])
         return values[np.argsort(self.order)] if self.count > 1 else values
 
 
-def _product_pull(use, trials, kept, bars, wants, leads):
+def _product_pull(
+    use: _Product, trials: Trials, kept: Any, bars: Any, wants: tuple[int, ...], leads: Any
+) -> list[Array]:
     (words, counts), (bar,), leads = kept, bars, dict(zip(wants, leads, strict=True))
     spikes, weights = trials.flat
     found = {}
@@ -107,10 +109,10 @@ def _product_pull(use, trials, kept, bars, wants, leads):
         rows = trials.rows_of(leads[1])
         table = _Table(rows, np.prod(leads[1], dtype=int))
 
-        def scattered():
+        def scattered() -> Array:
             return _scattered(words, bar, rows, (table.count, *weights.shape[1:]))
 
-        def multiplied():
+        def multiplied() -> Array:
             return jnp.swapaxes(table.together(spikes[trials.rows[:, 0]]), 1, 2) @ table.together(bar)
 
         bars = jax.lax.cond(_is_sparse(use, counts, spikes.shape[2]), scattered, multiplied)
@@ -118,7 +120,7 @@ def _product_pull(use, trials, kept, bars, wants, leads):
     return [found[i] for i in wants]
 
 
-def _scattered(words, bars, rows, shape):
+def _scattered(words: Array, bars: Any, rows: np.ndarray, shape: tuple[Any, ...]) -> Array:
     """Cotangents `[rows, channels, neurons]` of weights, from those of all results and the bits of the spikes."""
     bars = bars.reshape(-1, bars.shape[-1])
     tables, channels, _ = shape
@@ -169,7 +171,7 @@ class LayerUse(NamedTuple):
     slope: Callable
 
 
-def _layer_shapes(use, operands):
+def _layer_shapes(use: "LayerUse", operands: Any) -> list[jax.ShapeDtypeStruct]:
     drive = operands[3]
     steps, neurons = drive.shape[-2:]
     trace = ((steps, neurons), drive.dtype)
@@ -179,20 +181,24 @@ def _layer_shapes(use, operands):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _surrogate(slope, v):
+def _surrogate(slope: Callable, v: Array) -> Array:
     del slope
     return (v >= 0).astype(v.dtype)
 
 
 @_surrogate.defjvp
-def _surrogate_jvp(slope, primals, tangents):
+def _surrogate_jvp(slope: Callable, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     return _surrogate(slope, *primals), slope(*primals) * tangents[0]
 
 
-def _layer_reference(use, constants, weights, start, drive):
+def _layer_reference(
+    use: "LayerUse", constants: Array, weights: Array, start: Array, drive: Array
+) -> tuple[Array, ...]:
     a, threshold = constants[0], constants[3]
 
-    def step(state, drive):
+    def step(
+        state: tuple[Array, Array, Array], drive: Array
+    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
         voltage, current, spiked = state
         new = a * current + drive + (spiked @ weights if weights.shape[0] else 0)
         voltage = use.update(voltage, current, new, spiked, constants)
@@ -206,11 +212,11 @@ def _layer_reference(use, constants, weights, start, drive):
     return spikes, jnp.stack([voltage, current]), voltages, currents, jnp.zeros(words.shape, WHOLE), failed
 
 
-def _kernel_operands(use, trials):
+def _kernel_operands(use: "LayerUse", trials: Trials) -> tuple[list[Array], Array]:
     return [*trials.flat, jnp.asarray(trials.rows)], jnp.asarray(use.gates, trials.flat[3].dtype)
 
 
-def _layer_run(use, trials):
+def _layer_run(use: "LayerUse", trials: Trials) -> tuple[Array, ...]:
     operands, gates = _kernel_operands(use, trials)
     steps, neurons = trials.flat[3].shape[1:]
     sizes = {"stamps": steps + 1, "words": _words(neurons)}
@@ -218,7 +224,7 @@ def _layer_run(use, trials):
     return spikes, jnp.stack([voltages[:, -1], currents[:, -1]], 1), voltages, currents, words, failed
 
 
-def _slopes(use, trials, voltages):
+def _slopes(use: "LayerUse", trials: Trials, voltages: Array) -> Array:
     """Surrogate derivatives in V of all trials."""
     threshold = trials.flat[0][:, 3, None]
     if len(threshold) > 1:
@@ -226,7 +232,9 @@ def _slopes(use, trials, voltages):
     return use.slope((voltages - threshold) / threshold) / threshold
 
 
-def _layer_pull(use, trials, kept, bars, wants, leads):
+def _layer_pull(
+    use: "LayerUse", trials: Trials, kept: Any, bars: Any, wants: tuple[int, ...], leads: Any
+) -> list[Array]:
     (spikes, voltages, currents, words), leads = kept, dict(zip(wants, leads, strict=True))
     weights, (operands, gates) = trials.flat[1], _kernel_operands(use, trials)
     own = (spikes, voltages, currents, _slopes(use, trials, voltages), *bars)
@@ -239,7 +247,7 @@ def _layer_pull(use, trials, kept, bars, wants, leads):
     return [found[i] for i in wants]
 
 
-def _blocks(rows):
+def _blocks(rows: np.ndarray) -> Array:
     """Trials `[blocks, BLOCK]` that use the same weights, padded with -1."""
     sets = [np.flatnonzero(rows == row) for row in np.unique(rows)]
     size = grid_lif_adjoint.BLOCK

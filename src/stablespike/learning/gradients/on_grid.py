@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Num, PyTree
 
 from stablespike.dynamics.arguments import shown
 from stablespike.dynamics.connections import Connection, Delayed
@@ -33,7 +33,7 @@ def run_on_a_grid(
     until: Scalar | None,
     on: Grid,
     gradient: Rule | None,
-    initial,
+    initial: Any,
 ) -> Run:
     """One trial of what `as_grid_network` made; see `simulate`, which checks and raises."""
     if isinstance(inputs, Spikes):
@@ -80,7 +80,7 @@ def _in_steps(connection: Connection, on: Grid) -> Connection:
     return connection.in_steps(on.dt) if isinstance(connection, Delayed) else connection
 
 
-def _started(grid: GridNetwork, initial) -> tuple[LayerState, ...]:
+def _started(grid: GridNetwork, initial: Any) -> tuple[LayerState, ...]:
     """Rest, with the neurons' states where they are given."""
     rest = grid.initial_state()
     if initial is None:
@@ -113,7 +113,7 @@ def _cell_state(cell: Cell, given: Any) -> Any:
     return given
 
 
-def _run(grid, signals, state, gradient) -> GridRun:
+def _run(grid: GridNetwork, signals: Array, state: tuple[LayerState, ...], gradient: Rule | None) -> GridRun:
     if isinstance(gradient, TimeReversed):
         raise ValueError("TimeReversed() exists by events only: on a grid use Checkpointed() to save memory.")
     if gradient is None:
@@ -127,7 +127,9 @@ def _run(grid, signals, state, gradient) -> GridRun:
     raise ValueError(f"there is no gradient rule {shown(gradient)} on a grid: use Recorded().")
 
 
-def _forwards_in_time(grid, signals, state, gradient) -> GridRun:
+def _forwards_in_time(
+    grid: GridNetwork, signals: Array, state: tuple[LayerState, ...], gradient: EProp | RealTimeRecurrent
+) -> GridRun:
     """A run whose derivative in the network comes from a rule that goes forwards in time, from rest.
 
     The cotangents of the output of every step are the errors that the rule asks for, so that any loss on the last
@@ -140,22 +142,34 @@ def _forwards_in_time(grid, signals, state, gradient) -> GridRun:
 
 
 @eqx.filter_custom_vjp
-def _output(varied, rest, signals, gradient) -> Float[Array, "steps outputs"]:
+def _output(
+    varied: PyTree, rest: PyTree, signals: Array, gradient: EProp | RealTimeRecurrent
+) -> Float[Array, "steps outputs"]:
     del gradient
     return run_on_grid(eqx.combine(varied, rest), signals).readout
 
 
 @_output.def_fwd
-def _forwards(perturbed, varied, rest, signals, gradient):
+def _forwards(
+    perturbed: PyTree, varied: PyTree, rest: PyTree, signals: Array, gradient: EProp | RealTimeRecurrent
+) -> tuple[Array, None]:
     del perturbed
     return _output(varied, rest, signals, gradient), None
 
 
 @_output.def_bwd
-def _backwards(kept, bars, perturbed, varied, rest, signals, gradient):
+def _backwards(
+    kept: None,
+    bars: Any,
+    perturbed: PyTree,
+    varied: PyTree,
+    rest: PyTree,
+    signals: Array,
+    gradient: Any,
+) -> PyTree:
     del kept, perturbed
 
-    def error(output, bar):
+    def error(output: Array, bar: Array) -> Array:
         return jnp.vdot(output, bar)
 
     eprop = isinstance(gradient, EProp)

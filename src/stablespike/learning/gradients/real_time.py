@@ -59,12 +59,12 @@ def real_time_recurrent_learning(loss: StepLoss) -> Rule:
         flat, unravel = jax.flatten_util.ravel_pytree(parameters)
         moving, rest = eqx.partition(state.network, eqx.is_inexact_array)
 
-        def move(flat, moving):
+        def move(flat: Array, moving: PyTree) -> tuple[tuple[PyTree, Array], tuple[PyTree, Array]]:
             new, output = eqx.combine(unravel(flat), others).step(eqx.combine(moving, rest), signal)
             new_moving, new_rest = eqx.partition(new, eqx.is_inexact_array)
             return (new_moving, loss(output, target)), (new_rest, output)
 
-        def push(direction, sensitivity):
+        def push(direction: Array, sensitivity: PyTree) -> tuple[Any, Any, Any]:
             return jax.jvp(move, (flat, moving), (direction, sensitivity), has_aux=True)
 
         (moved, value), (sensitivities, slopes), (new_rest, output) = jax.vmap(push, out_axes=(None, 0, None))(
@@ -89,7 +89,7 @@ def gradient_in_real_time(
     init, step = rule
     signals = inputs.astype(network.layers[0].inputs.weights.dtype)
 
-    def scanned(state, example):
+    def scanned(state: Any, example: tuple[Any, Any]) -> tuple[Any, tuple[Array, Array]]:
         state, info = step(network, state, *example)
         wrong = [layer.cell.flags(new.cell) for layer, new in zip(network.layers, state.network, strict=True)]
         return state, (info.loss, jnp.bitwise_or.reduce(jnp.stack(wrong)))

@@ -51,10 +51,18 @@ def time_reversed_samples(
 
 
 @eqx.filter_jit
-def _sampled(network, states, inputs, times, max_events, tolerance, checkpoints):
+def _sampled(
+    network: Recurrent,
+    states: Array,
+    inputs: Spikes,
+    times: Array,
+    max_events: int,
+    tolerance: float | None,
+    checkpoints: int | None,
+) -> tuple[Array, Array, Array]:
     starts = jnp.concatenate([jnp.full(1, -math.inf, times.dtype), times[:-1]])
 
-    def stretch(state, span):
+    def stretch(state: Array, span: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
         start, end = span
         begin = jnp.maximum(start, 0)
         here = jnp.where((inputs.times > start) & (inputs.times <= end), inputs.times - begin, jnp.inf)

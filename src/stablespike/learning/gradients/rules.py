@@ -24,7 +24,7 @@ class TimeReversed(Told):
     checkpoints: int | None = eqx.field(static=True, default=None)
     tolerance: float | None = eqx.field(static=True, default=None)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse a number of checkpoints that cannot be meant."""
         if self.checkpoints is not None:
             require_whole(1, checkpoints=self.checkpoints)

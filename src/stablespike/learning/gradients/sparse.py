@@ -1,10 +1,12 @@
 """Gradients of sparse networks: the chain of sparse single-event Jacobians, reversed in native code."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from equinox.internal import nondifferentiable
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from stablespike.dynamics.abilities import abilities, lines_of
 from stablespike.dynamics.engines.events import Solution
@@ -34,7 +36,7 @@ def differentiable_sparse(
     network: SparseNetwork,
     states: Float[Array, "neurons variables"],
     inputs: Spikes | None = None,
-    duration=jnp.inf,
+    duration: Any = jnp.inf,
     *,
     max_spikes: int,
 ) -> Solution:
@@ -74,7 +76,7 @@ def adjoint_memory(network: SparseNetwork, spikes: int, inputs: int = 0) -> int:
     return int(8 * (variables * states + spikes + inputs)) + 16 * network.weights.values.size
 
 
-def _put(network, varied):
+def _put(network: SparseNetwork, varied: Any) -> SparseNetwork:
     """The network with the values that are differentiated."""
     values, inlets, _, _ = varied
     network = eqx.tree_at(lambda one: one.weights.values, network, values)
@@ -84,21 +86,34 @@ def _put(network, varied):
 
 
 @eqx.filter_custom_vjp
-def _run(varied, network, channels, duration, max_spikes):
+def _run(
+    varied: Any, network: SparseNetwork, channels: Array, duration: Any, max_spikes: int
+) -> tuple[Array, Array, Solution, Any]:
     solution, work = run_sparse(_put(network, varied), varied[2], Spikes(varied[3], channels), duration, max_spikes)
     rest = jax.tree.map(jax.lax.stop_gradient, solution)
     return solution.spikes.times, solution.state, rest, work
 
 
 @_run.def_fwd
-def _forwards(perturbed, varied, network, channels, duration, max_spikes):
+def _forwards(
+    perturbed: PyTree, varied: Any, network: SparseNetwork, channels: Array, duration: Any, max_spikes: int
+) -> tuple[Any, Any]:
     del perturbed
     result = _run(varied, network, channels, duration, max_spikes)
     return result, result[2:]
 
 
 @_run.def_bwd
-def _backwards(run, bars, perturbed, varied, network, channels, duration, max_spikes):
+def _backwards(
+    run: Any,
+    bars: Any,
+    perturbed: PyTree,
+    varied: Any,
+    network: SparseNetwork,
+    channels: Array,
+    duration: Any,
+    max_spikes: int,
+) -> tuple[Any, Any, Any, Any]:
     del perturbed, max_spikes
     inputs, (solution, _) = Spikes(varied[3], channels), run
     spike_bars, final_bars = (
@@ -112,7 +127,9 @@ def _backwards(run, bars, perturbed, varied, network, channels, duration, max_sp
 
 
 @eqx.filter_jit
-def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
+def _pull(
+    network: SparseNetwork, states: Array, inputs: Spikes, duration: Any, run: Any, spike_bars: Array, final_bars: Array
+) -> tuple[Any, Any, Any, Any]:
     (constants, *operands), unpack = kernel_operands(network, states, inputs, duration)
     kernel = sparse_leaky_adjoint.PULL
     if not abilities(network.neuron).adds:
@@ -125,7 +142,7 @@ def _pull(network, states, inputs, duration, run, spike_bars, final_bars):
     return weight_bars, in_weight_bars, state_bars, time_bars
 
 
-def line_constants(network, lines, dtype):
+def line_constants(network: SparseNetwork, lines: Any, dtype: Any) -> Float[Array, "rows constants"]:
     """Constants of the neuron's lines `[neurons or 1, constants]`."""
     leaves, structure = jax.tree.flatten(network.neuron)
     size = network.size if any(jnp.ndim(leaf) for leaf in leaves) else 1

@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from stablespike.dynamics.arguments import Told, require_whole
 from stablespike.dynamics.grid.network import scan_for_backend
@@ -28,14 +29,14 @@ class Truncated(Told):
     every: int = eqx.field(static=True)
     scan: Scan = eqx.field(default=scan_for_backend, static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse an empty window."""
         require_whole(1, every=self.every)
 
     def __call__(self, step: Callable, start: Any, inputs: Any) -> tuple[Any, Any]:
         """The scan."""
 
-        def segment(carry, part, first):
+        def segment(carry: Any, part: Any, first: Array) -> tuple[Any, Any]:
             kept = jax.tree.map(lambda leaf: jnp.where(first, leaf, jax.lax.stop_gradient(leaf)), carry)
             return self.scan(step, kept, part)
 
@@ -53,7 +54,7 @@ class Checkpointed(Told):
     every: int | None = eqx.field(static=True, default=None)
     scan: Scan = eqx.field(default=scan_for_backend, static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         """Refuse an empty segment."""
         if self.every is not None:
             require_whole(1, every=self.every)
@@ -66,7 +67,7 @@ class Checkpointed(Told):
         return _by_segments(lambda carry, part, first: again(carry, part), every, start, inputs)
 
 
-def _by_segments(segment, every, start, inputs):
+def _by_segments(segment: Callable, every: int, start: Any, inputs: Any) -> tuple[Any, Any]:
     """Scan over whole segments, then what is left; `segment(carry, inputs, first)` is told whether it is the first."""
     steps = jax.tree.leaves(inputs)[0].shape[0]
     count = steps // every

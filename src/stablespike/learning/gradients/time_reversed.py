@@ -7,7 +7,7 @@ directions are native code; elsewhere, and in forward mode, the recorded simulat
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -29,14 +29,14 @@ from stablespike.native.events import forward as network_kernel
 from stablespike.native.layer import adjoint as layer_adjoint_kernel
 from stablespike.native.layer import forward as layer_kernel
 from stablespike.native.order import spike_ordinals
-from stablespike.native.trial_rule import TrialRule, summed_parts, trial_primitive
+from stablespike.native.trial_rule import TrialRule, Trials, summed_parts, trial_primitive
 from stablespike.native.windows import forward as relaxation_kernel
 
 WHOLE = jnp.dtype("int32")
 ROUNDINGS = 1000  # a reversal is expected to start from an error of this many units of rounding
 
 
-def time_reversed(simulator: Callable, **options) -> Callable:
+def time_reversed(simulator: Callable, **options: Any) -> Callable:
     """The simulator with the same values whose reverse mode stores no trajectory.
 
     `simulator`: `simulate_layer`, or `simulate` (with the options of `time_reversed_simulate`).
@@ -53,7 +53,7 @@ def time_reversed_layer(
     weights: Float[Array, "neurons channels"],
     states: Float[Array, "neurons variables"],
     inputs: Spikes,
-    duration,
+    duration: Any,
     capacity: int,
 ) -> LayerSolution:
     """One layer from its input spikes, as `simulate_layer`, with a reverse mode that stores no trajectory.
@@ -77,7 +77,7 @@ def time_reversed_simulate(
     network: Recurrent,
     states: Float[Array, "neurons variables"],
     inputs: Spikes,
-    duration,
+    duration: Any,
     *,
     max_events: int,
     tolerance: float | None = None,
@@ -117,7 +117,7 @@ def time_reversed_simulate(
     return solution
 
 
-def has_kernel(neuron: AbstractNeuron, *weights) -> bool:
+def has_kernel(neuron: AbstractNeuron, *weights: Any) -> bool:
     """Whether `require_kernel` passes."""
     try:
         require_kernel(neuron, *weights)
@@ -126,7 +126,7 @@ def has_kernel(neuron: AbstractNeuron, *weights) -> bool:
     return True
 
 
-def require_kernel(neuron: AbstractNeuron, *weights) -> None:
+def require_kernel(neuron: AbstractNeuron, *weights: Any) -> None:
     """Raise `ValueError` where the reversed adjoint does not exist, naming the rules that do.
 
     Kernels read numbers as they lie in memory: all weights must have one type, float32 or float64.
@@ -142,7 +142,7 @@ def require_kernel(neuron: AbstractNeuron, *weights) -> None:
         raise ValueError(f"the time-reversed rule knows weights of one type, float32 or float64, not {sorted(types)}.")
 
 
-def reversal_plan(network, duration, tolerance, checkpoints):
+def reversal_plan(network: Any, duration: Any, tolerance: float | None, checkpoints: int | None) -> tuple[float, int]:
     """Number of checkpoints that keeps the reversal error below the tolerance; and that.
 
     The error grows by e in tau/2, as the current decays; at half the distance that this alone would allow, voltages
@@ -180,7 +180,9 @@ class _NetworkUse(NamedTuple):
 
 
 @eqx.filter_jit
-def _time_reversed_layer(neuron, weights, states, inputs, duration, capacity):
+def _time_reversed_layer(
+    neuron: AbstractNeuron, weights: Array, states: Array, inputs: Spikes, duration: Any, capacity: int
+) -> LayerSolution:
     if weights.ndim != 2:
         raise ValueError(f"weights must have shape [neurons, channels], not {list(weights.shape)}.")
     require_states(neuron, states, weights.shape[0])
@@ -194,7 +196,16 @@ def _time_reversed_layer(neuron, weights, states, inputs, duration, capacity):
 
 
 @eqx.filter_jit
-def _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints, at_once):
+def _time_reversed_simulate(
+    network: Recurrent,
+    states: Array,
+    inputs: Spikes,
+    duration: Any,
+    max_events: int,
+    tolerance: float,
+    checkpoints: int,
+    at_once: bool,
+) -> Solution:
     dtype = jnp.result_type(network.weights)
     parameters = _parameters(network.neuron, dtype)
     weights = (network.weights.T, network.input_weights.T)
@@ -211,17 +222,17 @@ def _whole_blocks(max_events: int) -> int:
     return -(-max_events // BLOCK) * min(BLOCK, max_events)
 
 
-def _parameters(neuron, dtype):
+def _parameters(neuron: AbstractNeuron, dtype: Any) -> Array:
     return jnp.stack([jnp.asarray(leaf, dtype) for leaf in jax.tree.leaves(neuron)])
 
 
-def _inputs(inputs, duration, dtype):
+def _inputs(inputs: Spikes, duration: Any, dtype: Any) -> tuple[Array, Array, Array]:
     if inputs.times.ndim != 1 or inputs.times.shape != inputs.sources.shape:
         raise ValueError("input times and sources must be vectors of the same length; use vmap for trials.")
     return inputs.times.astype(dtype), inputs.sources.astype(WHOLE), jnp.asarray(duration, dtype)
 
 
-def _call(kernel, use, trials, *more, **sizes):
+def _call(kernel: Any, use: _LayerUse | _NetworkUse, trials: Trials, *more: Any, **sizes: int) -> Any:
     """A kernel with the neuron's lines, on the operands with derived constants in place of parameters."""
     model = jax.tree.unflatten(use.structure, list(range(use.structure.num_leaves)))
     lines, dtype = lines_of(model), trials.flat[1].dtype
@@ -230,24 +241,28 @@ def _call(kernel, use, trials, *more, **sizes):
     return kernel(*operands, *more, unpack=lines.unpack, **sizes)
 
 
-def _layer_shapes(use, operands):
+def _layer_shapes(use: _LayerUse, operands: Any) -> list[jax.ShapeDtypeStruct]:
     dtype, (neurons, variables) = operands[1].dtype, operands[2].shape[-2:]
     shapes = [(neurons, use.capacity), (neurons,), (neurons, variables), (), ()]
     dtypes = [dtype, WHOLE, dtype, WHOLE, dtype]
     return [jax.ShapeDtypeStruct(shape, one) for shape, one in zip(shapes, dtypes, strict=True)]
 
 
-def _layer_reference(use, parameters, weights, states, times, sources, duration):
+def _layer_reference(
+    use: _LayerUse, parameters: Array, weights: Array, states: Array, times: Array, sources: Array, duration: Any
+) -> tuple[Array, ...]:
     neuron = jax.tree.unflatten(use.structure, list(parameters))
     one = simulate_layer(neuron, weights.T, states, Spikes(times, sources), duration, use.capacity)
     return one.times, one.counts.astype(WHOLE), one.state, one.status.flags.astype(WHOLE), one.status.time
 
 
-def _layer_run(use, trials):
+def _layer_run(use: _LayerUse, trials: Trials) -> Any:
     return _call(layer_kernel.RUN, use, trials, capacity=use.capacity)
 
 
-def _layer_pull(use, trials, kept, bars, wants, leads):
+def _layer_pull(
+    use: _LayerUse, trials: Trials, kept: Any, bars: Any, wants: tuple[int, ...], leads: Any
+) -> list[Array]:
     del kept
     leads = dict(zip(wants, leads, strict=True))
     target = leads.get(1, (1,) * len(trials.lead))
@@ -259,7 +274,7 @@ def _layer_pull(use, trials, kept, bars, wants, leads):
     return [found[i] for i in wants]
 
 
-def _network_shapes(use, operands):
+def _network_shapes(use: _NetworkUse, operands: Any) -> list[jax.ShapeDtypeStruct]:
     dtype, (neurons, variables) = operands[1].dtype, operands[3].shape[-2:]
     events = (use.events,)
     shapes = [events, events, (neurons,), (neurons, variables), (use.checkpoints, neurons, variables), (), ()]
@@ -267,7 +282,16 @@ def _network_shapes(use, operands):
     return [jax.ShapeDtypeStruct(shape, one) for shape, one in zip(shapes, dtypes, strict=True)]
 
 
-def _network_reference(use, parameters, weights, input_weights, states, times, sources, duration):
+def _network_reference(
+    use: _NetworkUse,
+    parameters: Array,
+    weights: Array,
+    input_weights: Array,
+    states: Array,
+    times: Array,
+    sources: Array,
+    duration: Any,
+) -> tuple[Array, ...]:
     network = Recurrent(jax.tree.unflatten(use.structure, list(parameters)), weights.T, input_weights.T)
     one = simulate(network, states, Spikes(times, sources), duration, max_events=use.events)
     whole = [one.spikes.sources, one.counts]
@@ -276,7 +300,7 @@ def _network_reference(use, parameters, weights, input_weights, states, times, s
     return one.spikes.times, *whole, one.state, checks, one.status.flags.astype(WHOLE), one.status.time
 
 
-def _network_run(use, trials):
+def _network_run(use: _NetworkUse, trials: Trials) -> Any:
     sizes = {"events": use.events, "checkpoints": use.checkpoints}
     if not use.at_once:
         return _call(network_kernel.RUN, use, trials, **sizes)
@@ -284,7 +308,7 @@ def _network_run(use, trials):
     return _call(relaxation_kernel.RUN, use, trials, most, **sizes)[:-1]
 
 
-def _network_pull(use, trials, kept, bars, wants, leads):
+def _network_pull(use: _NetworkUse, trials: Trials, kept: Any, bars: Any, wants: Any, leads: Any) -> list[Array]:
     leads, dtype = dict(zip(wants, leads, strict=True)), trials.flat[1].dtype
     nobody = (1,) * len(trials.lead)
     both = np.broadcast_shapes(leads.get(1, nobody), leads.get(2, nobody))

@@ -5,13 +5,13 @@ same lines for one channel on a CPU are in `cochlea_native`.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.extend.random
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from stablespike.tasks.cochlea.membrane import MODEL_RATE
 
@@ -118,7 +118,13 @@ class Fibres(eqx.Module):
         return FibreState(recent, jnp.where(fires, fresh, left), draws, state.sample + 1), count
 
 
-def count_given_some(available, probability, hazard, uniform, most: int):
+def count_given_some(
+    available: Int[Array, "*channels"],
+    probability: Float[Array, "*channels"],
+    hazard: Float[Array, "*channels"],
+    uniform: Float[Array, "*channels"],
+    most: int,
+) -> Int[Array, "*channels"]:
     """Binomial(available, probability) given that it is at least 1, by inversion of its distribution function."""
     n = available.astype(probability.dtype)
     some = jnp.where(hazard > 0, -jnp.expm1(-hazard), 1)  # 1 - (1-P)ⁿ
@@ -133,7 +139,9 @@ def count_given_some(available, probability, hazard, uniform, most: int):
     return count
 
 
-def variates(key: UInt32[Array, "*sounds 2"], draws: UInt32[Array, "*sounds channels"], dtype):
+def variates(
+    key: UInt32[Array, "*sounds 2"], draws: UInt32[Array, "*sounds channels"], dtype: Any
+) -> tuple[Float[Array, "*sounds channels"], Float[Array, "*sounds channels"]]:
     """Exponential and uniform variate number `draws` of every channel: Threefry's two words at (channel, draws).
 
     Uniform numbers are odd multiples of 2⁻²⁴: exact in float32 and never 0 or 1.
@@ -145,7 +153,7 @@ def variates(key: UInt32[Array, "*sounds 2"], draws: UInt32[Array, "*sounds chan
     return -jnp.log(first), second
 
 
-def fibre_key(key) -> UInt32[Array, "*sounds 2"]:
+def fibre_key(key: Any) -> UInt32[Array, "*sounds 2"]:
     """The two words of a Threefry key (JAX's default kind)."""
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jax.random.key_impl(key) != "threefry2x32":
         raise ValueError("The cochlea's random numbers need a key of JAX's default kind: jax.random.key(seed).")
@@ -182,7 +190,7 @@ class BushyCell(eqx.Module):
         """Cells at rest, one for each number of `like`."""
         return BushyState(jnp.zeros_like(like), jnp.zeros_like(like), jnp.zeros(like.shape, jnp.int32))
 
-    def step(self, state: BushyState, count: Int[Array, "*channels"]):
+    def step(self, state: BushyState, count: Int[Array, "*channels"]) -> tuple[BushyState, Bool[Array, "*channels"]]:
         """One sample with `count` fibre spikes; returns whether each cell spikes in it."""
         keep_current, keep_potential = self.decays()
         current = state.current * keep_current + count.astype(state.current.dtype)

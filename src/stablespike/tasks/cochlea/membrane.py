@@ -8,6 +8,7 @@ depends on the length of the sound only, so that it is computed once for a fixed
 import hashlib
 import pathlib
 import zipfile
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -63,39 +64,39 @@ class BasilarMembrane(eqx.Module):
             raise ValueError("The membrane's transfer function is not finite: frequencies must be positive and finite.")
         return found
 
-    def _stiffness(self, c):
+    def _stiffness(self, c: Any) -> Any:
         return self.stiffness * np.exp(-self.decay * c) - self.slack
 
-    def _resistance(self, c):
+    def _resistance(self, c: Any) -> Any:
         return self.damping * np.sqrt(self.stiffness * self.mass) * np.exp(-self.decay * c / 2)
 
-    def _impedance(self, w, c):
+    def _impedance(self, w: Any, c: Any) -> Any:
         """ξ(ω,c)."""
         return self._stiffness(c) - self.mass * w**2 - 1j * w * self._resistance(c)
 
-    def _wave_number(self, w, c):
+    def _wave_number(self, w: Any, c: Any) -> Any:
         """g(ω,c) = ω √(ρ/(h ξ))."""
         return w * np.sqrt(self.density / (self.depth * self._impedance(w, c)))
 
-    def _pressure(self, w, c):
+    def _pressure(self, w: Any, c: Any) -> Any:
         phase = self._phase(w, c)
         return np.sqrt(phase / self._wave_number(w, c)) * scipy.special.hankel1(0, phase)
 
-    def _phase(self, w, c):
+    def _phase(self, w: Any, c: Any) -> Any:
         """G(ω,c), the wave number integrated along the membrane; its logarithm holds the two ends, ln(A/B(c))."""
         inertia = self.mass * w**2 + self.slack
         ends = self._end(w, 0.0) / self._end(w, c)
         scale = 2 * np.sqrt(2) * 1j * w / (self.decay * np.sqrt(2 * self.depth * inertia))
         return 2 * self._wave_number(w, 0.0) / self.decay - scale * np.log(ends)
 
-    def _end(self, w, c):
+    def _end(self, w: Any, c: Any) -> Any:
         """B(c), which is A at c = 0."""
         resistance, inertia = self._resistance(c), self.mass * w**2 + self.slack
         root = np.sqrt(self._stiffness(c) - self.mass * w**2 - 1j * resistance * w)
         rest = 2 * self.slack + w * (2 * self.mass * w + 1j * resistance)
         return self.decay / 2 * np.exp(self.decay * c / 2) * (-2 * root + 1j * rest / np.sqrt(inertia))
 
-    def _input_impedance(self, w):
+    def _input_impedance(self, w: Any) -> Any:
         """z(ω) = √(2C₀/h) (iJ₀(k) + Y₀(k))/(J₁(k) - iY₁(k)), k = (2ω/α) √(2/(hC₀))."""
         k = 2 * w / self.decay * np.sqrt(2 / (self.depth * self.stiffness))
         j0, y0, j1, y1 = (f(k) for f in (scipy.special.j0, scipy.special.y0, scipy.special.j1, scipy.special.y1))
@@ -198,7 +199,7 @@ def velocity_of_one(
     return scipy.fft.irfft(folded, membrane.samples, overwrite_x=True)[:, : sound.size // 2 + 1]
 
 
-def _check_length(membrane, samples):
+def _check_length(membrane: MembraneFilter, samples: int) -> None:
     if samples > membrane.length:
         raise ValueError(
             f"A sound of {samples} samples ({samples / SAMPLING_RATE:.3g} s) is longer than the {membrane.length} of "

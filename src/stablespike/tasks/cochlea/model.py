@@ -5,13 +5,13 @@ cells, nerve fibres, bushy cells. One sound on a CPU: `hear`; many at once, on a
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from stablespike.tasks.cochlea.cells import BushyCell, Fibres, HairCell, fibre_key
 from stablespike.tasks.cochlea.membrane import MODEL_RATE, MembraneFilter, velocity, velocity_of_one
@@ -56,7 +56,7 @@ def prepare(sound: Float[np.ndarray, " samples"], *, loudness: float = 0.3) -> F
     return sound * (loudness / size) * np.concatenate([rise, np.ones(sound.size % 2), rise[::-1]])
 
 
-def hear(cochlea: Cochlea, sound: Float[np.ndarray, " samples"], key) -> SpikeTrain:
+def hear(cochlea: Cochlea, sound: Float[np.ndarray, " samples"], key: Key[Array, ""]) -> SpikeTrain:
     """Spikes of one recording at 48 kHz, on the CPU (about 0.4 s for 0.72 s of sound at 700 channels).
 
     The same key and sound give the same spikes; those of `hear_together` differ where rounding decides.
@@ -74,7 +74,9 @@ def hear(cochlea: Cochlea, sound: Float[np.ndarray, " samples"], key) -> SpikeTr
     return in_time(samples[np.arange(samples.shape[1]) < counts[:, None]], channels)
 
 
-def hear_together(cochlea: Cochlea, sounds: Sequence[Float[np.ndarray, "_"]], keys) -> list[SpikeTrain]:
+def hear_together(
+    cochlea: Cochlea, sounds: Sequence[Float[np.ndarray, "_"]], keys: Key[Array, " sounds"]
+) -> list[SpikeTrain]:
     """Spikes of several recordings, one key each, in one JAX program on the default device."""
     prepared = [prepare(sound) for sound in sounds]
     longest = max((sound.size for sound in prepared), default=0)
@@ -91,13 +93,13 @@ def hear_together(cochlea: Cochlea, sounds: Sequence[Float[np.ndarray, "_"]], ke
 
 @eqx.filter_jit
 def spike_raster(
-    cochlea: Cochlea, sounds: Float[Array, "sounds samples"], keys
+    cochlea: Cochlea, sounds: Float[Array, "sounds samples"], keys: Key[Array, " sounds"]
 ) -> Bool[Array, "steps sounds channels"]:
     """Which bushy cell spikes in which sample of 1/24000 s, for sounds that are prepared and padded to one length."""
     moved = jnp.moveaxis(velocity(cochlea.membrane, sounds), -1, 0)
     words = fibre_key(keys)
 
-    def step(state, velocity):
+    def step(state: tuple[Any, Any, Any], velocity: Array) -> tuple[tuple[Any, Any, Any], Array]:
         hair, fibres, bushy = state
         hair, probability = cochlea.hair_cell.step(hair, velocity)
         fibres, count = cochlea.fibres.step(words, fibres, probability)

@@ -4,11 +4,12 @@ import concurrent.futures
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
 from stablespike.tasks.cochlea.membrane import cached_membrane_filter
 from stablespike.tasks.cochlea.model import Cochlea, hear
@@ -30,7 +31,7 @@ def hear_all(
     cochlea: Cochlea,
     sounds: Sequence[LabelledSound],
     classes: tuple[str, ...],
-    key,
+    key: Key[Array, ""],
     *,
     workers: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
@@ -82,7 +83,7 @@ def convert_folder(
     return heard
 
 
-def _survey(sounds):
+def _survey(sounds: Sequence[LabelledSound]) -> tuple[int, dict[str, str]]:
     """Samples of the longest sound, and why which sounds can't be read."""
     longest, unreadable = 0, {}
     for sound in sounds:
@@ -93,7 +94,7 @@ def _survey(sounds):
     return longest, unreadable
 
 
-def _require_every_class(classes, sounds, refused):
+def _require_every_class(classes: tuple[str, ...], sounds: Sequence[LabelledSound], refused: dict[str, str]) -> None:
     """Raise DatasetError for a class of which no sound is left."""
     for label, name in enumerate(classes):
         reasons = [refused.get(sound.source) for sound in sounds if sound.label == label]
@@ -101,7 +102,9 @@ def _require_every_class(classes, sounds, refused):
             raise DatasetError(f"None of the {len(reasons)} sounds of class {name!r} can be used: {reasons[0]}")
 
 
-def _start(pool, cochlea, sound, key):
+def _start(
+    pool: concurrent.futures.Executor, cochlea: Cochlea, sound: LabelledSound, key: Key[Array, ""]
+) -> concurrent.futures.Future:
     """Sounds are read in this thread (the synthesiser can speak in one only) and heard in another."""
     try:
         samples, changes = sound.read()
@@ -112,7 +115,7 @@ def _start(pool, cochlea, sound, key):
     return pool.submit(lambda: (hear(cochlea, samples, key), changes))
 
 
-def _ahead(jobs, distance):
+def _ahead(jobs: Iterable, distance: int) -> Iterator:
     """Let at most `distance` jobs run ahead, so that not all sounds are in memory at once."""
     waiting = []
     for job in jobs:
@@ -122,7 +125,7 @@ def _ahead(jobs, distance):
     yield from waiting
 
 
-def _say(refused, changes):
+def _say(refused: dict[str, str], changes: dict[str, int]) -> None:
     parts = [f"{count} sounds were {change}" for change, count in changes.items()]
     if refused:
         reasons = (why if source in why else f"{source}: {why}" for source, why in refused.items())
