@@ -474,7 +474,7 @@ def case_of(kinds: list[str]) -> Callable[[random.Random], tuple[str, Callable[[
 
 def warm(kinds: list[str]) -> None:
     """Compile what every case needs, which may take longer than a case may."""
-    if {"runs", "gradients"} & {*kinds}:
+    if "runs" in kinds:
         for network, on, initial in networks().values():
             ss.simulate(network, INPUTS, UNTIL, on=on, initial=initial)
     if "gradients" in kinds:
