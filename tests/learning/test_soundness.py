@@ -60,7 +60,7 @@ def test_what_is_not_finite_is_counted():
     bad = eqx.tree_at(lambda one: one.layers[1].inputs.weights, NETWORK, jnp.full((2, SIZE), jnp.nan))
     row = Watch()(loss, bad, (SPIKES, LABELS))
     assert row["not_finite"] >= 2 * SIZE
-    assert "not finite: lower the learning rate" in Watch().sentence(row)
+    assert "not finite: lower the learning rate" in Watch().sentence(row, 1e-6)
 
 
 def test_what_cannot_be_watched_is_refused():

@@ -21,19 +21,21 @@ class Watch(Told):
     states, which differs from 0 by rounding where g is exact (and is of order 1 for rules that are not); `late_spikes`,
     how many input spikes of the batch come after the trial and are dropped; `fullest`, the part of the budget that the
     busiest neuron uses (near 1 the next step may fail; 0 on a grid); `not_finite`, how many parameters and entries of g
-    are no finite numbers. `fit` warns where `reversal_error` exceeds `largest_error`, `fullest` `largest_part`, or
-    anything is not finite. Costs two gradients of so many trials an epoch, and their compilation.
+    are no finite numbers. `fit` warns where `reversal_error` exceeds `largest_error` (default: eps^0.45 of
+    the parameters' type, 9e-8 in float64 and 8e-4 in float32), `fullest` `largest_part`, or anything is not finite. Costs
+    two gradients of so many trials an epoch, and their compilation.
     """
 
     trials: int = eqx.field(static=True, default=4)
-    largest_error: float = 1e-6
+    largest_error: float | None = None
     largest_part: float = 0.9
 
     def __check_init__(self) -> None:
         """Refuse numbers that cannot be meant."""
         require_whole(1, trials=self.trials)
         for name in ("largest_error", "largest_part"):
-            require_number(name, getattr(self, name))
+            if getattr(self, name) is not None:
+                require_number(name, getattr(self, name))
 
     def __call__(self, loss: Any, parameters: PyTree, batch: tuple[Any, Int[Array, " trials"]]) -> dict[str, Any]:
         """What is sampled of these parameters, on this batch."""
@@ -42,14 +44,21 @@ class Watch(Told):
             "late_spikes": late_spikes(batch[0], loss.until)
         }
 
-    def sentence(self, row: dict[str, Any]) -> str | None:
+    def error_bound(self, parameters: PyTree) -> float:
+        """The error of a gradient above which it is said to degrade."""
+        if self.largest_error is not None:
+            return float(self.largest_error)
+        leaves = jax.tree.leaves(eqx.filter(parameters, eqx.is_inexact_array))
+        return max(float(jnp.finfo(leaf.dtype).eps) ** 0.45 for leaf in leaves)
+
+    def sentence(self, row: dict[str, Any], bound: float) -> str | None:
         """What has degraded, and what to do; None where nothing has."""
         if row["not_finite"]:
             return f"{row['not_finite']} parameters or entries of the gradient are not finite: lower the learning rate."
-        if not row["reversal_error"] <= self.largest_error:
+        if not row["reversal_error"] <= bound:
             return (
                 f"the gradient differs from that of recorded states by {row['reversal_error']:.2g} of its size, more "
-                f"than {self.largest_error:g}: use TimeReversed() with more checkpoints, or Recorded()."
+                f"than {bound:.1g}: use TimeReversed() with more checkpoints, or Recorded()."
             )
         if row["fullest"] > self.largest_part:
             return f"a neuron uses {row['fullest']:.0%} of the budget: give on=Events(budget=...) a larger one."

@@ -375,7 +375,7 @@ def train(
 def _watched(watch: Watch, loss: Any, parameters: PyTree, batch: PyTree, row: dict[str, Any]) -> None:
     """Write down what a watch samples, and say where the training degrades."""
     row |= watch(loss, parameters, batch)
-    if sentence := watch.sentence(row):
+    if sentence := watch.sentence(row, watch.error_bound(parameters)):
         warnings.warn(f"After epoch {row['epoch']} {sentence}", RuntimeWarning, stacklevel=4)
 
 
