@@ -15,7 +15,7 @@ from stablespike.dynamics.grid.neuron import GridNeuron
 from stablespike.dynamics.network import Network
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import Scalar
-from stablespike.dynamics.neurons.readout import LeakyReadout
+from stablespike.dynamics.neurons.readout import LeakyReadout, ShapedReadout
 from stablespike.dynamics.run import Run, Trains
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.status import Status
@@ -63,6 +63,11 @@ def as_cell(neuron: Any, on: Grid) -> Cell:
         if any(float(dt) != float(on.dt) for dt in time_steps(neuron) if not isinstance(dt, jax.core.Tracer)):
             raise ValueError(f"{type(neuron).__name__} was made for another step than Grid(dt={on.dt}).")
         return neuron
+    if isinstance(neuron, ShapedReadout):
+        raise ValueError(
+            "ShapedReadout exists by events only: on a grid use a LeakyReadout and "
+            "Outputs(ExponentiallyWeightedMean(T/dt))."
+        )
     if isinstance(neuron, LeakyReadout):
         return GridLeakyReadout(neuron.tau_m, on.dt, neuron.tau_s)
     if isinstance(neuron, LIF):
