@@ -75,6 +75,8 @@ _PLACES = {
     "maximum_over_time": "stablespike.learning.readouts",
     "sum_over_time": "stablespike.learning.readouts",
     "ExponentiallyWeightedMean": "stablespike.learning.readouts",
+    "DrivenRates": "stablespike.learning.regularisers",
+    "RateBand": "stablespike.learning.regularisers",
     "fluctuation_driven": "stablespike.learning.grid_initialisation",
     "normal_by_fan_in": "stablespike.learning.grid_initialisation",
     # stability
@@ -144,6 +146,8 @@ if TYPE_CHECKING:
     from stablespike.learning.readouts import maximum_over_time as maximum_over_time
     from stablespike.learning.readouts import mean_over_time as mean_over_time
     from stablespike.learning.readouts import sum_over_time as sum_over_time
+    from stablespike.learning.regularisers import DrivenRates as DrivenRates
+    from stablespike.learning.regularisers import RateBand as RateBand
     from stablespike.learning.surrogates import Arctan as Arctan
     from stablespike.learning.surrogates import MultiGaussian as MultiGaussian
     from stablespike.learning.surrogates import Sigmoid as Sigmoid

@@ -58,13 +58,14 @@ class LeakyReadout(eqx.Module):
 class ShapedReadout(eqx.Module):
     """Leaky membrane whose mean over the trial, early times counting more, is sent out once, at the trial's end.
 
-    V is that of `LeakyReadout`; its mean is weighted by exp(-t/T), T = `weighting_time_constant`; with inf it is the plain mean. A spike of
-    weight 1 at time t adds K(t), an integral in closed form (`response`), so that its derivative is exact. With the
-    plain mean nearly nothing depends on when a spike comes, as the area under its response is always the same: an exact
-    gradient, which sees spikes move but not appear or vanish, then teaches hidden neurons hardly anything. With T of
-    the order of the trial it does (loss shaping, Nowotny et al. 2025). A mean over a few looks is no substitute: where
-    they lie further apart than the time constants, their sum depends on where between two looks a spike falls, and its
-    derivative is noise. By events only: on a grid take a `LeakyReadout` and `ExponentiallyWeightedMean`.
+    V is that of `LeakyReadout`; its mean is weighted by exp(-t/T), T = `weighting_time_constant` (inf: not weighted). A
+    spike of weight 1 at time t adds K(t), an integral in closed form (`response`), so that its derivative is exact.
+    With the plain mean nearly nothing depends on when a spike comes, as the area under its response is always the
+    same: an exact gradient, which sees spikes move but not appear or vanish, then teaches hidden neurons hardly
+    anything. With T of the order of the trial it does (loss shaping, Nowotny et al. 2025). A mean over a few looks is
+    no substitute: where they lie further apart than the time constants, their sum depends on where between two looks a
+    spike falls, and its derivative is noise. By events only: on a grid take a `LeakyReadout` and
+    `ExponentiallyWeightedMean`.
     """
 
     membrane_time_constant: Scalar
