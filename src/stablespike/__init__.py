@@ -23,6 +23,7 @@ _PLACES = {
     "AdaptiveLIF": "stablespike.dynamics.neurons.numerical_models",
     "Izhikevich": "stablespike.dynamics.neurons.numerical_models",
     "LeakyReadout": "stablespike.dynamics.neurons.readout",
+    "ShapedReadout": "stablespike.dynamics.neurons.readout",
     "initial_states": "stablespike.dynamics.neurons.neuron",
     # cells on a grid
     "GridLIF": "stablespike.dynamics.grid.cells",
@@ -74,6 +75,9 @@ _PLACES = {
     "mean_over_time": "stablespike.learning.readouts",
     "maximum_over_time": "stablespike.learning.readouts",
     "sum_over_time": "stablespike.learning.readouts",
+    "ExponentiallyWeightedMean": "stablespike.learning.readouts",
+    "DrivenRates": "stablespike.learning.regularisers",
+    "RateBand": "stablespike.learning.regularisers",
     "fluctuation_driven": "stablespike.learning.grid_initialisation",
     "normal_by_fan_in": "stablespike.learning.grid_initialisation",
     # stability
@@ -114,6 +118,7 @@ if TYPE_CHECKING:
     from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF as OscillatoryLIF
     from stablespike.dynamics.neurons.qif import QIF as QIF
     from stablespike.dynamics.neurons.readout import LeakyReadout as LeakyReadout
+    from stablespike.dynamics.neurons.readout import ShapedReadout as ShapedReadout
     from stablespike.dynamics.neurons.theta import Theta as Theta
     from stablespike.dynamics.run import Run as Run
     from stablespike.dynamics.run import Trains as Trains
@@ -138,9 +143,12 @@ if TYPE_CHECKING:
     from stablespike.learning.gradients.through_time import Truncated as Truncated
     from stablespike.learning.grid_initialisation import fluctuation_driven as fluctuation_driven
     from stablespike.learning.grid_initialisation import normal_by_fan_in as normal_by_fan_in
+    from stablespike.learning.readouts import ExponentiallyWeightedMean as ExponentiallyWeightedMean
     from stablespike.learning.readouts import maximum_over_time as maximum_over_time
     from stablespike.learning.readouts import mean_over_time as mean_over_time
     from stablespike.learning.readouts import sum_over_time as sum_over_time
+    from stablespike.learning.regularisers import DrivenRates as DrivenRates
+    from stablespike.learning.regularisers import RateBand as RateBand
     from stablespike.learning.soundness import Watch as Watch
     from stablespike.learning.surrogates import Arctan as Arctan
     from stablespike.learning.surrogates import MultiGaussian as MultiGaussian

@@ -11,15 +11,15 @@ from stablespike.dynamics.arguments import Told, shown
 from stablespike.dynamics.connections import Connection
 from stablespike.dynamics.grid.cells import Cell
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, require, require_population
-from stablespike.dynamics.neurons.readout import LeakyReadout
+from stablespike.dynamics.neurons.readout import Readout
 from stablespike.native.conventions import Flag
 
 
 class Layer(Told):
     """Neurons with connections from below (`inputs`; the first layer: from the channels) and among themselves (`loop`).
 
-    `neuron` is any neuron of the package, with parameters that are numbers or arrays `[neurons]`; a `LeakyReadout`; or
-    a `Cell`, which exists on a grid only. The connections are `Dense`, `Sparse` or `Delayed`.
+    `neuron` is any neuron of the package, with parameters that are numbers or arrays `[neurons]`; a `LeakyReadout` or
+    `ShapedReadout`; or a `Cell`, which exists on a grid only. The connections are `Dense`, `Sparse` or `Delayed`.
     """
 
     neuron: Any
@@ -28,7 +28,7 @@ class Layer(Told):
 
     def __check_init__(self) -> None:
         """Refuse what is no neuron or connection, and parts that do not fit."""
-        if not isinstance(self.neuron, AbstractNeuron | LeakyReadout | Cell):
+        if not isinstance(self.neuron, AbstractNeuron | Readout | Cell):
             raise ValueError(f"a layer is made of a neuron such as QIF(), not of {shown(self.neuron)}.")
         for name, one in (("inputs", self.inputs), ("loop", self.loop)):
             if not isinstance(one, Connection) and (name == "inputs" or one is not None):
@@ -38,7 +38,7 @@ class Layer(Told):
                 f"the loop of a layer of {self.size} neurons must have shape [{self.size}, {self.size}], not "
                 f"{list(self.loop.shape)}."
             )
-        if self.loop is not None and isinstance(self.neuron, LeakyReadout):
+        if self.loop is not None and isinstance(self.neuron, Readout):
             raise ValueError("a readout has no loop: it sends out voltages, not spikes.")
         if isinstance(self.neuron, AbstractNeuron):
             require_population(self.neuron, self.size)

@@ -14,6 +14,7 @@ from stablespike.dynamics.arguments import Told, require_made, require_number, s
 from stablespike.dynamics.network import Network
 from stablespike.dynamics.run import Run
 from stablespike.dynamics.spikes import Spikes, require_inputs
+from stablespike.dynamics.status import raise_unless_ok
 from stablespike.dynamics.ways import Events, Grid
 from stablespike.learning.gradients.rules import Rule
 from stablespike.learning.readouts import mean_over_time
@@ -21,6 +22,7 @@ from stablespike.simulation import EXACTLY, simulate
 
 Labelled = tuple[Spikes, Int[Array, " trials"]]
 Score = Callable[[Run], Float[Array, " classes"]]
+Penalty = Callable[[Network, Spikes, Run], Float[Array, ""]]
 
 
 class Outputs(Told):
@@ -43,7 +45,8 @@ class Classification(eqx.Module):
     """Mean cross-entropy of the scores of trials until `until`, in the form that `gradient_training` takes.
 
     `on` and `gradient` are those of `simulate`; `augment(key, spikes)` changes a trial anew in every step of training,
-    never when it is judged.
+    never when it is judged. `penalty(network, spikes, run)` of the batch, such as `DrivenRates`, is added in training.
+    With `limit` the gradient of each trial, not only that of the batch, is shortened to this norm (`limited`).
     """
 
     until: float
@@ -51,6 +54,8 @@ class Classification(eqx.Module):
     on: Events | Grid
     gradient: Rule | None = None
     augment: Callable[[Key[Array, ""], Spikes], Spikes] | None = None
+    penalty: Penalty | None = None
+    limit: float | None = None
 
     def __check_init__(self) -> None:
         """Refuse an end of the trial that is no number, and a score that is none."""
@@ -79,9 +84,15 @@ class Classification(eqx.Module):
                 f"{classes - 1}: give it more neurons or count the classes from 0."
             )
 
-    def run(self, network: Network, spikes: PyTree) -> Run:
-        """The network on all trials."""
-        return jax.vmap(lambda one: simulate(network, one, self.until, on=self.on, gradient=self.gradient))(spikes)
+    def run(self, network: Network, spikes: PyTree, limit: float | None = None) -> Run:
+        """The network on all trials; the gradient of each of them has at most the norm `limit`."""
+        trials = spikes.times.shape[0]  # the loss is their mean, in which each has so small a part
+
+        def one_trial(one: Spikes) -> Run:
+            own = network if limit is None else limited(network, limit / trials, one.times)
+            return simulate(own, one, self.until, on=self.on, gradient=self.gradient)
+
+        return jax.vmap(one_trial)(spikes)
 
     def scores(self, network: Network, spikes: PyTree) -> tuple[Any, Float[Array, "trials classes"]]:
         """Status and scores of trials."""
@@ -93,12 +104,16 @@ class Classification(eqx.Module):
     ) -> tuple[Float[Array, ""], tuple[Any, Float[Array, "trials classes"]]]:
         """Mean loss over the trials; their status and scores."""
         spikes, labels = require_labelled(batch)
+        training = key is not None
         if self.augment is not None and key is not None:
             spikes = jax.vmap(self.augment)(jax.random.split(key, labels.shape[0]), spikes)
-        status, scores = self.scores(network, spikes)
+        run = self.run(network, spikes, self.limit if training else None)
+        scores = jax.vmap(self.score)(run)
         labels = jnp.where(labels < 0, scores.shape[-1], labels)  # nan, as beyond the classes, and not the last class
         loss = optax.softmax_cross_entropy_with_integer_labels(scores, labels).mean()
-        return loss, (status, scores)
+        if self.penalty is not None and training:
+            loss = loss + self.penalty(network, spikes, run)
+        return loss, (run.status, scores)
 
 
 def require_labelled(trials: Any) -> tuple[Any, Any]:
@@ -127,10 +142,81 @@ def classify(
     on: Events | Grid = EXACTLY,
     gradient: Rule | None = None,
     augment: Callable[[Key[Array, ""], Spikes], Spikes] | None = None,
+    penalty: Penalty | None = None,
+    limit: float | None = None,
 ) -> Classification:
     """The loss of networks whose last layer is a readout: cross-entropy of its mean voltages, or of another `score`.
 
     A batch is `(spikes, labels)`, with a leading axis of trials. Inside training, which is compiled, the budget of
     `Events()` is 16 spikes of a neuron: give another one where the failed step asks for it.
     """
-    return Classification(until, Outputs() if score is None else score, on, gradient, augment)
+    return Classification(until, Outputs() if score is None else score, on, gradient, augment, penalty, limit)
+
+
+def limited(network: Network, largest: float, of_trial: Array) -> Network:
+    """The same network, whose gradient from this trial is shortened to the norm `largest` where it is longer.
+
+    Exact gradients of a few trials can be a hundred times longer than those of the others, near a grazing spike or
+    where a QIF neuron is about to spike; they would otherwise decide the batch's step and fill the optimiser's
+    averages. `of_trial` is any array of the trial: the weights are copied for each trial under `jax.vmap`, which is
+    what keeps the gradients of trials apart. A gradient that is not finite stays so, and the step is refused.
+    """
+    varied, rest = eqx.partition(network, eqx.is_inexact_array)
+    mark = 0 * jnp.where(jnp.isfinite(of_trial), of_trial, 0).sum()
+    own = jax.tree.map(lambda leaf: leaf + mark.astype(leaf.dtype), varied)
+    return eqx.combine(_shortening(own, jnp.asarray(largest, mark.dtype)), rest)
+
+
+@jax.custom_vjp
+def _shortening(varied: PyTree, largest: Array) -> PyTree:
+    del largest
+    return varied
+
+
+def _shortening_forwards(varied: PyTree, largest: Array) -> tuple[PyTree, Array]:
+    return varied, largest
+
+
+def _shortening_backwards(largest: Array, bars: PyTree) -> tuple[PyTree, Array]:
+    norm = optax.tree.norm(bars)
+    part = jnp.where(norm > largest, largest / norm, jnp.ones_like(norm))
+    return jax.tree.map(lambda bar: part.astype(bar.dtype) * bar, bars), jnp.zeros_like(largest)
+
+
+_shortening.defvjp(_shortening_forwards, _shortening_backwards)
+
+
+def judged(
+    loss: Classification, trials: Labelled, batch_size: int
+) -> Callable[[Network], dict[str, Float[Array, ""] | float]]:
+    """What `fit` can `evaluate`: accuracy and loss on trials that are not trained on, a batch at a time, and activity.
+
+    `rate` is the mean number of spikes of a hidden neuron in a trial, `silent` the part of them that never spikes.
+    """
+    size = trials[1].shape[0]
+    if not 1 <= batch_size <= size:
+        raise ValueError(f"batch_size must lie between 1 and the {size} trials, not be {batch_size}.")
+    places = [slice(start, start + batch_size) for start in range(0, size, batch_size)]
+
+    def evaluate(network: Network) -> dict[str, Float[Array, ""] | float]:
+        parts = [_judged(loss, network, jax.tree.map(lambda leaf: leaf[here], trials)) for here in places]  # noqa: B023
+        for status, *_ in parts:
+            raise_unless_ok(status)
+        right, cost, counts = (jnp.stack([part[k] for part in parts]).sum(0) for k in (1, 2, 3))
+        rates = counts / size
+        found = {"test_accuracy": right / size, "test_loss": cost / size}
+        return found | {"rate": rates.mean(), "silent": (counts == 0).mean()}
+
+    return evaluate
+
+
+@eqx.filter_jit
+def _judged(loss: Any, network: Network, batch: Any) -> tuple[Any, Array, Array, Array]:
+    """Status, and sums over a batch: trials named rightly, loss, spikes of the hidden neurons."""
+    spikes, labels = batch
+    run = loss.run(network, spikes)
+    scores = jax.vmap(loss.score)(run)
+    cost = optax.softmax_cross_entropy_with_integer_labels(scores, labels).sum()
+    hidden = [one.counts.sum(0) for one in run.layers[:-1]]
+    counts = jnp.concatenate(hidden).astype(scores.dtype)
+    return run.status, jnp.sum(jnp.argmax(scores, -1) == labels).astype(scores.dtype), cost, counts

@@ -1,5 +1,6 @@
 """What the output of a network on a grid means: one number per class, and losses on it; each for one trial."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -27,6 +28,25 @@ def mean_over_time(outputs: Outputs) -> Float[Array, " classes"]:
 def last_in_time(outputs: Outputs) -> Float[Array, " classes"]:
     """The output after the last step."""
     return outputs[-1]
+
+
+class ExponentiallyWeightedMean(eqx.Module):
+    """sum_t exp(-t/steps) o(t)/sum_t exp(-t/steps): early steps count more (loss shaping, Nowotny et al. 2025).
+
+    `steps` is the time constant of the weights in steps of the grid. By events `ShapedReadout` is this mean in closed
+    form.
+    """
+
+    steps: float
+
+    def __check_init__(self) -> None:
+        """Refuse a time constant that is none."""
+        require(jnp.asarray(self.steps) > 0, f"steps must be positive, not {self.steps}.")
+
+    def __call__(self, outputs: Outputs) -> Float[Array, " classes"]:
+        """The mean."""
+        weights = jnp.exp(-jnp.arange(outputs.shape[0], dtype=outputs.dtype) / self.steps)
+        return weights @ outputs / weights.sum()
 
 
 def require_labels(labels: Int[Array, "*trials"] | int, classes: int) -> None:

@@ -22,8 +22,8 @@ class Watch(Told):
     how many input spikes of the batch come after the trial and are dropped; `fullest`, the part of the budget that the
     busiest neuron uses (near 1 the next step may fail; 0 on a grid); `not_finite`, how many parameters and entries of g
     are no finite numbers. `fit` warns where `reversal_error` exceeds `largest_error` (default: eps^0.45 of
-    the parameters' type, 9e-8 in float64 and 8e-4 in float32), `fullest` `largest_part`, or anything is not finite. Costs
-    two gradients of so many trials an epoch, and their compilation.
+    the parameters' type, 9e-8 in float64 and 8e-4 in float32), `fullest` `largest_part`, or anything is not finite.
+    Costs two gradients of so many trials an epoch, and their compilation.
     """
 
     trials: int = eqx.field(static=True, default=4)

@@ -74,6 +74,25 @@ class ChannelShift(Augmentation):
         return _within(spikes.times, spikes.sources + move, self.channels)
 
 
+class MarginShift(Augmentation):
+    """As `ChannelShift`, for trials between silent margins of at least `largest` channels (`recordings.with_margins`).
+
+    No spike is lost, so that none has to be sorted out, which for thousands of spikes costs more than a simulation.
+    Where a margin is too narrow, spikes beside all channels flag the simulation.
+    """
+
+    largest: int
+
+    def __check_init__(self) -> None:
+        """Refuse a negative shift."""
+        require_not_negative(largest=self.largest)
+
+    def __call__(self, key: Key[Array, ""], spikes: Spikes) -> Spikes:
+        """The shifted trial."""
+        move = jax.random.randint(key, (), -self.largest, self.largest + 1).astype(spikes.sources.dtype)
+        return Spikes(spikes.times, jnp.where(spikes.real, spikes.sources + move, 0))
+
+
 class ChannelDrop(Augmentation):
     """Each of the `channels` falls silent for the whole trial with `probability`."""
 

@@ -203,6 +203,30 @@ def merge_channels(recordings: Recordings, channel_count: int) -> Recordings:
     return Recordings(one.times, merged, one.offsets, one.labels, one.speakers, one.classes, channel_count)
 
 
+def in_volleys(recordings: Recordings, step: float) -> Recordings:
+    """The same spikes, all that lie in one `step` (in s) moved to its middle: what comes in volleys costs less to run.
+
+    Counts in steps are those of `binned`; times move by half a step at most, so `step` should lie well below the time
+    constants of the network.
+    """
+    require_numbers(step=step)
+    require_positive(step=step)
+    times = recordings.times
+    volley = np.floor(times.astype(np.float64) * bins_per_time(1, step, times.dtype))
+    return eqx.tree_at(lambda one: one.times, recordings, ((volley + 0.5) * step).astype(times.dtype))
+
+
+def with_margins(recordings: Recordings, channels: int) -> Recordings:
+    """The same trials between so many silent channels on either side: room to shift all spikes (`MarginShift`)."""
+    require_whole(channels=channels)
+    require(channels >= 0, f"A margin of {channels} channels can't be added.")
+    one = recordings
+    moved = (one.channels.astype(np.int64) + channels).astype(np.int32)
+    return Recordings(
+        one.times, moved, one.offsets, one.labels, one.speakers, one.classes, one.channel_count + 2 * channels
+    )
+
+
 def binned(recordings: Recordings, steps: int, duration: float) -> Int[np.ndarray, "trials steps channels"]:
     """Spike counts in `steps` equal bins from 0 to `duration` in s; a later spike is an error (`cut` removes them).
 

@@ -24,12 +24,7 @@ class LeakyReadout(Told):
     def __check_init__(self) -> None:
         """Refuse time constants that are not positive, or equal."""
         require_numbers(self)
-        for name, value in (("membrane_time_constant", self.tau_m), ("synaptic_time_constant", self.tau_s)):
-            require((jnp.asarray(value) > 0) & jnp.isfinite(value), f"{name} must be positive and finite.")
-        require(
-            jnp.asarray(self.tau_m) != jnp.asarray(self.tau_s),
-            "membrane and synaptic time constant of a readout must differ: change one of them by a part in a thousand.",
-        )
+        _require_time_constants(self.tau_m, self.tau_s)
 
     @property
     def tau_m(self) -> Scalar:
@@ -69,3 +64,86 @@ class LeakyReadout(Told):
             parts.append(jnp.where(apart >= 0, jnp.exp(-jnp.maximum(apart, 0) / tau), 0) @ new)
         slow, fast = parts
         return self.tau_s / (self.tau_m - self.tau_s) * (slow - fast)
+
+
+class ShapedReadout(Told):
+    """Leaky membrane whose mean over the trial, early times counting more, is sent out once, at the trial's end.
+
+    V is that of `LeakyReadout`; its mean is weighted by exp(-t/T), T = `weighting_time_constant` (inf: not weighted). A
+    spike of weight 1 at time t adds K(t), an integral in closed form (`response`), so that its derivative is exact.
+    With the plain mean nearly nothing depends on when a spike comes, as the area under its response is always the
+    same: an exact gradient, which sees spikes move but not appear or vanish, then teaches hidden neurons hardly
+    anything. With T of the order of the trial it does (loss shaping, Nowotny et al. 2025). A mean over a few looks is
+    no substitute: where they lie further apart than the time constants, their sum depends on where between two looks a
+    spike falls, and its derivative is noise. By events only: on a grid take a `LeakyReadout` and
+    `ExponentiallyWeightedMean`.
+    """
+
+    membrane_time_constant: Scalar
+    weighting_time_constant: Scalar
+    synaptic_time_constant: Scalar | None = None
+
+    def __check_init__(self) -> None:
+        """Refuse time constants that are not positive, or equal."""
+        require_numbers(self)
+        _require_time_constants(self.tau_m, self.tau_s)
+        require(jnp.asarray(self.weighting_time_constant) > 0, "weighting_time_constant must be positive, or inf.")
+
+    @property
+    def tau_m(self) -> Scalar:
+        """The membrane time constant."""
+        return self.membrane_time_constant
+
+    @property
+    def tau_s(self) -> Scalar:
+        """The synaptic time constant."""
+        return self.membrane_time_constant / 2 if self.synaptic_time_constant is None else self.synaptic_time_constant
+
+    def on_grid(self, on: Any, spike: Callable) -> Any:
+        """Refused: it is made of spike times."""
+        del on, spike
+        raise ValueError(
+            "ShapedReadout exists by events only: on a grid use a LeakyReadout and "
+            "Outputs(ExponentiallyWeightedMean(T/dt))."
+        )
+
+    def response(self, times: Float[Array, "..."], until: Scalar) -> Float[Array, "..."]:
+        """K(t) = tau_s/(tau_m - tau_s) e^(-t/T) (f(tau_m) - f(tau_s))/Z, 0 for t after `until`.
+
+        f(tau) = (1 - e^(-(until - t) q))/q, q = 1/T + 1/tau; Z = T (1 - e^(-until/T)), until for T = inf.
+        """
+        rate = 1 / jnp.asarray(self.weighting_time_constant, times.dtype)
+        left = jnp.maximum(jnp.asarray(until, times.dtype) - times, 0)
+
+        def area(tau: Scalar) -> Float[Array, "..."]:
+            pace = rate + 1 / jnp.asarray(tau, times.dtype)
+            return -jnp.expm1(-left * pace) / pace
+
+        peak = jnp.asarray(self.tau_s / (self.tau_m - self.tau_s), times.dtype)
+        return peak * jnp.exp(-times * rate) * (area(self.tau_m) - area(self.tau_s)) / _weight(rate, until, times.dtype)
+
+    def voltages(
+        self, times: Float[Array, "neurons spikes"], sizes: Float[Array, "neurons spikes"], looks: int, until: Scalar
+    ) -> Float[Array, "1 neurons"]:
+        """Weighted mean of the response to each neuron's spikes of these `sizes` (0: none) with weight 1."""
+        del looks
+        return (sizes * self.response(times, until)).sum(-1)[None]
+
+
+Readout = LeakyReadout | ShapedReadout
+
+
+def _weight(rate: Float[Array, ""], until: Scalar, dtype: Any) -> Float[Array, ""]:
+    """The integral of exp(-rate t) up to `until`."""
+    end = jnp.asarray(until, dtype)
+    safe = jnp.where(rate > 0, rate, 1)
+    return jnp.where(rate > 0, -jnp.expm1(-end * safe) / safe, end)
+
+
+def _require_time_constants(tau_m: Scalar, tau_s: Scalar) -> None:
+    for name, value in (("membrane_time_constant", tau_m), ("synaptic_time_constant", tau_s)):
+        require((jnp.asarray(value) > 0) & jnp.isfinite(value), f"{name} must be positive and finite.")
+    require(
+        jnp.asarray(tau_m) != jnp.asarray(tau_s),
+        "membrane and synaptic time constant of a readout must differ: change one of them by a part in a thousand.",
+    )

@@ -16,7 +16,7 @@ from stablespike.dynamics.engines.windows import simulate_delayed
 from stablespike.dynamics.grid.cells import Cell
 from stablespike.dynamics.network import Layer, Network, Recurrent
 from stablespike.dynamics.neurons.neuron import Scalar, initial_states
-from stablespike.dynamics.neurons.readout import LeakyReadout
+from stablespike.dynamics.neurons.readout import Readout
 from stablespike.dynamics.run import Run, Trains
 from stablespike.dynamics.sparse_weights import INDEX, SparseWeights
 from stablespike.dynamics.spikes import Spikes, in_order
@@ -99,7 +99,7 @@ def _dense(layer: Any) -> list[Array]:
 
 def _start(layer: Layer) -> Array | None:
     """V = 0, without current."""
-    if isinstance(layer.neuron, LeakyReadout | Cell):
+    if isinstance(layer.neuron, Readout | Cell):
         return None
     return initial_states(layer.neuron, jnp.zeros(layer.size, layer.inputs.dtype))
 
@@ -113,7 +113,7 @@ def _as_trains(inputs: Spikes, channels: int) -> Trains:
 
 
 def _run_layer(layer: Layer, state: Any, below: Trains, asked: Asked) -> Found:
-    if isinstance(layer.neuron, LeakyReadout):
+    if isinstance(layer.neuron, Readout):
         return _read_out(layer, below, asked)
     if isinstance(layer.neuron, Cell):
         raise ValueError(f"{type(layer.neuron).__name__} is a cell that exists on a grid only: use on=Grid(dt, slope).")
@@ -239,7 +239,8 @@ def _read_out(layer: Any, below: Trains, asked: Asked) -> Found:
         connection = layer.inputs
     voltages = layer.neuron.voltages(times, sizes, asked.looks, asked.until)
     signals, _ = connection.over_time(None, voltages)
-    at = jnp.asarray(asked.until, times.dtype) * jnp.arange(1, asked.looks + 1, dtype=times.dtype) / asked.looks
+    samples = signals.shape[0]
+    at = jnp.asarray(asked.until, times.dtype) * jnp.arange(1, samples + 1, dtype=times.dtype) / samples
     trains = Trains(jnp.zeros(layer.size, int), asked.budget, at=at, signals=signals)
     wrong = jnp.where(jnp.all(jnp.isfinite(signals)), 0, int(Flag.NOT_FINITE))
     return Found(trains, None, wrong, jnp.asarray(asked.until, times.dtype))

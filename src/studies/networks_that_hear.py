@@ -1,0 +1,160 @@
+"""Networks that learn to name spoken digits, trained by exact or by surrogate gradients with everything else equal.
+
+One hidden layer, recurrent or not, and a leaky readout whose voltage is averaged over the trial, early times counting
+more: without that weighting an exact gradient hardly reaches the hidden weights (see `ShapedReadout`).
+"""
+
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Key, PyTree
+
+import stablespike as ss
+from stablespike.learning.classify import Classification, Labelled, judged
+from stablespike.learning.training import TrainingState
+from stablespike.tasks.augmentation import Augmentation, InTurn, MarginShift, TimeStretch
+from stablespike.tasks.recordings import Recordings, as_events, cut, in_volleys, merge_channels, with_margins
+
+
+class Hearing(NamedTuple):
+    """What all competitors share. Times in s; weights as jumps of the current, in units of the threshold of LIF.
+
+    Input weights are normal of `mean` and `deviation`, recurrent ones of variance recurrence^2/hidden, those of the
+    readout of variance readout^2/hidden. `gain` multiplies the readout's voltages; the rates of a trial are held
+    between `fewest` and `most` spikes of a neuron.
+    """
+
+    channels: int = 140  # of the input, neighbours merged
+    duration: float = 0.8
+    volley: float = 0.002  # inputs within it come together
+    hidden: int = 256
+    membrane_time_constant: float = 0.02
+    readout_time_constant: float = 0.02
+    weighting_time_constant: float = 0.3
+    gain: float = 10.0
+    mean: float = 0.008
+    deviation: float = 0.02
+    recurrence: float = 0.2
+    readout: float = 0.3
+    fewest: float = 4.0
+    most: float = 30.0
+    penalty: float = 0.02
+    limit: float | None = None  # of the norm of the gradient of one trial
+    budget: int = 400  # spikes of a neuron in a trial, by events
+    dt: float = 0.008  # of the grid
+    sharpness: float = 10.0  # of SuperSpike
+    shift: int = 6  # channels by which a training trial is moved at most
+    stretch: float = 0.1  # by which it is made longer or shorter at most, as a part of it
+
+
+class Learning(NamedTuple):
+    """Adam with rates that fall to 0 by half a cosine, hidden weights with a rate of their own."""
+
+    epochs: int = 30
+    batch_size: int = 50
+    hidden_rate: float = 1e-3
+    readout_rate: float = 5e-3
+    judged_at_once: int = 100  # trials
+
+
+class Competitor(NamedTuple):
+    """Neurons of the hidden layer (`LIF` or `QIF`), whether by events or on a grid, and whether recurrent."""
+
+    neuron: type[ss.LIF] | type[ss.QIF] = ss.LIF
+    exact: bool = True
+    recurrent: bool = True
+
+
+AS_SEARCHED, AS_LEARNED = Hearing(), Learning()
+
+
+def trials_of(recordings: Recordings, hearing: Hearing) -> Labelled:
+    """Input spikes in single precision and labels: cut, merged, in volleys, between margins."""
+    merged = merge_channels(cut(recordings, hearing.duration), hearing.channels)
+    ready = with_margins(in_volleys(merged, hearing.volley), hearing.shift)
+    spikes = as_events(ready)
+    return ss.Spikes(spikes.times.astype(jnp.float32), spikes.sources), jnp.asarray(recordings.labels)
+
+
+def hearing_network(
+    key: Key[Array, ""], competitor: Competitor, hearing: Hearing, channels: int, classes: int
+) -> ss.Network:
+    """The network at the start, in single precision; `channels` are those of the trials, margins included."""
+    keys, hidden = jax.random.split(key, 3), hearing.hidden
+    inputs = hearing.mean + hearing.deviation * jax.random.normal(keys[0], (hidden, channels))
+    loop = ss.normal_by_fan_in(keys[1], hidden, hidden, hearing.recurrence)
+    weights = inputs, loop, ss.normal_by_fan_in(keys[2], classes, hidden, hearing.readout)
+    below, within, above = (ss.Dense(one.astype(jnp.float32)) for one in weights)
+    neuron = competitor.neuron(hearing.membrane_time_constant)
+    layer = ss.Layer(neuron, below, within if competitor.recurrent else None)
+    return ss.Network(layer, ss.Layer(_readout(competitor, hearing), above))
+
+
+def _readout(competitor: Competitor, hearing: Hearing) -> Any:
+    if not competitor.exact:
+        return ss.LeakyReadout(hearing.readout_time_constant)
+    return ss.ShapedReadout(hearing.readout_time_constant, hearing.weighting_time_constant)
+
+
+def hearing_task(competitor: Competitor, hearing: Hearing) -> Classification:
+    """The loss: cross-entropy of the weighted mean voltages, and a penalty on rates outside of their band."""
+    penalty = ss.DrivenRates(ss.RateBand(hearing.fewest, hearing.most, hearing.penalty))
+    common: dict[str, Any] = {"augment": _augmentation(hearing), "penalty": penalty, "limit": hearing.limit}
+    if competitor.exact:
+        return ss.classify(
+            hearing.duration, score=ss.Outputs(gain=hearing.gain), on=ss.Events(hearing.budget), **common
+        )
+    weighted = ss.ExponentiallyWeightedMean(hearing.weighting_time_constant / hearing.dt)
+    on = ss.Grid(hearing.dt, ss.SuperSpike(hearing.sharpness))
+    return ss.classify(hearing.duration, score=ss.Outputs(weighted, hearing.gain), on=on, **common)
+
+
+def _augmentation(hearing: Hearing) -> Augmentation:
+    stretch = TimeStretch(1 - hearing.stretch, 1 + hearing.stretch)
+    return InTurn((MarginShift(hearing.shift), stretch))
+
+
+def optimiser(learning: Learning, trials: int) -> optax.GradientTransformation:
+    """Adam for hidden weights and those of the readout."""
+    steps = learning.epochs * (trials // learning.batch_size)
+    rates = {"hidden": learning.hidden_rate, "readout": learning.readout_rate}
+    parts = {name: optax.adam(optax.cosine_decay_schedule(rate, steps)) for name, rate in rates.items()}
+    return optax.partition(parts, _names)
+
+
+def _names(network: PyTree) -> PyTree:
+    """The part that each array of a network belongs to."""
+    last = len(network.layers) - 1
+
+    def name(path: Any, _: Any) -> str:
+        return "readout" if path[1].idx == last else "hidden"
+
+    return jax.tree_util.tree_map_with_path(name, network)
+
+
+def train(
+    competitor: Competitor,
+    training: Labelled,
+    validation: Labelled,
+    *,
+    channels: int,
+    classes: int,
+    seed: int,
+    hearing: Hearing = AS_SEARCHED,
+    learning: Learning = AS_LEARNED,
+    checkpoint: pathlib.Path | str | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> tuple[TrainingState, list[dict[str, Any]]]:
+    """One competitor, trained and judged after every epoch on trials of other speakers; goes on from its checkpoint."""
+    loss = hearing_task(competitor, hearing)
+    start = hearing_network(jax.random.key(seed), competitor, hearing, channels, classes)
+    init, update = ss.gradient_training(loss, optimiser(learning, training[1].shape[0]))
+    return ss.fit(
+        update, init(start, jax.random.key(1000 + seed)), training, epochs=learning.epochs,
+        batch_size=learning.batch_size, evaluate=judged(loss, validation, learning.judged_at_once),
+        checkpoint=checkpoint, identity=f"{competitor} {hearing} {learning} {seed}", progress=progress,
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Competitors of `networks_that_hear`: each tells two chords of spikes apart, and goes on from its checkpoint."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import stablespike as ss
+from stablespike.tasks.recordings import gather
+from studies import networks_that_hear as study
+
+HEARING = study.Hearing(
+    channels=8, duration=0.2, hidden=8, mean=0.5, deviation=0.5, gain=30.0, weighting_time_constant=0.1, budget=64,
+    fewest=1.0, dt=0.004, shift=1, limit=5.0,
+)  # fmt: skip
+LEARNING = study.Learning(epochs=6, batch_size=8, hidden_rate=5e-3, readout_rate=5e-2, judged_at_once=12)
+
+
+def chords(seed, trials=32):
+    generator, labels = np.random.default_rng(seed), np.arange(trials) % 2
+    trains = []
+    for label in labels:
+        times = np.sort(generator.uniform(0, 0.15, 12))
+        trains.append((times, generator.integers(0, 4, 12) + 4 * label))
+    return gather(trains, labels, None, ("low", "high"), 8)
+
+
+@pytest.mark.parametrize(
+    "competitor",
+    [
+        study.Competitor(ss.LIF),
+        study.Competitor(ss.LIF, recurrent=False),
+        study.Competitor(ss.QIF),
+        study.Competitor(ss.LIF, exact=False),
+    ],
+)
+def test_each_competitor_learns_and_goes_on_from_its_checkpoint(competitor, tmp_path):
+    training, validation = (study.trials_of(chords(seed), HEARING) for seed in (0, 1))
+    assert training[0].times.dtype == jnp.float32
+
+    def run(epochs):
+        learning = LEARNING._replace(epochs=6)
+        return study.train(
+            competitor, training, validation, channels=10, classes=2, seed=0, hearing=HEARING, learning=learning,
+            checkpoint=tmp_path / "run.eqx",
+        )  # fmt: skip
+
+    _, history = run(6)
+    assert [row["epoch"] for row in history] == list(range(7))
+    assert history[-1]["test_loss"] < 0.8 * history[0]["test_loss"]
+    assert history[-1]["test_accuracy"] > 0.8
+    assert history[-1]["rate"] > 0.5
+    assert run(6)[1] == history
