@@ -4,12 +4,14 @@ One hidden layer, recurrent or not, and a leaky readout whose voltage is average
 more: without that weighting an exact gradient hardly reaches the hidden weights (see `ShapedReadout`).
 """
 
+import math
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Key, PyTree
 
@@ -17,7 +19,9 @@ import stablespike as ss
 from stablespike.learning.classify import Classification, Labelled, judged
 from stablespike.learning.training import TrainingState
 from stablespike.tasks.augmentation import Augmentation, InTurn, MarginShift, TimeStretch
+from stablespike.tasks.heidelberg_spikes import with_validation
 from stablespike.tasks.recordings import Recordings, as_events, cut, in_volleys, merge_channels, with_margins
+from stablespike.tasks.speaker_splits import Split, ValidatedSplit, hold_out_speakers
 
 
 class Hearing(NamedTuple):
@@ -69,6 +73,7 @@ class Competitor(NamedTuple):
     recurrent: bool = True
 
 
+NEURONS = {"LIF": ss.LIF, "QIF": ss.QIF}
 AS_SEARCHED, AS_LEARNED = Hearing(), Learning()
 
 
@@ -78,6 +83,27 @@ def trials_of(recordings: Recordings, hearing: Hearing) -> Labelled:
     ready = with_margins(in_volleys(merged, hearing.volley), hearing.shift)
     spikes = as_events(ready)
     return ss.Spikes(spikes.times.astype(jnp.float32), spikes.sources), jnp.asarray(recordings.labels)
+
+
+def validated(name: str, split: Split) -> ValidatedSplit:
+    """A named split with validation speakers: of Heidelberg Digits those held out for good, else a fifth, drawn once."""
+    if name in ("heidelberg-spikes-full", "shd"):
+        return with_validation(split)
+    rest, validation = hold_out_speakers(split.train, np.random.default_rng(0))
+    return ValidatedSplit(rest, validation, split.test)
+
+
+def names_of(kinds: Sequence[str], exact: Sequence[bool]) -> list[str]:
+    """What competitors are called in tables: "LIF exact", "LIF surrogate"."""
+    return [f"{kind} {'exact' if by_events else 'surrogate'}" for kind, by_events in zip(kinds, exact, strict=True)]
+
+
+def wilson(part: float, trials: int, deviations: float = 1.959964) -> tuple[float, float]:
+    """Wilson's interval of a part of so many independent trials (Wilson 1927); 95 % for 1.96 standard deviations."""
+    square = deviations**2 / trials
+    middle = (part + square / 2) / (1 + square)
+    width = deviations * math.sqrt(part * (1 - part) / trials + square / (4 * trials)) / (1 + square)
+    return middle - width, middle + width
 
 
 def hearing_network(

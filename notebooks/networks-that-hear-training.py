@@ -1,0 +1,170 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Training networks that hear
+#
+# **Question.** Do recurrent networks trained by exact gradients, spike by spike, learn to name digits spoken by people
+# whom they never heard, as those trained by surrogate gradients do, with everything else equal?
+#
+# They could fail: a spike time's derivative does not know of spikes that are not there yet, and exact gradients of some
+# trials are a hundred times longer than those of the others. This notebook trains; `networks-that-hear` compares.
+
+# %% [markdown]
+# ## The networks
+#
+# One hidden layer of LIF or of QIF neurons, $\tau=20$ ms, with recurrent weights; behind it, for each class, a leaky
+# membrane without threshold, whose voltage is averaged over the trial with weights $e^{-t/T}$ (loss shaping, Nowotny et
+# al. 2025). By events that mean is taken in closed form: the area under a spike's response hardly depends on when it
+# comes, so that without the weights next to nothing would reach the hidden layer, and looks at a few times would add
+# noise. The loss is the cross-entropy of the means; a penalty holds each neuron's rate in a band, through a slope that
+# does not need it to spike. Training trials are moved across channels and stretched in time. Adam, rates that fall to 0
+# by half a cosine. Exact: `TimeReversed`, float32. Surrogate: the same neurons, loss, penalty and optimiser on a grid.
+
+# %% [markdown]
+# ## Parameters
+#
+# The lists beside `kinds` belong to the competitors in their order; `exact` or not, `gains` of the readout's voltages,
+# `limits` of the norm of the hidden layer's gradient from one trial (0: none), `fewest` spikes of a neuron in a trial
+# below which it is driven. The validation speakers are held out once and for all; settings were chosen on them.
+
+# %% tags=["parameters"]
+dataset = "synthetic-small"
+kinds = ["LIF", "LIF"]
+exact = [True, False]
+gains = [10.0, 10.0]
+limits = [0.0, 0.0]
+fewest = [4.0, 4.0]
+epochs = [6, 6]
+seeds = [1]
+hidden = 64  # neurons
+channels = 70  # of the input
+duration = 0.8  # s, of a trial
+shift = 3  # channels by which a training trial is moved at most
+mean_weight = 0.016  # of the input, at the start
+weight_deviation = 0.04  # the same
+batch_size = 25  # trials
+hidden_rate = 1.0e-3  # of Adam, at the start
+readout_rate = 5.0e-3  # the same
+results_folder = "../results/draft/networks-that-hear-training"
+data_folder = "../data"
+cache_folder = "../.cache/spikes/draft"
+
+# %%
+import functools
+import itertools
+import json
+import pathlib
+
+import equinox as eqx
+import jax
+import pandas as pd
+from tqdm import tqdm
+
+from stablespike.learning.classify import judged
+from stablespike.tasks.named_sets import NAMED_SETS, Places
+from studies import networks_that_hear as study
+
+jax.config.update("jax_enable_x64", True)
+raw = pathlib.Path(results_folder) / "raw"
+places = Places(data_folder, cache_folder, functools.partial(tqdm, desc="recordings"))
+
+# %% [markdown]
+# ## Data
+#
+# The test speakers are in neither of the other sets, and are looked at once, at the end.
+
+# %%
+split = study.validated(dataset, NAMED_SETS[dataset](places))
+settings = [
+    study.Hearing(
+        channels=channels, duration=duration, hidden=hidden, mean=mean_weight, deviation=weight_deviation, shift=shift,
+        gain=gain, fewest=low, limit=limit or None,
+    )
+    for gain, limit, low in zip(gains, limits, fewest, strict=True)
+]  # fmt: skip
+trials = [study.trials_of(part, settings[0]) for part in split]
+inputs = channels + 2 * shift
+speakers = [sorted(set(part.speakers.tolist())) for part in split]
+pd.DataFrame({"trials": [len(part) for part in split], "speakers": speakers}, index=split._fields)
+
+# %% [markdown]
+# ## Training
+#
+# A step whose simulation failed or whose gradient is not finite would stop the training with an error; every epoch
+# leaves a checkpoint. A learning curve is that of the validation speakers.
+
+# %%
+names = study.names_of(kinds, exact)
+competitors = {
+    name: study.Competitor(study.NEURONS[kind], by_events)
+    for name, kind, by_events in zip(names, kinds, exact, strict=True)
+}
+hearings = dict(zip(names, settings, strict=True))
+learnings = {
+    name: study.Learning(count, batch_size, hidden_rate, readout_rate)
+    for name, count in zip(names, epochs, strict=True)
+}
+trained = {
+    (name, seed): study.train(
+        competitors[name], trials[0], trials[1], channels=inputs, classes=len(split.train.classes), seed=seed,
+        hearing=hearings[name], learning=learnings[name], checkpoint=raw / "checkpoint" / f"{name}-{seed}.eqx",
+        progress=lambda left, bar=f"{name}, seed {seed}": tqdm(left, desc=bar),
+    )
+    for name, seed in itertools.product(names, seeds)
+}  # fmt: skip
+
+# %% [markdown]
+# ## The test speakers, once
+#
+# Accuracy and loss on all three sets with the weights of the last epoch, without augmentation.
+
+# %%
+tasks = {name: study.hearing_task(competitors[name], hearings[name]) for name in names}
+found = {
+    (name, seed, part): judged(tasks[name], one, min(100, len(one[1])))(state.parameters)
+    for (name, seed), (state, _) in trained.items()
+    for part, one in zip(split._fields, trials, strict=True)
+}
+ends = pd.DataFrame(
+    [
+        dict(zip(["kind", "seed", "part"], key, strict=True)) | {k: float(v) for k, v in one.items()}
+        for key, one in found.items()
+    ]
+)
+ends.pivot_table(index="kind", columns="part", values="test_accuracy").round(3)
+
+# %%
+keys = ["kind", "seed"]
+frames = [pd.DataFrame(history).assign(**dict(zip(keys, key, strict=True))) for key, (_, history) in trained.items()]
+history = pd.concat(frames, ignore_index=True)
+history.to_csv(raw / "history.csv", index=False)
+ends.to_csv(raw / "ends.csv", index=False)
+for (name, seed), (state, _) in trained.items():
+    eqx.tree_serialise_leaves(raw / f"{name}-{seed}.eqx", state.parameters)
+chance = 1 / len(split.train.classes)
+test = ends[ends.part == "test"].set_index(keys).test_accuracy
+assert (test > 2 * chance).all(), "a network does no better than twice chance"
+counts = {part: len(one) for part, one in zip(split._fields, split, strict=True)}
+setup = {"dataset": dataset, "duration": duration, "hidden": hidden, "trials": counts, "chance": chance}
+setup |= {"speakers": dict(zip(split._fields, speakers, strict=True)), "epochs": dict(zip(names, epochs, strict=True))}
+(raw / "setup.json").write_text(json.dumps(setup))
+
+# %%
+numbers = {"seeds": len(seeds), "hidden": hidden, "batch_size": batch_size}
+numbers |= {f"accuracy.{name}": float(value) for name, value in test.groupby("kind").mean().items()}
+(raw.parent / "numbers.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
+
+# %% [markdown]
+# ## Files written
+#
+# `numbers.json`; in `raw/`: `setup.json`, `history.csv`, `ends.csv` (accuracies at the end), a `*.eqx` per network.
