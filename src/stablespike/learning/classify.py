@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from stablespike.dynamics.network import Network
+from stablespike.dynamics.neurons.readout import Readout
 from stablespike.dynamics.run import Run
 from stablespike.dynamics.spikes import Spikes
 from stablespike.dynamics.status import raise_unless_ok
@@ -44,7 +45,7 @@ class Classification(eqx.Module):
 
     `on` and `gradient` are those of `simulate`; `augment(key, spikes)` changes a trial anew in every step of training,
     never when it is judged. `penalty(network, spikes, run)` of the batch, such as `DrivenRates`, is added in training.
-    With `limit` the gradient of each trial, not only that of the batch, is shortened to this norm (`limited`).
+    With `limit` the neurons' gradient from each trial is shortened to this norm, where it is longer (`limited`).
     """
 
     until: float
@@ -107,17 +108,20 @@ def classify(
 
 
 def limited(network: Network, largest: float, of_trial: Array) -> Network:
-    """The same network, whose gradient from this trial is shortened to the norm `largest` where it is longer.
+    """The same network, whose neurons' gradient from this trial is shortened to the norm `largest` where it is longer.
 
     Exact gradients of a few trials can be a hundred times longer than those of the others, near a grazing spike or
     where a QIF neuron is about to spike; they would otherwise decide the batch's step and fill the optimiser's
     averages. `of_trial` is any array of the trial: the weights are copied for each trial under `jax.vmap`, which is
-    what keeps the gradients of trials apart. A gradient that is not finite stays so, and the step is refused.
+    what keeps the gradients of trials apart. Readouts, whose gradient knows no such trials, are left as they are. A
+    gradient that is not finite stays so, and the step is refused.
     """
-    varied, rest = eqx.partition(network, eqx.is_inexact_array)
+    spiking = tuple(layer for layer in network.layers if not isinstance(layer.neuron, Readout))
+    varied, rest = eqx.partition(spiking, eqx.is_inexact_array)
     mark = 0 * jnp.where(jnp.isfinite(of_trial), of_trial, 0).sum()
     own = jax.tree.map(lambda leaf: leaf + mark.astype(leaf.dtype), varied)
-    return eqx.combine(_shortening(own, jnp.asarray(largest, mark.dtype)), rest)
+    shortened = eqx.combine(_shortening(own, jnp.asarray(largest, mark.dtype)), rest)
+    return Network(*shortened, *network.layers[len(spiking) :])
 
 
 @jax.custom_vjp
