@@ -86,7 +86,7 @@ def trials_of(recordings: Recordings, hearing: Hearing) -> Labelled:
 
 
 def validated(name: str, split: Split) -> ValidatedSplit:
-    """A named split with validation speakers: of Heidelberg Digits those held out for good, else a fifth, drawn once."""
+    """A named split with validation speakers: of Heidelberg Digits those held out, else a fifth, drawn once."""
     if name in ("heidelberg-spikes-full", "shd"):
         return with_validation(split)
     rest, validation = hold_out_speakers(split.train, np.random.default_rng(0))
