@@ -209,7 +209,7 @@ def test_what_goes_wrong_is_said():
         (lambda: from_matrix(scipy.sparse.csr_array(np.eye(3)), in_degree=2), "neuron 0 has 1 presynaptic"),
         (lambda: from_sources(np.array([[0, 1], [2, 5]]), 1.0), "index 5, which must lie between 0 and 1"),
         (lambda: from_sources(np.array([[0, -1], [1, 0]]), 1.0), "index -1"),
-        (lambda: from_matrix(scipy.sparse.csr_array(np.eye(2) * 1j)), "must be real"),
+        (lambda: from_matrix(scipy.sparse.csr_array(np.eye(2) * 1j)), "of real numbers"),
         (lambda: fixed_in_degree(np.random.default_rng(0), 5, 5, 1.0), "between 1 and the 4"),
         (lambda: SparseWeights(jnp.array([0, 1], "int32"), jnp.array([7], "int32"), jnp.ones(1), 3), "index 7"),
         (lambda: SparseNetwork(QIF(), fixed_in_degree(np.random.default_rng(0), 5, 2, jnp.inf)), "finite"),
