@@ -56,8 +56,8 @@ class Learning(NamedTuple):
 
     epochs: int = 30
     batch_size: int = 50
-    hidden_rate: float = 1e-3
-    readout_rate: float = 5e-3
+    hidden_rate: float = 4e-3
+    readout_rate: float = 1e-2
     judged_at_once: int = 100  # trials
 
 
@@ -69,7 +69,8 @@ class Competitor(NamedTuple):
     recurrent: bool = True
 
 
-AS_SEARCHED, AS_LEARNED = Hearing(), Learning()
+FOR_LIF, AS_LEARNED = Hearing(), Learning()
+FOR_QIF = FOR_LIF._replace(gain=30.0, limit=10.0, budget=150)  # spikes fewer, and a few trials with huge gradients
 
 
 def trials_of(recordings: Recordings, hearing: Hearing) -> Labelled:
@@ -144,7 +145,7 @@ def train(
     channels: int,
     classes: int,
     seed: int,
-    hearing: Hearing = AS_SEARCHED,
+    hearing: Hearing = FOR_LIF,
     learning: Learning = AS_LEARNED,
     checkpoint: pathlib.Path | str | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
