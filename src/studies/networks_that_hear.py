@@ -88,11 +88,14 @@ def hearing_network(
     keys, hidden = jax.random.split(key, 3), hearing.hidden
     inputs = hearing.mean + hearing.deviation * jax.random.normal(keys[0], (hidden, channels))
     loop = ss.normal_by_fan_in(keys[1], hidden, hidden, hearing.recurrence)
-    weights = inputs, loop, ss.normal_by_fan_in(keys[2], classes, hidden, hearing.readout)
-    inputs, loop, readout = (ss.Dense(one.astype(jnp.float32)) for one in weights)
+    readout = ss.normal_by_fan_in(keys[2], classes, hidden, hearing.readout)
     neuron = competitor.neuron(hearing.membrane_time_constant)
-    layer = ss.Layer(neuron, inputs, loop if competitor.recurrent else None)
-    return ss.Network(layer, ss.Layer(_readout(competitor, hearing), readout))
+    layer = ss.Layer(neuron, _dense(inputs), _dense(loop) if competitor.recurrent else None)
+    return ss.Network(layer, ss.Layer(_readout(competitor, hearing), _dense(readout)))
+
+
+def _dense(weights: Array) -> ss.Dense:
+    return ss.Dense(weights.astype(jnp.float32))
 
 
 def _readout(competitor, hearing):

@@ -79,7 +79,7 @@ class Classification(eqx.Module):
         training = key is not None
         if not labels.shape[0]:
             raise ValueError("there are no trials in this batch.")
-        if self.augment is not None and training:
+        if self.augment is not None and key is not None:
             spikes = jax.vmap(self.augment)(jax.random.split(key, labels.shape[0]), spikes)
         run = self.run(network, spikes, self.limit if training else None)
         scores = jax.vmap(self.score)(run)
