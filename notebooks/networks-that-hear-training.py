@@ -35,7 +35,7 @@
 #
 # The lists beside `kinds` belong to the competitors in their order; `exact` or not, `gains` of the readout's voltages,
 # `limits` of the norm of the hidden layer's gradient from one trial (0: none), `fewest` spikes of a neuron in a trial
-# below which it is driven. The validation speakers are held out once and for all; settings were chosen on them.
+# below which it is driven, `budgets` of them by events. The validation speakers are held out once and for all; settings were chosen on them.
 
 # %% tags=["parameters"]
 dataset = "synthetic-small"
@@ -44,6 +44,7 @@ exact = [True, False]
 gains = [10.0, 10.0]
 limits = [0.0, 0.0]
 fewest = [4.0, 4.0]
+budgets = [400, 400]
 epochs = [6, 6]
 seeds = [1]
 hidden = 64  # neurons
@@ -53,8 +54,8 @@ shift = 3  # channels by which a training trial is moved at most
 mean_weight = 0.016  # of the input, at the start
 weight_deviation = 0.04  # the same
 batch_size = 25  # trials
-hidden_rate = 1.0e-3  # of Adam, at the start
-readout_rate = 5.0e-3  # the same
+hidden_rate = 4.0e-3  # of Adam, at the start
+readout_rate = 1.0e-2  # the same
 results_folder = "../results/draft/networks-that-hear-training"
 data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
@@ -88,9 +89,9 @@ split = study.validated(dataset, NAMED_SETS[dataset](places))
 settings = [
     study.Hearing(
         channels=channels, duration=duration, hidden=hidden, mean=mean_weight, deviation=weight_deviation, shift=shift,
-        gain=gain, fewest=low, limit=limit or None,
+        gain=gain, fewest=low, limit=limit or None, budget=budget,
     )
-    for gain, limit, low in zip(gains, limits, fewest, strict=True)
+    for gain, limit, low, budget in zip(gains, limits, fewest, budgets, strict=True)
 ]  # fmt: skip
 trials = [study.trials_of(part, settings[0]) for part in split]
 inputs = channels + 2 * shift

@@ -60,8 +60,8 @@ class Learning(NamedTuple):
 
     epochs: int = 30
     batch_size: int = 50
-    hidden_rate: float = 1e-3
-    readout_rate: float = 5e-3
+    hidden_rate: float = 4e-3
+    readout_rate: float = 1e-2
     judged_at_once: int = 100  # trials
 
 
@@ -74,7 +74,8 @@ class Competitor(NamedTuple):
 
 
 NEURONS = {"LIF": ss.LIF, "QIF": ss.QIF}
-AS_SEARCHED, AS_LEARNED = Hearing(), Learning()
+FOR_LIF, AS_LEARNED = Hearing(), Learning()
+FOR_QIF = FOR_LIF._replace(gain=30.0, limit=10.0, budget=150)  # spikes fewer, and a few trials with huge gradients
 
 
 def trials_of(recordings: Recordings, hearing: Hearing) -> Labelled:
@@ -113,11 +114,14 @@ def hearing_network(
     keys, hidden = jax.random.split(key, 3), hearing.hidden
     inputs = hearing.mean + hearing.deviation * jax.random.normal(keys[0], (hidden, channels))
     loop = ss.normal_by_fan_in(keys[1], hidden, hidden, hearing.recurrence)
-    weights = inputs, loop, ss.normal_by_fan_in(keys[2], classes, hidden, hearing.readout)
-    below, within, above = (ss.Dense(one.astype(jnp.float32)) for one in weights)
+    readout = ss.normal_by_fan_in(keys[2], classes, hidden, hearing.readout)
     neuron = competitor.neuron(hearing.membrane_time_constant)
-    layer = ss.Layer(neuron, below, within if competitor.recurrent else None)
-    return ss.Network(layer, ss.Layer(_readout(competitor, hearing), above))
+    layer = ss.Layer(neuron, _dense(inputs), _dense(loop) if competitor.recurrent else None)
+    return ss.Network(layer, ss.Layer(_readout(competitor, hearing), _dense(readout)))
+
+
+def _dense(weights: Array) -> ss.Dense:
+    return ss.Dense(weights.astype(jnp.float32))
 
 
 def _readout(competitor: Competitor, hearing: Hearing) -> Any:
@@ -170,7 +174,7 @@ def train(
     channels: int,
     classes: int,
     seed: int,
-    hearing: Hearing = AS_SEARCHED,
+    hearing: Hearing = FOR_LIF,
     learning: Learning = AS_LEARNED,
     checkpoint: pathlib.Path | str | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,

@@ -9,7 +9,7 @@ from stablespike.tasks.recordings import gather
 from studies import networks_that_hear as study
 
 HEARING = study.Hearing(
-    channels=8, duration=0.2, hidden=8, mean=0.5, deviation=0.5, gain=30.0, weighting_time_constant=0.1, budget=64,
+    channels=8, duration=0.2, hidden=8, mean=1.0, deviation=1.0, gain=30.0, weighting_time_constant=0.1, budget=64,
     fewest=1.0, dt=0.004, shift=1, limit=5.0,
 )  # fmt: skip
 LEARNING = study.Learning(epochs=12, batch_size=8, hidden_rate=5e-3, readout_rate=5e-2, judged_at_once=12)
