@@ -35,7 +35,8 @@
 #
 # The lists beside `kinds` belong to the competitors in their order; `exact` or not, `gains` of the readout's voltages,
 # `limits` of the norm of the hidden layer's gradient from one trial (0: none), `fewest` spikes of a neuron in a trial
-# below which it is driven, `budgets` of them by events. The validation speakers are held out once and for all; settings were chosen on them.
+# below which it is driven, `budgets` of them by events. The validation speakers are held out once and for all; settings
+# were chosen on them.
 
 # %% tags=["parameters"]
 dataset = "synthetic-small"
