@@ -172,9 +172,9 @@ def test_scans_may_be_made_inside_jit():
 
 
 def test_rules_refuse_what_they_are_not_for():
-    with pytest.raises(ValueError, match="every must be at least 1 step, not 0"):
+    with pytest.raises(ValueError, match="every must be a whole number and at least 1, not 0"):
         Truncated(0)
-    with pytest.raises(ValueError, match="every must be at least 1 step, not -1"):
+    with pytest.raises(ValueError, match="every must be a whole number and at least 1, not -1"):
         Checkpointed(-1)
     init, _ = eligibility_propagation(squares)
     for wrong in (

@@ -199,9 +199,9 @@ def test_a_jacobian_of_low_rank_is_refused_and_not_padded():
     ("options", "sentence"),
     [
         ({"count": 5}, "5 exponents were asked for, but the state has 4 dimensions"),
-        ({"count": 0}, "count, interval and blocks at least 1"),
-        ({"interval": 0}, "count, interval and blocks at least 1"),
-        ({"transient": -1}, "a transient must not be negative"),
+        ({"count": 0}, "must be a whole number and at least 1, not 0"),
+        ({"interval": 0}, "must be a whole number and at least 1, not 0"),
+        ({"transient": -1}, "transient must be a whole number and at least 0, not -1"),
         ({"transient": 40}, "a transient of 40 steps leaves nothing of a run of 40"),
         ({"transient": 15, "interval": 2}, "must be multiples of the interval, 2"),
         ({"blocks": 30}, "there must be from 2 to 20"),
