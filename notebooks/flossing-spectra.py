@@ -151,7 +151,7 @@ table
 # ## Reading
 #
 # On the input that was shown, every flossed exponent ends within the goal, whether one or a quarter of them is asked
-# for; on an input that was not shown some end farther from the target, by at most twice the goal here (`unseen`). The
+# for; on an input that was not shown some end farther from the target, by about twice the goal at most (`unseen`). The
 # sum of all exponents cannot be changed: what the leading ones gain the others lose (*a*). The price is activity: the
 # more exponents are flossed, the more the network spikes, ten times as much with a quarter of them.
 #
