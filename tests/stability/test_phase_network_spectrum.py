@@ -46,7 +46,7 @@ def test_balanced_quadratic_network_is_chaotic_at_the_known_rate():
         ({"count": 4}, "count must be from 1 to 3"),
         ({"transient": 50}, "must be multiples of the interval, 100"),
         ({"transient": 900}, "10 blocks do not fit"),
-        ({"interval": 0}, "interval and blocks at least 1"),
+        ({"interval": 0}, "interval must be a whole number and at least 1"),
         ({"phases": np.array([0.0, 1.0, 99.0])}, "between 0 and the period"),
         ({"neuron": Theta(1.0, jnp.array([1.0, 1.1, 1.2]))}, "for equal neurons"),
     ],
