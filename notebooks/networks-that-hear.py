@@ -24,9 +24,9 @@
 # %% [markdown]
 # ## What is compared
 #
-# The networks of `networks-that-hear-training`. Test speakers are in no other set. Intervals are of two kinds: the
-# spread over seeds, and, for the trials, Wilson's 95 % interval of a part of so many trials, which counts trials as
-# independent and hence is too narrow for a few speakers: accuracies of each speaker are beside it.
+# The networks of `networks-that-hear-training`. Test speakers are in no other set. Beside the seeds stands, for the
+# test trials, Wilson's 95 % interval of a part of so many trials, which counts trials as independent and hence is too
+# narrow where these are of a few speakers.
 
 # %% [markdown]
 # ## Parameters

@@ -1,10 +1,6 @@
 """What a newcomer writes first: each is refused in one sentence that says what is wrong and what to do."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import equinox as eqx
@@ -13,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tests.untyped import said_by
 
 import stablespike as ss
 from stablespike.learning.early_stopping import Patience, fit_until
@@ -26,6 +23,7 @@ INPUTS = ss.Spikes(jnp.array([0.1, 0.4, 0.9]), jnp.array([0, 1, 2]))
 QIF, LAYER = ss.QIF(1.0), ss.Layer(ss.QIF(1.0), ss.Dense(jnp.ones((5, CHANNELS))))
 HIDDEN = ss.Layer(ss.LIF(1.0), ss.Dense(3 * jnp.ones((5, CHANNELS))))
 NETWORK = ss.Network(HIDDEN, ss.Layer(ss.LeakyReadout(0.5), ss.Dense(jnp.ones((CLASSES, 5)))))
+SHAPED = ss.Network(HIDDEN, ss.Layer(ss.ShapedReadout(0.5, 1.0), ss.Dense(jnp.ones((CLASSES, 5)))))
 STATES = ss.initial_states(ss.LIF(1.0), jnp.zeros(5))
 SPIKES = jax.tree.map(lambda leaf: jnp.stack([leaf] * TRIALS), INPUTS)
 LABELS = jnp.array([0, 1, 0, 1])
@@ -71,6 +69,10 @@ REFUSED = {
     "states in a list": (lambda: run(initial=[STATES, None]), r"tuple of states.*initial=tuple\(states\)"),
     "voltages as states": (lambda: run(initial=([0.0] * 5, None)), "array of floating-point numbers.*not a list"),
     "a state of a readout": (lambda: run(initial=(STATES, jnp.zeros((2, 2)))), "a readout starts at rest: give None"),
+    "a state of a shaped readout": (
+        lambda: run(network=SHAPED, initial=(STATES, jnp.zeros((2, 2)))),
+        "a readout starts at rest: give None",
+    ),
     "states of another cell": (lambda: run(on=GRID, initial=(STATES[:4], None)), r"must have shape \[5, 2\]"),
     "lists on a grid": (
         lambda: run([[0.0] * CHANNELS] * 20, None, on=GRID), r"Spikes\(times, sources\) or an array \[steps, channels\]"
@@ -146,26 +148,10 @@ REFUSED = {
 }  # fmt: skip
 
 
-def said():
-    """The errors of everything that is refused."""
-    found = {}
-    for what, (act, _) in REFUSED.items():
-        try:
-            act()
-        except Exception as error:
-            found[what] = f"{type(error).__name__}: {error}"
-    return found
-
-
 @pytest.fixture(scope="module")
 def sentences():
-    """What is said of each, in a process without the type checks of the tests, which would come before."""
-    code = "import json; from tests.test_newcomers import said; print(json.dumps(said()))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
-        env=os.environ | {"JAX_ENABLE_X64": "1"},
-    )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    """What is said of each."""
+    return said_by("tests.test_newcomers")
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -1,16 +1,13 @@
 """One network, one `simulate`: the same spikes from every engine, the same gradients from every exact rule."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.untyped import said_by
 
 import stablespike as ss
 from stablespike.dynamics.engines.events import simulate as event_loop
@@ -244,24 +241,8 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def sentences():
-    """What is said of each, in a process without the type checks of the tests, which would come before."""
-    code = "import json; from tests.test_simulate import said; print(json.dumps(said()))"
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
-        env=os.environ | {"JAX_ENABLE_X64": "1"},
-    )  # fmt: skip
-    return json.loads(run.stdout.splitlines()[-1])
-
-
-def said():
-    """The errors of everything that is refused."""
-    found = {}
-    for what, (act, _) in REFUSED.items():
-        try:
-            act()
-        except Exception as error:
-            found[what] = f"{type(error).__name__}: {error}"
-    return found
+    """What is said of each."""
+    return said_by("tests.test_simulate")
 
 
 @pytest.mark.parametrize("what", REFUSED)

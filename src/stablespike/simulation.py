@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Num
 from stablespike.dynamics.arguments import is_number, require_number, shown
 from stablespike.dynamics.network import Network
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, require_states
-from stablespike.dynamics.neurons.readout import LeakyReadout
+from stablespike.dynamics.neurons.readout import Readout
 from stablespike.dynamics.run import Run
 from stablespike.dynamics.spikes import Spikes, require_inputs
 from stablespike.dynamics.status import SimulationError, as_known, raise_unless_ok
@@ -51,9 +51,9 @@ def simulate(
     `inputs` are spikes of the channels; on a grid also what arrives in each step `[steps, channels]`, and `until` may
     then be left out. Spikes after `until` do not count; where they are the most of a trial they are refused, as a slip
     of the unit (`inputs.before(until)` leaves them out; inside jit and vmap, where times are unknown, nothing is said).
-     `on` says how: `Events()`, exactly, or `Grid(dt, slope)`. `gradient` is the rule of the
-    derivative: by default the fastest one that is exact for this way (by events `TimeReversed` where it exists, else
-    `Recorded`; on a grid backpropagation through time in native kernels); one that a network does not have is refused.
+    `on` says how: `Events()`, exactly, or `Grid(dt, slope)`. `gradient` is the rule of the derivative: by default the
+    fastest one that is exact for this way (by events `TimeReversed` where it exists, else `Recorded`; on a grid
+    backpropagation through time in native kernels); one that a network does not have is refused.
     `initial` are states of every layer `[neurons, variables]` (`initial_states` makes them; of cells, their own), by
     default V = 0 without current.
 
@@ -170,7 +170,7 @@ def _as_tuple(initial: Any, network: Any, on: Any) -> tuple[Any, ...] | None:
 def _require_initial(states: Any, layer: Any, on: Any) -> None:
     """Refuse what are no states of a layer; those of cells are compared with rest where they are used."""
     name = type(layer.neuron).__name__
-    if isinstance(on, Events) and isinstance(layer.neuron, LeakyReadout):
+    if isinstance(on, Events) and isinstance(layer.neuron, Readout):
         raise ValueError("by events a readout starts at rest: give None in its place in `initial`.")
     if isinstance(on, Grid) and isinstance(states, eqx.Module):
         return

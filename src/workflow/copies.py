@@ -15,6 +15,7 @@ from workflow.canonical import canonical
 from workflow.configuration import Configuration, Question, load_configuration
 from workflow.execution import read_source
 from workflow.faults import Fault
+from workflow.fingerprint import NOTEBOOK, code_hashes
 from workflow.hashing import digest
 from workflow.provenance import has_old_prose, prose_hash, read_record, write_record
 from workflow.reading_copy import reading_copy
@@ -46,9 +47,14 @@ def with_linked_figure(page: str, folder: Path) -> str:
 
 
 def renew_prose(question: Question, configuration: Configuration) -> None:
-    """Rewrite a question's executed copies with the notebook's present text and the outputs that they have."""
+    """Rewrite a question's executed copies with the notebook's present text and the outputs that they have.
+
+    Where the code of its cells is another by now it has to run anew, and its copies stay as they are.
+    """
     executed = nbformat.read(question.folder / "notebook.ipynb", as_version=4)
     record = {name: value for name, value in (read_record(question.folder) or {}).items() if name != "products"}
+    if record["identity"]["code"].get(NOTEBOOK) != code_hashes(question.notebook)[NOTEBOOK]:
+        return
     record["prose"] = prose_hash(question)
     executed.cells = woven(read_source(question.notebook.path).cells, executed.cells)
     write_copies(executed, record, question, configuration)

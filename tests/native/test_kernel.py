@@ -49,6 +49,26 @@ WEIGHTED = Kernel(
     ),
     trial=weighted,
 )
+
+
+@njit
+@no_type_check
+def scaled(weights, factor, product):
+    """A matrix times a number."""
+    for i in range(weights.shape[0]):
+        for j in range(weights.shape[1]):
+            product[i, j] = factor * weights[i, j]
+
+
+SCALED = Kernel(
+    Buffers(
+        f"{__name__}.SCALED",
+        rows={"weights": number("channels neurons")},
+        common={"factor": number("")},
+        results={"product": number("channels neurons")},
+    ),
+    trial=scaled,
+)
 DOUBLED = Kernel(
     Buffers(f"{__name__}.DOUBLED", own={"values": number("size")}, results={"doubled": number("size more")}),
     trial=twice,
@@ -107,6 +127,28 @@ def test_arrays_that_compiled_code_would_misread_are_refused(change, sentence):
     arrays = change({name: jnp.asarray(one) for name, one in arrays.items()})
     with pytest.raises(ValueError, match=sentence):
         WEIGHTED(*arrays.values())
+
+
+def test_what_vmap_would_batch_wrongly_is_refused():
+    weights, times = drawn(1)
+    arrays = [weights, np.zeros((TRIALS, 1), np.int32), times, np.ones(()), np.zeros((1, 5), np.int32)]
+    with pytest.raises(NotImplementedError, match="vmap"):
+        jax.vmap(lambda one: WEIGHTED(one, *map(jnp.asarray, arrays[1:]))[1])(jnp.asarray(weights)[None])
+    with pytest.raises(ValueError, match="all trials share factor"):
+        jax.vmap(lambda factor: SCALED.over_trials(jnp.asarray(weights[0]), factor))(jnp.ones(2))
+
+
+def test_trials_of_a_batch_are_one_call_that_shares_what_they_share():
+    weights, factor = jnp.asarray(drawn(3)[0]), jnp.asarray(2.0)
+    (each,) = jax.vmap(lambda one: SCALED.over_trials(one, factor))(weights)
+    (alone,) = SCALED.over_trials(weights[1], factor)
+    np.testing.assert_array_equal(each, 2 * weights)
+    np.testing.assert_array_equal(alone, 2 * weights[1])
+
+
+def test_a_group_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="there is no group row, only rows, own, common and sums"):
+        Buffers("here", row={"weights": number("size")}, results={})
 
 
 def test_a_size_that_no_operand_has_is_asked_for():

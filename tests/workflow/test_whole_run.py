@@ -162,6 +162,14 @@ def test_edited_prose_reaches_the_executed_notebook_without_a_run(continued):
     assert bytes_of(continued / RESULTS / "line") == before
 
 
+def test_copies_of_other_code_stay_as_they_are(continued):
+    before = bytes_of(continued / RESULTS / "line")
+    edit(continued / "notebooks/line.py", "The claim is", "Our claim is")
+    edit(continued / "notebooks/line.py", "slope * points}", "2 * slope * points}")
+    renew("line")
+    assert bytes_of(continued / RESULTS / "line") == before
+
+
 def renew(name):
     """Give a question's executed copies their present prose."""
     configuration = load_configuration(Path("config/quick.yaml"))

@@ -26,7 +26,6 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.numpy_support import from_dtype
 
 ARGUMENTS, RESULTS = 5, 10
 DATA, RANK, DIMENSIONS = 3, 4, 5  # words of a buffer
@@ -114,7 +113,7 @@ def reader_of(parts: tuple[Part, ...], table: int | None = None):
 
 def _kind(part, number):
     """Type of a part for numba."""
-    scalar = number if part.dtype is None else from_dtype(np.dtype(part.dtype))
+    scalar = number if part.dtype is None else numba.from_dtype(np.dtype(part.dtype))
     axes = part.rank + (part.lead == ALL)
     return types.Array(scalar, axes, "C") if axes else scalar
 

@@ -86,6 +86,8 @@ class Buffers:
         self.rows, self.own, self.common, self.sums = (
             dict(groups.pop(group, {})) for group in ("rows", "own", "common", "sums")
         )
+        if groups:
+            raise ValueError(f"{name}: there is no group {', '.join(groups)}, only rows, own, common and sums.")
         self.results = dict(results)
         table = {TABLE: whole("rows")} if self.rows else {}
         members = {MEMBERS: whole("trials")} if self.sums else {}
@@ -168,7 +170,8 @@ class Kernel:
 
     One of `trial`, the function of one trial; `whole`, which takes all arrays, once (after `unpack`, if there are
     constants of a neuron); `entry(frame, unpack, dtype)`, which does as it likes and returns 0 or an error. Trials are
-    spread over threads if `parallel`, and batched by `vmap` unless they have a table of rows (`over_trials`).
+    spread over threads if `parallel`. `vmap` makes trials of operands that are all `own`, and runs kernels whose
+    operands are all `common` one after the other; where there are rows or sums it raises (`over_trials`).
     """
 
     def __init__(self, buffers: Buffers, *, trial=None, whole=None, entry=None, parallel: bool = True):
@@ -176,7 +179,8 @@ class Kernel:
         self.entry = entry or (_of_trials(buffers, trial, parallel) if trial else _of_whole(buffers, whole))
         module, _, name = buffers.name.rpartition(".")
         self.entry = _adopted(self.entry, module, name)
-        self.vmap_method = "sequential" if buffers.common or not trial else "broadcast_all"
+        alone = not (buffers.rows or buffers.sums or (buffers.own and buffers.common))
+        self.vmap_method = ("broadcast_all" if buffers.own else "sequential") if alone else None
 
     def __call__(self, *operands, unpack: Callable = nothing, **sizes: int) -> list:
         """The results; `sizes` of axes that no operand has. Raises `ValueError` for arrays that do not fit."""
@@ -215,7 +219,7 @@ class Kernel:
     def over_trials(self, *operands, unpack: Callable = nothing, **sizes: int) -> list:
         """One trial, with operands in the order `rows`, `common`, whose batch by `vmap` is one call of the kernel.
 
-        What trials share is not copied. An operand in `common` is that of the first trial.
+        What trials share is not copied. Raises `ValueError` where trials have operands in `common` of their own.
         """
         count = len(self.buffers.rows)
 
@@ -224,10 +228,11 @@ class Kernel:
             return [result[0] for result in many(1, [False] * len(operands), *operands)]
 
         def many(trials, batched, *operands):
-            rows = [array if own else array[None] for array, own in zip(operands, batched, strict=True)]
+            if any(batched[count:]):
+                raise ValueError(f"{self.buffers.name}: all trials share {', '.join(self.buffers.common)}.")
+            rows = [array if own else array[None] for array, own in zip(operands[:count], batched, strict=False)]
             table = np.arange(trials)[:, None] * np.asarray(batched[:count], int)
-            common = [array[0] for array in rows[count:]]
-            return self(*rows[:count], jnp.asarray(table, np.int32), *common, unpack=unpack, **sizes)
+            return self(*rows, jnp.asarray(table, np.int32), *operands[count:], unpack=unpack, **sizes)
 
         @one.def_vmap
         def _(trials, batched, *operands):

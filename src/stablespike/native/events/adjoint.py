@@ -13,8 +13,7 @@ time).
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange, types
-from numba.extending import overload
+from numba import njit, prange
 
 from stablespike.native.bridge import failure
 from stablespike.native.events.forward import NETWORK
@@ -24,6 +23,7 @@ from stablespike.native.layer.forward import checked_inputs, copy, normalise
 from stablespike.native.overrides.lines import (
     PLAIN,
     add_scaled,
+    by_neuron,
     distance,
     flow,
     flow_pullback,
@@ -94,17 +94,7 @@ def unflow_all(constants, state, bars, dt):
     raise NotImplementedError
 
 
-@overload(unflow_all, strict=False, jit_options=PLAIN)
-@no_type_check
-def _choose(constants, state, bars, dt):
-    quadratic = isinstance(constants, types.BaseNamedTuple) and constants.instance_class is QIFConstants
-    chosen = unflow_qif if quadratic else unflow_each
-
-    @no_type_check
-    def apply(constants, state, bars, dt):
-        return chosen(constants, state, bars, dt)
-
-    return apply
+by_neuron(unflow_all, unflow_each, QIFConstants, unflow_qif)
 
 
 @njit(**PLAIN)

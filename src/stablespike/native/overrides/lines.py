@@ -154,6 +154,21 @@ def _add_three(constants, bar, direction, factor):
 ADDED_TO = {}  # type: ignore[var-annotated]
 
 
+def is_of(constants, constants_type):
+    """Whether compiled code was handed the constants of that type."""
+    return isinstance(constants, types.BaseNamedTuple) and constants.instance_class is constants_type
+
+
+def by_neuron(line, general, constants_type, special):
+    """Make `line` the function `general` for all neurons, and `special` for those with constants of that type."""
+
+    @no_type_check
+    def choose(constants, *_):
+        return (special if is_of(constants, constants_type) else general).py_func
+
+    overload(line, strict=False, jit_options=PLAIN)(choose)
+
+
 def lines_of(constants_type, variables, added_to=None):
     """Decorator factory: `@lines(flow)` registers a function as the line `flow` for constants of that named tuple.
 
@@ -167,9 +182,7 @@ def lines_of(constants_type, variables, added_to=None):
         def decorate(function):
             @no_type_check
             def choose(constants, *_):
-                if isinstance(constants, types.BaseNamedTuple) and constants.instance_class is constants_type:
-                    return function
-                return None
+                return function if is_of(constants, constants_type) else None
 
             overload(line, strict=False, jit_options=PLAIN)(choose)
             return function

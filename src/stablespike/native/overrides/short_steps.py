@@ -110,7 +110,7 @@ def short_unflow(constants, state, bars, dt):
     """
     N, D, currents, N_bars, D_bars, current_bars = state[0], state[1], state[2], bars[0], bars[1], bars[2]
     (s, u), (grown, back) = propagator(constants, dt), propagator(constants, -dt)
-    half, one = constants.half, constants.one
+    half = constants.half
     for j in range(N.shape[0]):
         current = grown * grown * currents[j]
         z = current * (u * u)
@@ -126,4 +126,4 @@ def short_unflow(constants, state, bars, dt):
         N_bars[j] = s * (C * n_bar) - u * S * d_bar
         D_bars[j] = s * (current * (u * S) * n_bar) + C * d_bar
         current_bars[j] = by_n * n_bar + by_d * d_bar + s * s * current_bars[j]
-    return one > constants.zero
+    return True

@@ -14,8 +14,7 @@ Results, conventions at equal times and checkpoints are those of the loop in `st
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
+from numba import njit
 
 from stablespike.native.conventions import BUDGET_EXHAUSTED, NOT_FINITE, SWEEPS_EXHAUSTED
 from stablespike.native.events.forward import FOUND, NETWORK
@@ -29,6 +28,7 @@ from stablespike.native.layer.forward import (
 )
 from stablespike.native.overrides.lines import (
     PLAIN,
+    by_neuron,
     flow,
     load,
     may_spike,
@@ -74,17 +74,7 @@ def sweep(constants, state, ahead, dt):
     raise NotImplementedError
 
 
-@overload(sweep, strict=False, jit_options=PLAIN)
-@no_type_check
-def _choose(constants, state, ahead, dt):
-    quadratic = isinstance(constants, types.BaseNamedTuple) and constants.instance_class is QIFConstants
-    chosen = sweep_qif if quadratic else sweep_plainly
-
-    @no_type_check
-    def apply(constants, state, ahead, dt):
-        return chosen(constants, state, ahead, dt)
-
-    return apply
+by_neuron(sweep, sweep_plainly, QIFConstants, sweep_qif)
 
 
 @njit(**PLAIN)
