@@ -17,6 +17,7 @@ from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
 from stablespike.dynamics.sparse_weights import from_matrix
 from stablespike.dynamics.spikes import Spikes, in_order
+from stablespike.dynamics.status import SimulationError
 from stablespike.learning.gradients.time_reversed import time_reversed
 
 SIZE, DURATION, EVENTS, CAPACITY = 7, 6.0, 300, 40
@@ -78,3 +79,27 @@ def test_a_layer_lists_them_by_index():
     count = int(spikes.count)
     assert count >= SIZE
     np.testing.assert_array_equal(spikes.sources[:count], np.tile(np.arange(SIZE), count // SIZE))
+
+
+@pytest.mark.parametrize("name", ["LIF", "QIF", "theta"])
+def test_inputs_at_one_time_are_one_pulse_of_their_sum(name):
+    network, states, inputs = problem(name)
+    parts = jnp.array([0.5, -0.2, 0.4, 0.3])
+    split = Recurrent(network.neuron, network.weights, network.input_weights * parts)
+    volleys = Spikes(jnp.repeat(inputs.times, len(parts)), jnp.tile(jnp.arange(len(parts)), len(TIMES)))
+    for engine in (simulate, lambda *given, **budget: simulate_relaxed(*given, **budget)[0]):
+        whole = engine(network, states, inputs, DURATION, max_events=EVENTS)
+        found = engine(split, states, volleys, DURATION, max_events=EVENTS)
+        count = int(whole.spikes.count)
+        assert int(found.spikes.count) == count >= 2 * SIZE
+        np.testing.assert_allclose(found.spikes.times[:count], whole.spikes.times[:count], rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(found.spikes.sources[:count], whole.spikes.sources[:count])
+
+
+@pytest.mark.parametrize("name", ["LIF", "QIF", "theta"])
+def test_a_budget_that_ends_within_a_volley_is_exhausted(name):
+    network, states, _ = problem(name)
+    volley = Spikes(jnp.full(5, 0.1), jnp.zeros(5, int))
+    with pytest.raises(SimulationError, match="budget"):
+        simulate_relaxed(network, states, volley, 0.11, max_events=3)
+    assert int(simulate_relaxed(network, states, volley, 0.11, max_events=EVENTS)[0].status.flags) == 0

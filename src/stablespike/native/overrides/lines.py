@@ -200,6 +200,11 @@ def pulse_row(constants, state, row):
     raise NotImplementedError
 
 
+def only_added(constants):
+    """Whether a pulse only adds its weight to a variable: pulses at one time then need no look for spikes between."""
+    raise NotImplementedError
+
+
 def unpulse_row(constants, state, bars, row, row_bars):
     """Back through such a pulse, in place, lengths without meaning taken out; cotangents added to `row_bars`."""
     raise NotImplementedError
@@ -243,6 +248,13 @@ def _take(currents, bars, row, row_bars):
 
 def _variable_of(constants):
     return ADDED_TO.get(constants.instance_class) if isinstance(constants, types.BaseNamedTuple) else None
+
+
+@overload(only_added, strict=False, jit_options=PLAIN)
+@no_type_check
+def _choose_only_added(constants):
+    added = _variable_of(constants) is not None
+    return lambda constants: added
 
 
 @overload(pulse_row, strict=False, jit_options=PLAIN)

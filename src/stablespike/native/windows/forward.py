@@ -32,6 +32,7 @@ from stablespike.native.overrides.lines import (
     flow,
     load,
     may_spike,
+    only_added,
     propagator,
     pulse_row,
     reset,
@@ -168,8 +169,13 @@ def run_trial(
             elif used == inputs:
                 break
             else:
-                pulse_row(constants, state, input_weights[channels[used]])
-                used += 1
+                together = used + 1
+                while only_added(constants) and together < inputs and times[together] == until:
+                    together += 1
+                together = min(together, spikes.shape[0] - cursor)
+                for k in range(used, together):
+                    pulse_row(constants, state, input_weights[channels[k]])
+                used = together
         if work[SWEEPS] % RESCALE_EVERY == 0:
             normalise(constants, state)
             fine = all_finite(state)
