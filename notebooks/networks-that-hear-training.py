@@ -33,15 +33,16 @@
 # %% [markdown]
 # ## Parameters
 #
-# The lists beside `kinds` belong to the competitors in their order; `exact` or not, `gains` of the readout's voltages,
-# `limits` of the norm of the hidden layer's gradient from one trial (0: none), `fewest` spikes of a neuron in a trial
-# below which it is driven, `budgets` of them by events. The validation speakers are held out once and for all; settings
-# were chosen on them.
+# The lists beside `kinds` belong to the competitors in their order; `exact` or not, `recurrent` or not, `gains` of the
+# readout's voltages, `limits` of the norm of the hidden layer's gradient from one trial (0: none), `fewest` spikes of a
+# neuron in a trial below which it is driven, `budgets` of them by events. The validation speakers are held out once and
+# for all; settings were chosen on them.
 
 # %% tags=["parameters"]
 dataset = "synthetic-small"
 kinds = ["LIF", "LIF"]
 exact = [True, False]
+recurrent = [True, True]
 gains = [10.0, 10.0]
 limits = [0.0, 0.0]
 fewest = [4.0, 4.0]
@@ -52,6 +53,8 @@ hidden = 64  # neurons
 channels = 70  # of the input
 duration = 0.8  # s, of a trial
 shift = 3  # channels by which a training trial is moved at most
+blends = 0  # of each training recording with another of its class, made once
+time_constant = 0.02  # s, of the hidden membranes
 mean_weight = 0.016  # of the input, at the start
 weight_deviation = 0.04  # the same
 batch_size = 25  # trials
@@ -69,10 +72,11 @@ import pathlib
 
 import equinox as eqx
 import jax
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stablespike.learning.classify import judged
+from stablespike.learning.classify import verdict
 from stablespike.tasks.named_sets import NAMED_SETS, Places
 from studies import networks_that_hear as study
 
@@ -87,17 +91,22 @@ places = Places(data_folder, cache_folder, functools.partial(tqdm, desc="recordi
 
 # %%
 split = study.validated(dataset, NAMED_SETS[dataset](places))
+counts = {part: len(one) for part, one in zip(split._fields, split, strict=True)}
+speakers = [sorted(set(part.speakers.tolist())) for part in split]
+split = split._replace(train=study.with_blends(split.train, blends))
 settings = [
     study.Hearing(
         channels=channels, duration=duration, hidden=hidden, mean=mean_weight, deviation=weight_deviation, shift=shift,
-        gain=gain, fewest=low, limit=limit or None, budget=budget,
+        membrane_time_constant=time_constant, gain=gain, fewest=low, limit=limit or None, budget=budget,
     )
     for gain, limit, low, budget in zip(gains, limits, fewest, budgets, strict=True)
 ]  # fmt: skip
 trials = [study.trials_of(part, settings[0]) for part in split]
 inputs = channels + 2 * shift
-speakers = [sorted(set(part.speakers.tolist())) for part in split]
-pd.DataFrame({"trials": [len(part) for part in split], "speakers": speakers}, index=split._fields)
+arriving = [float((one.times < duration).sum() / len(one)) for one in split]  # spikes of a trial
+pd.DataFrame(
+    {"recordings": counts.values(), "trials": map(len, split), "spikes": arriving, "speakers": speakers}, split._fields
+)
 
 # %% [markdown]
 # ## Training
@@ -106,10 +115,10 @@ pd.DataFrame({"trials": [len(part) for part in split], "speakers": speakers}, in
 # leaves a checkpoint. A learning curve is that of the validation speakers.
 
 # %%
-names = study.names_of(kinds, exact)
+names = [study.name_of(*one) for one in zip(kinds, exact, recurrent, strict=True)]
 competitors = {
-    name: study.Competitor(study.NEURONS[kind], by_events)
-    for name, kind, by_events in zip(names, kinds, exact, strict=True)
+    name: study.Competitor(study.NEURONS[kind], by_events, loops)
+    for name, kind, by_events, loops in zip(names, kinds, exact, recurrent, strict=True)
 }
 hearings = dict(zip(names, settings, strict=True))
 learnings = {
@@ -133,17 +142,18 @@ trained = {
 # %%
 tasks = {name: study.hearing_task(competitors[name], hearings[name]) for name in names}
 found = {
-    (name, seed, part): judged(tasks[name], one, min(100, len(one[1])))(state.parameters)
+    (name, seed, part): verdict(tasks[name], state.parameters, one, min(100, len(one[1])))
     for (name, seed), (state, _) in trained.items()
     for part, one in zip(split._fields, trials, strict=True)
 }
 ends = pd.DataFrame(
-    [
-        dict(zip(["kind", "seed", "part"], key, strict=True)) | {k: float(v) for k, v in one.items()}
-        for key, one in found.items()
-    ]
-)
-ends.pivot_table(index="kind", columns="part", values="test_accuracy").round(3)
+    {
+        "kind": name, "seed": seed, "part": part, "accuracy": (one.named == getattr(split, part).labels).mean(),
+        "rate": one.rates.mean(), "silent": (one.rates == 0).mean(),
+    }
+    for (name, seed, part), one in found.items()
+)  # fmt: skip
+ends.pivot_table(index="kind", columns="part", values="accuracy").round(3)
 
 # %%
 keys = ["kind", "seed"]
@@ -151,14 +161,19 @@ frames = [pd.DataFrame(history).assign(**dict(zip(keys, key, strict=True))) for 
 history = pd.concat(frames, ignore_index=True)
 history.to_csv(raw / "history.csv", index=False)
 ends.to_csv(raw / "ends.csv", index=False)
+np.savez(raw / "named.npz", **{f"{name}-{seed}": found[name, seed, "test"].named for name, seed in trained})
 for (name, seed), (state, _) in trained.items():
     eqx.tree_serialise_leaves(raw / f"{name}-{seed}.eqx", state.parameters)
 chance = 1 / len(split.train.classes)
-test = ends[ends.part == "test"].set_index(keys).test_accuracy
+test = ends[ends.part == "test"].set_index(keys).accuracy
 assert (test > 2 * chance).all(), "a network does no better than twice chance"
-counts = {part: len(one) for part, one in zip(split._fields, split, strict=True)}
+operations = {
+    name: study.operations(competitors[name], hearings[name], arriving[-1], rate, len(split.train.classes))
+    for name, rate in ends[ends.part == "test"].groupby("kind").rate.mean().items()
+}
 setup = {"dataset": dataset, "duration": duration, "hidden": hidden, "trials": counts, "chance": chance}
 setup |= {"speakers": dict(zip(split._fields, speakers, strict=True)), "epochs": dict(zip(names, epochs, strict=True))}
+setup |= {"operations": operations, "blends": blends, "time_constant": time_constant}
 (raw / "setup.json").write_text(json.dumps(setup))
 
 # %%
@@ -169,4 +184,5 @@ numbers |= {f"accuracy.{name}": float(value) for name, value in test.groupby("ki
 # %% [markdown]
 # ## Files written
 #
-# `numbers.json`; in `raw/`: `setup.json`, `history.csv`, `ends.csv` (accuracies at the end), a `*.eqx` per network.
+# `numbers.json`; in `raw/`: `setup.json`, `history.csv`, `ends.csv` (accuracies at the end), `named.npz` (the class
+# that each network names for each test trial), a `*.eqx` per network.

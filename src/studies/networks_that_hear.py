@@ -6,6 +6,7 @@ more: without that weighting an exact gradient hardly reaches the hidden weights
 
 import math
 import pathlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,14 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import scipy.stats
 from jaxtyping import Array, Key, PyTree
 
 import stablespike as ss
 from stablespike.learning.classify import Classification, Labelled, judged
 from stablespike.learning.training import TrainingState
-from stablespike.tasks.augmentation import Augmentation, InTurn, MarginShift, TimeStretch
+from stablespike.tasks.augmentation import Augmentation, InTurn, MarginShift, TimeStretch, blended
 from stablespike.tasks.heidelberg_spikes import with_validation
-from stablespike.tasks.recordings import Recordings, as_events, cut, in_volleys, merge_channels, with_margins
+from stablespike.tasks.recordings import Recordings, as_events, cut, in_volleys, joined, merge_channels, with_margins
 from stablespike.tasks.speaker_splits import Split, ValidatedSplit, hold_out_speakers
 
 
@@ -86,6 +88,12 @@ def trials_of(recordings: Recordings, hearing: Hearing) -> Labelled:
     return ss.Spikes(spikes.times.astype(jnp.float32), spikes.sources), jnp.asarray(recordings.labels)
 
 
+def with_blends(recordings: Recordings, copies: int) -> Recordings:
+    """The recordings, and so many blends of each with another of its class (`blended`)."""
+    parts = [blended(recordings, np.random.default_rng(k)) for k in range(copies)]
+    return joined(recordings, *parts)
+
+
 def validated(name: str, split: Split) -> ValidatedSplit:
     """A named split with validation speakers: of Heidelberg Digits those held out, else a fifth, drawn once."""
     if name in ("heidelberg-spikes-full", "shd"):
@@ -94,9 +102,28 @@ def validated(name: str, split: Split) -> ValidatedSplit:
     return ValidatedSplit(rest, validation, split.test)
 
 
-def names_of(kinds: Sequence[str], exact: Sequence[bool]) -> list[str]:
-    """What competitors are called in tables: "LIF exact", "LIF surrogate"."""
-    return [f"{kind} {'exact' if by_events else 'surrogate'}" for kind, by_events in zip(kinds, exact, strict=True)]
+def name_of(kind: str, exact: bool, recurrent: bool) -> str:
+    """What a competitor is called in tables: "LIF exact", "QIF surrogate, feed-forward"."""
+    return f"{kind} {'exact' if exact else 'surrogate'}{'' if recurrent else ', feed-forward'}"
+
+
+def operations(competitor: Competitor, hearing: Hearing, inputs: float, rate: float, classes: int) -> float:
+    """Synaptic operations of a trial (NeuroBench, Yik et al. 2025): every spike, once for each neuron that it reaches.
+
+    `inputs` are the spikes that arrive in a trial, `rate` those of a hidden neuron.
+    """
+    beyond = classes + (hearing.hidden if competitor.recurrent else 0)
+    return hearing.hidden * (inputs + rate * beyond)
+
+
+def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> tuple[int, int, float]:
+    """Trials that only `one`, and that only the `other` names rightly, and how likely so unequal a part is by chance.
+
+    The exact, two-sided test of McNemar (1947): of the trials on which two methods differ, either has an even chance.
+    """
+    first, second = np.asarray(one, bool), np.asarray(other, bool)
+    mine, others = int((first & ~second).sum()), int((second & ~first).sum())
+    return mine, others, float(scipy.stats.binomtest(mine, mine + others).pvalue) if mine + others else 1.0
 
 
 def wilson(part: float, trials: int, deviations: float = 1.959964) -> tuple[float, float]:
@@ -183,8 +210,16 @@ def train(
     loss = hearing_task(competitor, hearing)
     start = hearing_network(jax.random.key(seed), competitor, hearing, channels, classes)
     init, update = ss.gradient_training(loss, optimiser(learning, training[1].shape[0]))
+    judge, last = judged(loss, validation, learning.judged_at_once), [time.perf_counter()]
+
+    def evaluate(network: ss.Network) -> dict[str, Any]:
+        found = judge(network) | {"seconds": time.perf_counter() - last[0]}  # of the epoch, its judging included
+        last[0] = time.perf_counter()
+        return found
+
     return ss.fit(
         update, init(start, jax.random.key(1000 + seed)), training, epochs=learning.epochs,
-        batch_size=learning.batch_size, evaluate=judged(loss, validation, learning.judged_at_once),
-        checkpoint=checkpoint, identity=f"{competitor} {hearing} {learning} {seed}", progress=progress,
+        batch_size=learning.batch_size, evaluate=evaluate,
+        checkpoint=checkpoint, progress=progress,
+        identity=f"{competitor} {hearing._replace(budget=0)} {learning} {seed}",  # more room goes on where less failed
     )  # fmt: skip

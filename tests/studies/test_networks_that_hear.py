@@ -57,3 +57,18 @@ def test_each_competitor_learns_and_goes_on_from_its_checkpoint(competitor, tmp_
 )
 def test_wilsons_interval_is_the_published_one(right, trials, low, high):
     np.testing.assert_allclose(study.wilson(right / trials, trials), (low, high), atol=5e-5)
+
+
+def test_mcnemars_test_is_that_of_the_binomial_law():
+    both, mine, others = [True] * 7, [True] * 8 + [False] * 2, [False] * 8 + [True] * 2
+    only, only_other, p = study.mcnemar(both + mine, both + others)
+    assert (only, only_other) == (8, 2)
+    np.testing.assert_allclose(p, 2 * (45 + 10 + 1) / 2**10)  # twice the chance of 8, 9 or 10 of ten fair coins
+    assert study.mcnemar(both, both) == (0, 0, 1.0)
+
+
+def test_operations_count_every_spike_once_for_each_neuron_that_it_reaches():
+    loops, ahead = study.Competitor(), study.Competitor(recurrent=False)
+    hearing = study.FOR_LIF._replace(hidden=10)
+    assert study.operations(loops, hearing, 100, 3.0, 20) == 100 * 10 + 10 * 3.0 * (10 + 20)
+    assert study.operations(ahead, hearing, 100, 3.0, 20) == 100 * 10 + 10 * 3.0 * 20

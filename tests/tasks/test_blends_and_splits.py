@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stablespike.dynamics.spikes import Spikes
-from stablespike.tasks.augmentation import blend
+from stablespike.tasks.augmentation import blend, blended
 from stablespike.tasks.recordings import gather
 from stablespike.tasks.speaker_splits import hold_out_speakers
 from stablespike.tasks.spike_files import write_recordings
@@ -41,3 +41,24 @@ def test_speakers_below_0_are_refused(tmp_path, speakers):
     pytest.importorskip("h5py")
     with pytest.raises(ValueError, match="room for speakers"):
         write_recordings(tmp_path / "w.h5", ten(speakers))
+
+
+def test_blended_recordings_are_of_their_class_and_half_of_either():
+    generator = np.random.default_rng(0)
+    labels, speakers = np.array([0, 1, 0, 1, 0, 2]), np.arange(6)
+    trains = [
+        (np.sort(generator.uniform(0.2, 0.6, 400)), 40 * label + generator.integers(10, 20, 400)) for label in labels
+    ]
+    recordings = gather(trains, labels, speakers, ("a", "b", "c"), 120)
+    found = blended(recordings, np.random.default_rng(1))
+    np.testing.assert_array_equal(found.labels, labels)
+    np.testing.assert_array_equal(found.speakers, speakers)
+    assert (np.abs(found.counts - 400) < 5 * np.sqrt(200)).all()  # of 800 spikes, each kept by a fair coin
+    for k, label in enumerate(labels):
+        times, channels = found.trial(k)
+        assert (np.diff(times) >= 0).all()
+        assert (channels // 40 == label).all()
+        own = np.isin(times, recordings.trial(k)[0]).mean()
+        assert own == 1 if label == 2 else 0.4 < own < 0.6  # alone in its class, blended with itself
+    again = blended(recordings, np.random.default_rng(1))
+    np.testing.assert_array_equal(found.times, again.times)

@@ -191,6 +191,30 @@ def _shortening_backwards(largest: Array, bars: PyTree) -> tuple[PyTree, Array]:
 _shortening.defvjp(_shortening_forwards, _shortening_backwards)
 
 
+class Verdict(eqx.Module):
+    """What a network makes of trials: the class that it `named` and the `loss` of each, and the mean number of spikes
+    of each hidden neuron in a trial, `rates`."""
+
+    named: Int[np.ndarray, " trials"]
+    loss: Float[np.ndarray, " trials"]
+    rates: Float[np.ndarray, " hidden"]
+
+
+def verdict(loss: Classification, network: Network, trials: Labelled, batch_size: int) -> Verdict:
+    """The network on trials that are not trained on, a batch at a time, so that memory does not grow with them."""
+    size = trials[1].shape[0]
+    if not 1 <= batch_size <= size:
+        raise ValueError(f"batch_size must lie between 1 and the {size} trials, not be {batch_size}.")
+    parts = []
+    for start in range(0, size, batch_size):
+        here = slice(start, start + batch_size)
+        status, *found = _judged(loss, network, jax.tree.map(lambda leaf: leaf[here], trials))  # noqa: B023
+        raise_unless_ok(status)
+        parts.append(found)
+    named, losses, counts = zip(*parts, strict=True)
+    return Verdict(np.concatenate(named), np.concatenate(losses), np.sum(counts, 0) / size)
+
+
 def judged(
     loss: Classification, trials: Labelled, batch_size: int
 ) -> Callable[[Network], dict[str, Float[Array, ""] | float]]:
@@ -198,30 +222,26 @@ def judged(
 
     `rate` is the mean number of spikes of a hidden neuron in a trial, `silent` the part of them that never spikes.
     """
-    size = trials[1].shape[0]
-    if not 1 <= batch_size <= size:
-        raise ValueError(f"batch_size must lie between 1 and the {size} trials, not be {batch_size}.")
-    places = [slice(start, start + batch_size) for start in range(0, size, batch_size)]
 
     def evaluate(network: Network) -> dict[str, Float[Array, ""] | float]:
-        parts = [_judged(loss, network, jax.tree.map(lambda leaf: leaf[here], trials)) for here in places]  # noqa: B023
-        for status, *_ in parts:
-            raise_unless_ok(status)
-        right, cost, counts = (jnp.stack([part[k] for part in parts]).sum(0) for k in (1, 2, 3))
-        rates = counts / size
-        found = {"test_accuracy": right / size, "test_loss": cost / size}
-        return {**found, "rate": rates.mean(), "silent": (counts == 0).mean()}
+        found = verdict(loss, network, trials, batch_size)
+        right = found.named == np.asarray(trials[1])
+        return {
+            "test_accuracy": float(right.mean()),
+            "test_loss": float(found.loss.mean()),
+            "rate": float(found.rates.mean()),
+            "silent": float((found.rates == 0).mean()),
+        }
 
     return evaluate
 
 
 @eqx.filter_jit
 def _judged(loss: Any, network: Network, batch: Any) -> tuple[Any, Array, Array, Array]:
-    """Status, and sums over a batch: trials named rightly, loss, spikes of the hidden neurons."""
+    """Status, the class named and the loss of each trial, and the summed spikes of the hidden neurons."""
     spikes, labels = batch
     run = loss.run(network, spikes)
     scores = jax.vmap(loss.score)(run)
-    cost = optax.softmax_cross_entropy_with_integer_labels(scores, labels).sum()
+    cost = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
     hidden = [one.counts.sum(0) for one in run.layers[:-1]]
-    counts = jnp.concatenate(hidden).astype(scores.dtype)
-    return run.status, jnp.sum(jnp.argmax(scores, -1) == labels).astype(scores.dtype), cost, counts
+    return run.status, jnp.argmax(scores, -1), cost, jnp.concatenate(hidden).astype(scores.dtype)

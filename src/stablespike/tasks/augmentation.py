@@ -5,14 +5,19 @@ trial (before 0) or beside the channels are lost, as nobody is there to receive 
 that is beside the channels from the start is an error outside of jit; inside, where nobody can be told, it is lost too.
 """
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from stablespike.dynamics.spikes import Spikes, in_order
-from stablespike.tasks.recordings import bins_per_time
+from stablespike.tasks.recordings import Recordings, as_events, bins_per_time, gather, select
 from stablespike.tasks.requirements import require, require_not_negative, require_positive
+
+BLENDED_AT_ONCE = 100  # recordings
 
 
 class Augmentation(eqx.Module):
@@ -155,6 +160,29 @@ def blend(key: Key[Array, ""], first: Spikes, second: Spikes, channels: int) -> 
     kept = jax.random.bernoulli(key, 0.5, times.shape)
     blended = _within(jnp.where(kept, times, jnp.inf), jnp.concatenate([first.sources, moved]), channels)
     return _without_negative(blended.times, blended.sources)
+
+
+def blended(recordings: Recordings, generator: np.random.Generator) -> Recordings:
+    """As many new recordings as there are, each a `blend` of one of them with another of its class, of any speaker.
+
+    Times and channels of the second are moved to those of the first, whose label and speaker the blend keeps. A class
+    of one recording is blended with itself.
+    """
+    one, key = recordings, jax.random.key(int(generator.integers(2**31)))
+    partners = np.empty(len(one), np.int64)
+    for label in np.unique(one.labels):
+        of_class = np.flatnonzero(one.labels == label)
+        steps = generator.integers(1, max(of_class.size, 2), of_class.size)  # never to itself, where there are others
+        partners[of_class] = of_class[(np.arange(of_class.size) + steps) % of_class.size]
+    every = jax.jit(jax.vmap(functools.partial(blend, channels=one.channel_count)))
+    room, trains = int(one.counts.max(initial=0)), []
+    for start in range(0, len(one), BLENDED_AT_ONCE):
+        here = np.arange(start, min(start + BLENDED_AT_ONCE, len(one)))
+        pair = (as_events(select(one, trials), room=room) for trials in (here, partners[here]))
+        found = every(jax.random.split(jax.random.fold_in(key, start), here.size), *pair)
+        times, sources = np.asarray(found.times), np.asarray(found.sources)
+        trains += [(t[np.isfinite(t)], c[np.isfinite(t)]) for t, c in zip(times, sources, strict=True)]
+    return gather(trains, one.labels, one.speakers, one.classes, one.channel_count, dtype=one.times.dtype)
 
 
 def _mean(values: Array, spikes: Spikes) -> Array:
