@@ -35,8 +35,9 @@
 #
 # The lists beside `kinds` belong to the competitors in their order; `exact` or not, `recurrent` or not, `gains` of the
 # readout's voltages, `limits` of the norm of the hidden layer's gradient from one trial (0: none), `fewest` spikes of a
-# neuron in a trial below which it is driven, `budgets` of them by events. The validation speakers are held out once and
-# for all; settings were chosen on them.
+# neuron in a trial below which it is driven, `budgets` of them by events, `hidden_rates` of Adam at the start,
+# `time_constants` of the hidden membranes in s. The validation speakers are held out once and for all; settings were
+# chosen on them.
 
 # %% tags=["parameters"]
 dataset = "synthetic-small"
@@ -47,6 +48,8 @@ gains = [10.0, 10.0]
 limits = [0.0, 0.0]
 fewest = [4.0, 4.0]
 budgets = [400, 400]
+hidden_rates = [4.0e-3, 4.0e-3]
+time_constants = [0.02, 0.02]
 epochs = [6, 6]
 seeds = [1]
 hidden = 64  # neurons
@@ -54,12 +57,10 @@ channels = 70  # of the input
 duration = 0.8  # s, of a trial
 shift = 3  # channels by which a training trial is moved at most
 blends = 0  # of each training recording with another of its class, made once
-time_constant = 0.02  # s, of the hidden membranes
 mean_weight = 0.016  # of the input, at the start
 weight_deviation = 0.04  # the same
 batch_size = 25  # trials
-hidden_rate = 4.0e-3  # of Adam, at the start
-readout_rate = 1.0e-2  # the same
+readout_rate = 1.0e-2  # of Adam, at the start
 results_folder = "../results/draft/networks-that-hear-training"
 data_folder = "../data"
 cache_folder = "../.cache/spikes/draft"
@@ -97,9 +98,9 @@ split = split._replace(train=study.with_blends(split.train, blends))
 settings = [
     study.Hearing(
         channels=channels, duration=duration, hidden=hidden, mean=mean_weight, deviation=weight_deviation, shift=shift,
-        membrane_time_constant=time_constant, gain=gain, fewest=low, limit=limit or None, budget=budget,
+        membrane_time_constant=tau, gain=gain, fewest=low, limit=limit or None, budget=budget,
     )
-    for gain, limit, low, budget in zip(gains, limits, fewest, budgets, strict=True)
+    for tau, gain, limit, low, budget in zip(time_constants, gains, limits, fewest, budgets, strict=True)
 ]  # fmt: skip
 trials = [study.trials_of(part, settings[0]) for part in split]
 inputs = channels + 2 * shift
@@ -115,15 +116,15 @@ pd.DataFrame(
 # leaves a checkpoint. A learning curve is that of the validation speakers.
 
 # %%
-names = [study.name_of(*one) for one in zip(kinds, exact, recurrent, strict=True)]
+names = [study.name_of(*one) for one in zip(kinds, exact, recurrent, time_constants, strict=True)]
 competitors = {
     name: study.Competitor(study.NEURONS[kind], by_events, loops)
     for name, kind, by_events, loops in zip(names, kinds, exact, recurrent, strict=True)
 }
 hearings = dict(zip(names, settings, strict=True))
 learnings = {
-    name: study.Learning(count, batch_size, hidden_rate, readout_rate)
-    for name, count in zip(names, epochs, strict=True)
+    name: study.Learning(count, batch_size, rate, readout_rate)
+    for name, count, rate in zip(names, epochs, hidden_rates, strict=True)
 }
 trained = {
     (name, seed): study.train(
@@ -173,7 +174,7 @@ operations = {
 }
 setup = {"dataset": dataset, "duration": duration, "hidden": hidden, "trials": counts, "chance": chance}
 setup |= {"speakers": dict(zip(split._fields, speakers, strict=True)), "epochs": dict(zip(names, epochs, strict=True))}
-setup |= {"operations": operations, "blends": blends, "time_constant": time_constant}
+setup |= {"operations": operations, "blends": blends}
 (raw / "setup.json").write_text(json.dumps(setup))
 
 # %%

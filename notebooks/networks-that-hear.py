@@ -147,7 +147,7 @@ numbers = {"linear": linear, "chance": setup["chance"], "test_trials": test_tria
 numbers |= {"accuracy": {kind: row.to_dict() for kind, row in means.iterrows()}, "seeds": int(table.seed.nunique())}
 numbers |= {"p": {f"{one.kind} / {one.other} / {one.seed}": one.p for one in paired.itertuples()}}
 numbers |= {"by_speaker": {f"{kind} / {seed}": row.to_dict() for (kind, seed), row in by_speaker.iterrows()}}
-numbers |= {"operations": setup["operations"], "blends": setup["blends"], "time_constant": setup["time_constant"]}
+numbers |= {"operations": setup["operations"], "blends": setup["blends"]}
 numbers |= {"epochs": setup["epochs"], "better_than_linear": {k: bool(v > linear) for k, v in means.test.items()}}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)

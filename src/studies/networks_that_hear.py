@@ -102,9 +102,10 @@ def validated(name: str, split: Split) -> ValidatedSplit:
     return ValidatedSplit(rest, validation, split.test)
 
 
-def name_of(kind: str, exact: bool, recurrent: bool) -> str:
-    """What a competitor is called in tables: "LIF exact", "QIF surrogate, feed-forward"."""
-    return f"{kind} {'exact' if exact else 'surrogate'}{'' if recurrent else ', feed-forward'}"
+def name_of(kind: str, exact: bool, recurrent: bool, time_constant: float = 0.02) -> str:
+    """What a competitor is called in tables: "LIF exact", "QIF surrogate, feed-forward", "LIF surrogate, 40 ms"."""
+    name = f"{kind} {'exact' if exact else 'surrogate'}{'' if recurrent else ', feed-forward'}"
+    return name if time_constant == 0.02 else f"{name}, {1000 * time_constant:g} ms"
 
 
 def operations(competitor: Competitor, hearing: Hearing, inputs: float, rate: float, classes: int) -> float:

@@ -50,9 +50,12 @@ def test_a_reversal_with_too_few_checkpoints_says_so():
 
 
 def test_a_budget_that_is_nearly_used_says_so():
-    used = history(ss.Recorded(), Watch())[1]["fullest"]
-    with pytest.warns(RuntimeWarning, match=r"a neuron uses 100% of the budget: give on=Events\(budget="):
-        history(ss.Recorded(), Watch(), budget=round(64 * used))
+    on = ss.Events(64, looks=10)
+    used = jax.vmap(lambda one: ss.simulate(NETWORK, one, 15.0, on=on).layers[0].counts)(SPIKES).max()
+    loss = ss.classify(until=15.0, on=ss.Events(int(used), looks=10), gradient=ss.Recorded())
+    row = Watch()(loss, NETWORK, (SPIKES, LABELS))
+    assert row["fullest"] == 1
+    assert "a neuron uses 100% of the budget: give on=Events(budget=" in Watch().sentence(row, 1e-6)
 
 
 def test_what_is_not_finite_is_counted():
