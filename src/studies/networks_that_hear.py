@@ -211,7 +211,8 @@ def train(
     loss = hearing_task(competitor, hearing)
     start = hearing_network(jax.random.key(seed), competitor, hearing, channels, classes)
     init, update = ss.gradient_training(loss, optimiser(learning, training[1].shape[0]))
-    judge, last = judged(loss, validation, learning.judged_at_once), [time.perf_counter()]
+    at_once = min(learning.judged_at_once, validation[1].shape[0])
+    judge, last = judged(loss, validation, at_once), [time.perf_counter()]
 
     def evaluate(network: ss.Network) -> dict[str, Any]:
         found = judge(network) | {"seconds": time.perf_counter() - last[0]}  # of the epoch, its judging included
