@@ -70,5 +70,5 @@ def test_mcnemars_test_is_that_of_the_binomial_law():
 def test_operations_count_every_spike_once_for_each_neuron_that_it_reaches():
     loops, ahead = study.Competitor(), study.Competitor(recurrent=False)
     hearing = study.FOR_LIF._replace(hidden=10)
-    assert study.operations(loops, hearing, 100, 3.0, 20) == 100 * 10 + 10 * 3.0 * (10 + 20)
-    assert study.operations(ahead, hearing, 100, 3.0, 20) == 100 * 10 + 10 * 3.0 * 20
+    assert study.operations(loops, hearing, 100.0, 3.0, 20) == 100 * 10 + 10 * 3.0 * (10 + 20)
+    assert study.operations(ahead, hearing, 100.0, 3.0, 20) == 100 * 10 + 10 * 3.0 * 20
