@@ -14,7 +14,7 @@
 # # Training networks that hear
 #
 # **Question.** Do recurrent networks trained by exact gradients, spike by spike, learn to name digits spoken by people
-# whom they never heard, as those trained by surrogate gradients do, with everything else equal?
+# whom they never heard, as those trained by surrogate gradients do, with the same data, readout, loss and optimiser?
 #
 # They could fail: a spike time's derivative does not know of spikes that are not there yet, and exact gradients of some
 # trials are a hundred times longer than those of the others. This notebook trains; `networks-that-hear` compares.
@@ -37,7 +37,7 @@
 # readout's voltages, `limits` of the norm of the hidden layer's gradient from one trial (0: none), `fewest` spikes of a
 # neuron in a trial below which it is driven, `budgets` of them by events, `hidden_rates` of Adam at the start,
 # `time_constants` of the hidden membranes in s. The validation speakers are held out once and for all; settings were
-# chosen on them.
+# chosen on them, and differ between competitors where these lists say so: epochs and rates too.
 
 # %% tags=["parameters"]
 dataset = "synthetic-small"

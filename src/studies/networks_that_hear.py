@@ -1,4 +1,7 @@
-"""Networks that learn to name spoken digits, trained by exact or by surrogate gradients with everything else equal.
+"""Networks that learn to name spoken digits, trained by exact or by surrogate gradients.
+
+Data, readout, loss, penalty and optimiser are the same; where `Hearing` and `Learning` of two competitors differ, so do
+their settings.
 
 One hidden layer, recurrent or not, and a leaky readout whose voltage is averaged over the trial, early times counting
 more: without that weighting an exact gradient hardly reaches the hidden weights (see `ShapedReadout`).
@@ -207,7 +210,10 @@ def train(
     checkpoint: pathlib.Path | str | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> tuple[TrainingState, list[dict[str, Any]]]:
-    """One competitor, trained and judged after every epoch on trials of other speakers; goes on from its checkpoint."""
+    """One competitor, trained and judged after every epoch on trials of other speakers; goes on from its checkpoint.
+
+    The history has what `judged` returns, and the `seconds` of the epoch on the clock, its judging included.
+    """
     loss = hearing_task(competitor, hearing)
     start = hearing_network(jax.random.key(seed), competitor, hearing, channels, classes)
     init, update = ss.gradient_training(loss, optimiser(learning, training[1].shape[0]))
