@@ -71,6 +71,8 @@ _PLACES = {
     "Patience": "stablespike.learning.early_stopping",
     "Watch": "stablespike.learning.soundness",
     "classify": "stablespike.learning.classify",
+    "judged": "stablespike.learning.classify",
+    "verdict": "stablespike.learning.classify",
     "Outputs": "stablespike.learning.classify",
     "mean_over_time": "stablespike.learning.readouts",
     "maximum_over_time": "stablespike.learning.readouts",
@@ -78,6 +80,7 @@ _PLACES = {
     "ExponentiallyWeightedMean": "stablespike.learning.readouts",
     "DrivenRates": "stablespike.learning.regularisers",
     "RateBand": "stablespike.learning.regularisers",
+    "CountCeiling": "stablespike.learning.regularisers",
     "fluctuation_driven": "stablespike.learning.grid_initialisation",
     "normal_by_fan_in": "stablespike.learning.grid_initialisation",
     # stability
@@ -92,6 +95,8 @@ _PLACES = {
     "Adaptive": "stablespike.stability.flossing",
     "gradient_dimension": "stablespike.stability.gradient_statistics",
     "gradients_through_time": "stablespike.stability.gradient_statistics",
+    "mean_field_exponent": "stablespike.stability.mean_field",
+    "critical_sharpness": "stablespike.stability.mean_field",
 }
 
 __all__ = ["__version__", *_PLACES]
@@ -133,6 +138,8 @@ if TYPE_CHECKING:
     from stablespike.dynamics.ways import Grid as Grid
     from stablespike.learning.classify import Outputs as Outputs
     from stablespike.learning.classify import classify as classify
+    from stablespike.learning.classify import judged as judged
+    from stablespike.learning.classify import verdict as verdict
     from stablespike.learning.early_stopping import Patience as Patience
     from stablespike.learning.early_stopping import fit_until as fit_until
     from stablespike.learning.gradients.rules import EProp as EProp
@@ -147,6 +154,7 @@ if TYPE_CHECKING:
     from stablespike.learning.readouts import maximum_over_time as maximum_over_time
     from stablespike.learning.readouts import mean_over_time as mean_over_time
     from stablespike.learning.readouts import sum_over_time as sum_over_time
+    from stablespike.learning.regularisers import CountCeiling as CountCeiling
     from stablespike.learning.regularisers import DrivenRates as DrivenRates
     from stablespike.learning.regularisers import RateBand as RateBand
     from stablespike.learning.soundness import Watch as Watch
@@ -171,6 +179,8 @@ if TYPE_CHECKING:
     from stablespike.stability.gradient_statistics import gradient_dimension as gradient_dimension
     from stablespike.stability.gradient_statistics import gradients_through_time as gradients_through_time
     from stablespike.stability.lyapunov import lyapunov_spectrum as lyapunov_spectrum
+    from stablespike.stability.mean_field import critical_sharpness as critical_sharpness
+    from stablespike.stability.mean_field import mean_field_exponent as mean_field_exponent
     from stablespike.stability.steps import as_step as as_step
 
 

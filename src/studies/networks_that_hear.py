@@ -21,8 +21,9 @@ import scipy.stats
 from jaxtyping import Array, Key, PyTree
 
 import stablespike as ss
-from stablespike.learning.classify import Classification, Labelled, judged
+from stablespike.learning.classify import Classification, Labelled, Penalty, judged
 from stablespike.learning.training import TrainingState
+from stablespike.stability.synaptic_operations import event_operations
 from stablespike.tasks.augmentation import Augmentation, InTurn, MarginShift, TimeStretch, blended
 from stablespike.tasks.heidelberg_spikes import with_validation
 from stablespike.tasks.recordings import Recordings, as_events, cut, in_volleys, joined, merge_channels, with_margins
@@ -33,8 +34,8 @@ class Hearing(NamedTuple):
     """What all competitors share. Times in s; weights as jumps of the current, in units of the threshold of LIF.
 
     Input weights are normal of `mean` and `deviation`, recurrent ones of variance recurrence^2/hidden, those of the
-    readout of variance readout^2/hidden. `gain` multiplies the readout's voltages; the rates of a trial are held
-    between `fewest` and `most` spikes of a neuron.
+    readout of variance readout^2/hidden. `gain` multiplies the readout's voltages. In the mean over trials each
+    neuron's spikes are held between `fewest` and `most`, in a single trial below `loudest`.
     """
 
     channels: int = 140  # of the input, neighbours merged
@@ -51,6 +52,7 @@ class Hearing(NamedTuple):
     readout: float = 0.3
     fewest: float = 4.0
     most: float = 30.0
+    loudest: float = 60.0
     penalty: float = 0.02
     limit: float | None = None  # of the norm of the gradient of one trial
     budget: int = 400  # spikes of a neuron in a trial, by events
@@ -105,19 +107,25 @@ def validated(name: str, split: Split) -> ValidatedSplit:
     return ValidatedSplit(rest, validation, split.test)
 
 
-def name_of(kind: str, exact: bool, recurrent: bool, time_constant: float = 0.02) -> str:
+def name_of(kind: str, exact: bool, recurrent: bool, time_constant: float, usual: float = 0.02) -> str:
     """What a competitor is called in tables: "LIF exact", "QIF surrogate, feed-forward", "LIF surrogate, 40 ms"."""
     name = f"{kind} {'exact' if exact else 'surrogate'}{'' if recurrent else ', feed-forward'}"
-    return name if time_constant == 0.02 else f"{name}, {1000 * time_constant:g} ms"
+    return name if time_constant == usual else f"{name}, {1000 * time_constant:g} ms"
 
 
-def operations(competitor: Competitor, hearing: Hearing, inputs: float, rate: float, classes: int) -> float:
+def operations(network: ss.Network, trials: Labelled, rates: np.ndarray, duration: float) -> float:
     """Synaptic operations of a trial (NeuroBench, Yik et al. 2025): every spike, once for each neuron that it reaches.
 
-    `inputs` are the spikes that arrive in a trial, `rate` those of a hidden neuron.
+    `rates` `[hidden]` are the spikes of each hidden neuron in a trial; inputs count until `duration`.
     """
-    beyond = classes + (hearing.hidden if competitor.recurrent else 0)
-    return hearing.hidden * (inputs + rate * beyond)
+    spikes, hidden = trials[0], network.layers[0]
+    inside = np.asarray(spikes.times) < duration
+    arriving = np.bincount(np.asarray(spikes.sources)[inside], minlength=network.channels) / len(trials[1])
+    paths = [(arriving, hidden.inputs), (rates, network.layers[1].inputs)]
+    if hidden.loop is not None:
+        paths.append((rates, hidden.loop))
+    counts, weights = zip(*((counts[None], np.asarray(path.weights)) for counts, path in paths), strict=True)
+    return event_operations(counts, weights, steps=1).effective_acs
 
 
 def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> tuple[int, int, float]:
@@ -162,9 +170,8 @@ def _readout(competitor: Competitor, hearing: Hearing) -> Any:
 
 
 def hearing_task(competitor: Competitor, hearing: Hearing) -> Classification:
-    """The loss: cross-entropy of the weighted mean voltages, and a penalty on rates outside of their band."""
-    penalty = ss.DrivenRates(ss.RateBand(hearing.fewest, hearing.most, hearing.penalty))
-    common: dict[str, Any] = {"augment": _augmentation(hearing), "penalty": penalty, "limit": hearing.limit}
+    """The loss: cross-entropy of the weighted mean voltages, and penalties on spikes that are too few or too many."""
+    common: dict[str, Any] = {"augment": _augmentation(hearing), "penalty": _penalty(hearing), "limit": hearing.limit}
     if competitor.exact:
         return ss.classify(
             hearing.duration, score=ss.Outputs(gain=hearing.gain), on=ss.Events(hearing.budget), **common
@@ -172,6 +179,12 @@ def hearing_task(competitor: Competitor, hearing: Hearing) -> Classification:
     weighted = ss.ExponentiallyWeightedMean(hearing.weighting_time_constant / hearing.dt)
     on = ss.Grid(hearing.dt, ss.SuperSpike(hearing.sharpness))
     return ss.classify(hearing.duration, score=ss.Outputs(weighted, hearing.gain), on=on, **common)
+
+
+def _penalty(hearing: Hearing) -> Penalty:
+    band = ss.DrivenRates(ss.RateBand(hearing.fewest, hearing.most, hearing.penalty))
+    ceiling = ss.DrivenRates(ss.CountCeiling(hearing.loudest, hearing.penalty))
+    return lambda network, spikes, run: band(network, spikes, run) + ceiling(network, spikes, run)
 
 
 def _augmentation(hearing: Hearing) -> Augmentation:

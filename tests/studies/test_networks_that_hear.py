@@ -1,11 +1,12 @@
 """Competitors of `networks_that_hear`: each tells two chords of spikes apart, and goes on from its checkpoint."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import stablespike as ss
-from stablespike.stability.synaptic_operations import event_operations
 from stablespike.tasks.recordings import gather
 from studies import networks_that_hear as study
 
@@ -68,14 +69,12 @@ def test_mcnemars_test_is_that_of_the_binomial_law():
     assert study.mcnemar(both, both) == (0, 0, 1.0)
 
 
-def test_operations_count_every_spike_once_for_each_neuron_that_it_reaches():
-    loops, ahead = study.Competitor(), study.Competitor(recurrent=False)
+@pytest.mark.parametrize(("recurrent", "reached"), [(True, 10 + 20), (False, 20)])
+def test_operations_count_every_spike_once_for_each_neuron_that_it_reaches(recurrent, reached):
     hearing, generator = study.FOR_LIF._replace(hidden=10), np.random.default_rng(0)
-    inputs, own = generator.poisson(2.0, (7, 30)), generator.poisson(3.0, (7, 10))
-    weights = [np.ones((10, 30)), np.ones((20, 10)), np.ones((10, 10))]
-    for competitor, parts in ((loops, 3), (ahead, 2)):
-        counted = event_operations([inputs, own, own][:parts], weights[:parts], 100).effective_acs
-        found = study.operations(competitor, hearing, float(inputs.sum(1).mean()), float(own.mean()), 20)
-        np.testing.assert_allclose(found, counted)
-    assert study.operations(loops, hearing, 100.0, 3.0, 20) == 100 * 10 + 10 * 3.0 * (10 + 20)
-    assert study.operations(ahead, hearing, 100.0, 3.0, 20) == 100 * 10 + 10 * 3.0 * 20
+    network = study.hearing_network(jax.random.key(0), study.Competitor(recurrent=recurrent), hearing, 10, 20)
+    trials, rates = study.trials_of(chords(0), HEARING), generator.poisson(3.0, 10).astype(float)
+    found = study.operations(network, trials, rates, 0.2)
+    np.testing.assert_allclose(found, 12 * 10 + rates.sum() * reached)  # chords have 12 spikes
+    silenced = eqx.tree_at(lambda one: one.layers[1].inputs.weights, network, jnp.zeros((20, 10), jnp.float32))
+    np.testing.assert_allclose(study.operations(silenced, trials, rates, 0.2), found - rates.sum() * 20)

@@ -38,8 +38,28 @@ class RateBand(eqx.Module):
         return self.strength * jnp.mean(below**2 + above**2)
 
 
+class CountCeiling(eqx.Module):
+    """Penalty on spike counts of single trials above `upper`: strength times the mean of max(0, n - upper)^2.
+
+    Counts n `[..., neurons]` are not averaged first, as those of a `RateBand` are: a neuron that hardly spikes but in a
+    few loud trials, for which an event-based simulation needs room in all of them, is seen.
+    """
+
+    upper: float
+    strength: float = 1.0
+
+    def __check_init__(self) -> None:
+        """Refuse a ceiling below 0."""
+        if not self.upper >= 0:
+            raise ValueError(f"a ceiling of spike counts must not be negative or nan, as {self.upper} is.")
+
+    def __call__(self, counts: Float[Array, "*trials neurons"]) -> Float[Array, ""]:
+        """The penalty."""
+        return self.strength * jnp.mean(jnp.maximum(counts - self.upper, 0) ** 2)
+
+
 class DrivenRates(eqx.Module):
-    """A `RateBand` on the counts of all hidden layers that also moves the weights of exact networks, silent ones too.
+    """A `RateBand` or `CountCeiling` on all hidden layers that also moves the weights of exact networks, silent or not.
 
     A spike count has no derivative in weights; here it is given that of the count of a neuron without leak
     (`driven_counts`), so that a neuron below the band is driven more by all that arrives at it, and one above it less
@@ -47,7 +67,7 @@ class DrivenRates(eqx.Module):
     events as on a grid. Only the penalty has this derivative: that of the loss stays exact.
     """
 
-    band: RateBand
+    band: RateBand | CountCeiling
 
     def __call__(self, network: Network, spikes: Spikes, run: Run) -> Float[Array, ""]:
         """The penalty of a batch: spikes and run with a leading axis of trials."""
