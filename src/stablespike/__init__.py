@@ -61,6 +61,7 @@ _PLACES = {
     "Arctan": "stablespike.learning.surrogates",
     "Triangle": "stablespike.learning.surrogates",
     "MultiGaussian": "stablespike.learning.surrogates",
+    "PerTime": "stablespike.learning.surrogates",
     "SurrogateSpike": "stablespike.learning.surrogates",
     # training
     "gradient_training": "stablespike.learning.training",
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from stablespike.learning.soundness import Watch as Watch
     from stablespike.learning.surrogates import Arctan as Arctan
     from stablespike.learning.surrogates import MultiGaussian as MultiGaussian
+    from stablespike.learning.surrogates import PerTime as PerTime
     from stablespike.learning.surrogates import Sigmoid as Sigmoid
     from stablespike.learning.surrogates import SuperSpike as SuperSpike
     from stablespike.learning.surrogates import SurrogateSpike as SurrogateSpike

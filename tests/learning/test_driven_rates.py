@@ -92,3 +92,19 @@ def test_sparse_connections_are_refused():
     weights = ss.from_matrix(np.ones((3, 2)))
     with pytest.raises(ValueError, match="driven rates know Dense and Delayed"):
         driven_counts(ss.Layer(ss.LIF(0.02), ss.Sparse(weights)), jnp.ones((1, 2)), jnp.ones((1, 3)))
+
+
+def test_a_ceiling_counts_single_trials_and_drives_only_what_is_loud():
+    ceiling = ss.CountCeiling(3.0, 2.0)
+    counts = jnp.array([[0.0, 5.0], [0.0, 1.0]])  # the mean of 3 is not above, the single 5 is
+    assert ceiling(counts) == pytest.approx(2.0 * 4 / 4)
+    np.testing.assert_allclose(jax.grad(ceiling)(counts), 2.0 * np.array([[0, 4], [0, 0]]) / 4)
+    assert ss.RateBand(0.0, 3.0)(counts) == 0
+    with pytest.raises(ValueError, match="must not be negative or nan"):
+        ss.CountCeiling(-1.0)
+    quiet, loud = ss.DrivenRates(ss.CountCeiling(1e3)), ss.DrivenRates(ss.CountCeiling(0.0))
+    spiking = network(2.0)
+    run = task().run(spiking, SPIKES)
+    for penalty, moved in ((quiet, False), (loud, True)):
+        gradient = eqx.filter_grad(lambda one, penalty=penalty: penalty(one, SPIKES, run))(spiking)
+        assert bool(np.any(jax.tree.leaves(gradient)[0])) is moved

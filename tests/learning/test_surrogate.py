@@ -136,3 +136,12 @@ def test_the_determinant_of_a_step_with_its_reset():
 def test_a_slope_without_width_is_refused(build):
     with pytest.raises(ValueError, match="sharpness must be positive"):
         build()
+
+
+def test_a_slope_per_time_is_the_plain_one_at_its_own_step_and_a_tenth_of_it_in_ten_times_as_many():
+    v = jnp.linspace(-0.5, 0.5, 11)
+    plain = surrogate.SuperSpike(10.0)
+    np.testing.assert_array_equal(surrogate.PerTime(plain, 0.1, 0.1)(v), plain(v))
+    np.testing.assert_allclose(surrogate.PerTime(plain, 0.01, 0.1)(v), plain(v) / 10, rtol=1e-15)
+    with pytest.raises(ValueError, match="step must be positive"):
+        surrogate.PerTime(plain, 0.1, 0.0)

@@ -3,7 +3,7 @@
 The argument of all of them is the distance to threshold v, in units of the threshold. The forward pass does not depend
 on the choice: it is the same Heaviside function. All slopes but `MultiGaussian`, which is made of densities, are 1 at
 threshold, so that a larger sharpness means a narrower slope, not a higher one; published scales are put back by
-`Scaled`.
+`Scaled`, and grids of different steps made comparable by `PerTime`.
 """
 
 from collections.abc import Callable
@@ -66,6 +66,27 @@ class Scaled(Told):
     def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
         """The derivative at v."""
         return self.factor * self.slope(v)
+
+
+class PerTime(Told):
+    """(dt/step) times a `slope`: on a grid of steps of `dt` what `slope` is on one of `step`, in units of time.
+
+    A slope alone is felt once a step, so that finer grids, with more steps near threshold, have gradients that grow
+    faster; so scaled, its sum over the steps of a crossing and with it the exponents keep a limit as `dt` goes to 0.
+    """
+
+    slope: Slope
+    dt: Scalar
+    step: Scalar
+
+    def __check_init__(self) -> None:
+        """Refuse steps that are none."""
+        require_made("slope", self.slope)
+        _require_positive(dt=self.dt, step=self.step)
+
+    def __call__(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The derivative at v."""
+        return self.dt / self.step * self.slope(v)
 
 
 class SuperSpike(Told):

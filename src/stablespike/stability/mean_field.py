@@ -37,6 +37,7 @@ from stablespike.learning.gradients.on_grid import as_grid_network, whole_steps
 
 REACH = 8.0  # lags that are kept, in time constants of the slowest part of a neuron
 TRACKS = 128  # neurons times trials, at most, that are followed where spikes gate the derivative
+UNHEARD = 1e-5  # part of the power of the answer to one frequency that is left out
 TOGETHER = 64  # frequencies
 LOWEST = 0.02  # how near to that of a neuron alone, as a part of it, exponents are told from it
 
@@ -102,11 +103,12 @@ def critical_sharpness(
     low, high = between
     if not 0 < low < high < math.inf:
         raise ValueError(f"between must be two rising, positive and finite sharpnesses, not {shown(between)}.")
-    if not hasattr(on.slope, "sharpness"):
+    if not hasattr(_innermost(on.slope), "sharpness"):
         raise ValueError(f"a slope with a sharpness is needed, such as SuperSpike(10.0), not {shown(on.slope)}.")
 
     def excess(logarithm: float) -> float:
-        slope = eqx.tree_at(lambda one: one.sharpness, on.slope, math.exp(logarithm))
+        sharpness = jnp.asarray(math.exp(logarithm))
+        slope = eqx.tree_at(lambda one: _innermost(one).sharpness, on.slope, sharpness)
         layers = _layers(network, inputs, until, eqx.tree_at(lambda one: one.slope, on, slope), transient)
         return max(math.log(max(growth(one, 0.0, lags), 1e-300)) for one in layers)
 
@@ -118,6 +120,11 @@ def critical_sharpness(
             "weights, or the search another range."
         )
     return math.exp(scipy.optimize.brentq(excess, math.log(low), math.log(high), xtol=1e-4))
+
+
+def _innermost(slope: Any) -> Any:
+    """The slope that others, which scale it, are made of."""
+    return _innermost(slope.slope) if hasattr(slope, "slope") else slope
 
 
 def _layers(network: Network, inputs: Any, until: Scalar | None, on: Grid, transient: int) -> list[Responses]:
@@ -218,12 +225,21 @@ def growth(one: Responses, rate: float, lags: int | None = None) -> float:
         raise ValueError(
             f"covariances over {kept} steps cannot be had from {one.flow.shape[0]} steps of a run: make it longer."
         )
-    waves = np.exp(1j * np.pi * np.outer(np.arange(half + 1), np.arange(kept + 1)) / half)  # [frequencies, lags]
+    frequencies = np.arange(_heard(one, rate, half) + 1)
+    waves = np.exp(1j * np.pi * np.outer(frequencies, np.arange(kept + 1)) / half)  # [frequencies, lags]
     answers = _of_shared_flow if one.shared else _of_gated_flow
-    back = (waves * answers(one, rate, np.pi * np.arange(half + 1) / half, kept)).real.T
-    count = np.where((np.arange(half + 1) == 0) | (np.arange(half + 1) == half), 1.0, 2.0)  # of equal frequencies
+    back = (waves * answers(one, rate, np.pi * frequencies / half, kept)).real.T
+    count = np.where((frequencies == 0) | (frequencies == half), 1.0, 2.0)  # of equal frequencies
     ahead = waves.real * np.where((np.arange(kept + 1) == 0) | (np.arange(kept + 1) == half), 1.0, 2.0)
     return _largest(back * count / (2 * half), ahead)
+
+
+def _heard(one: Responses, rate: float, half: int) -> int:
+    """The highest of the frequencies up to `half` that a neuron answers with more than a small part of its power."""
+    typical = one._replace(**{name: np.median(getattr(one, name), (0, 1))[None, None] for name in ("flow", "entry")})
+    typical = typical._replace(exit=np.sqrt(np.square(one.exit).mean((0, 1)))[None, None], share=np.ones(1))
+    power = _of_shared_flow(typical, rate, np.pi * np.arange(half + 1) / half, 0).real[:, 0]
+    return int(np.flatnonzero(power > UNHEARD * power.max())[-1])
 
 
 def require_lags(lags: int) -> int:
@@ -249,7 +265,7 @@ def _of_gated_flow(one: Responses, rate: float, frequencies: np.ndarray, lags: i
     tracks = one.share.size
     picked = np.unique(np.linspace(0, tracks - 1, min(tracks, TRACKS)).astype(int))
     share = one.share[picked] * (one.share.sum() / one.share[picked].sum()) * (picked.size / tracks)
-    parts = tuple(jnp.asarray(part[:, picked]) for part in (one.flow, one.entry, one.exit))
+    parts = tuple(jnp.asarray(part[:, picked], complex) for part in (one.flow, one.entry, one.exit))
     found = np.empty((frequencies.size, lags + 1), complex)
     for start in range(0, frequencies.size, TOGETHER):
         here = frequencies[np.minimum(np.arange(start, start + TOGETHER), frequencies.size - 1)]
