@@ -41,7 +41,7 @@
 # %% tags=["parameters"]
 seeds = [1]  # of weights, trials and order
 conditions = [[1.5, 10.0, 10]]  # strength of the recurrence, delay, steps of a tau; the first is that of the controls
-factors = [0.0625, 1.0, 16.0]  # sharpness in units of the critical one
+factors = [0.0625, 1.0, 4.0, 16.0]  # sharpness in units of the critical one
 flossed_factors = [4.0]
 flossed_counts = [1]  # exponents that are flossed
 epochs = 10  # of 2048 trials in batches of 64
@@ -165,15 +165,20 @@ Image(save_figure(critical_sharpness_figure(table, chance, first), results_folde
 
 # %%
 def named(loop, delay, steps):
-    """The name of a condition."""
-    return f"loop {loop:g}, delay {delay:g}, {steps} steps"
+    """The name of a condition; dots lead into a number's parts."""
+    return f"loop {loop:g}, delay {delay:g}, {steps} steps".replace(".", "_")
+
+
+def by_factor(row):
+    """Values by the names of factors."""
+    return {f"{factor:g}".replace(".", "_"): value for factor, value in row.items()}
 
 
 numbers = {"seeds": len(seeds), "chance": chance, "trainings": len(table), "stopped": int((table.reason != "").sum())}
-numbers |= {"accuracy": {named(*key): {f"{f:g}": v for f, v in row.items()} for key, row in means.iterrows()}}
+numbers |= {"accuracy": {named(*key): by_factor(row) for key, row in means.iterrows()}}
 numbers |= {"critical": {named(*key): v for key, v in alone.groupby(keys).critical.mean().items()}}
 numbers |= {"lost": {named(*key): v for key, v in lost.items()}, "best": {named(*key): v for key, v in best.items()}}
-by_flossing = here.groupby(["factor", "flossed"]).accuracy.mean()
-numbers |= {"flossed": {f"factor {f:g}, {count} exponents": v for (f, count), v in by_flossing.items()}}
+by_flossing = here[here.flossed > 0].groupby(["factor", "flossed"]).accuracy.mean()
+numbers |= {"flossed": {f"{k} exponents": by_factor(by_flossing.xs(k, level="flossed")) for k in flossed_counts}}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".cache"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax-tests"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "numba-tests"))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "numba"))
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
