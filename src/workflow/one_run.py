@@ -56,21 +56,23 @@ def begin() -> None:
     stop_without_reader()
 
 
-def hold_lock() -> None:
-    """Take the lock until this process ends, however it ends, or say that another run has it."""
+def hold_lock(
+    lock: Path = LOCK, taken: str = "Another run is at work in this folder: wait until it ends, or stop it."
+) -> None:
+    """Take the lock until this process ends, however it ends, or say that it is `taken`."""
     try:
-        LOCK.parent.mkdir(exist_ok=True)
-        stream = LOCK.open("a")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        stream = lock.open("a")
     except OSError as error:
-        raise Fault(f"{LOCK} cannot be written ({error.strerror}), and it keeps two runs apart.") from error
+        raise Fault(f"{lock} cannot be written ({error.strerror}), and it keeps two runs apart.") from error
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         stream.close()
-        raise Fault("Another run is at work in this folder: wait until it ends, or stop it.") from error
+        raise Fault(taken) from error
     except OSError as error:
         stream.close()
-        raise Fault(f"{LOCK} cannot be locked ({error.strerror}): put the repository on a disk with locks.") from error
+        raise Fault(f"{lock} cannot be locked ({error.strerror}): put the repository on a disk with locks.") from error
     HELD.append(stream)
 
 

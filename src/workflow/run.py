@@ -19,6 +19,7 @@ from workflow.fingerprint import identity
 from workflow.hashing import digest, file_digest
 from workflow.kept import MANIFEST, check, keep, restore
 from workflow.machine import lock_in_use
+from workflow.one_run import hold_lock
 from workflow.provenance import new_record, products, raw_hash, write_json, write_record
 
 CHECKPOINT = "checkpoint"
@@ -45,6 +46,15 @@ def answer(question: Question, configuration: Configuration, log: Path) -> None:
         raise Fault(f"{question.notebook.path} ran but did not write {', '.join(missing)} into its results_folder.")
     (raw / UNFINISHED).unlink(missing_ok=True)
     write_record(question.folder, record)
+
+
+def hold_alone(question: Question) -> None:
+    """Keep a second run of the same question out: both would write into one folder."""
+    name = f"{question.name} at scale {question.scale}"
+    hold_lock(
+        Path(".cache/answering", question.scale, f"{question.name}.lock"),
+        f"Another run answers {name} now: wait until it ends, or stop it.",
+    )
 
 
 def check_training(question: Question, configuration: Configuration) -> None:
@@ -121,6 +131,7 @@ def main() -> None:
         if arguments.question not in configuration.questions:
             raise Fault(f"{arguments.configuration} has no question {arguments.question}.")
         question = configuration.questions[arguments.question]
+        hold_alone(question)
         log = arguments.log or Path("logs", question.scale, f"{question.name}.log")
         with libraries_write_to(log):
             answer(question, configuration, log)

@@ -97,6 +97,19 @@ def test_a_disk_without_locks_is_not_another_run(tmp_path, monkeypatch):
         one_run.hold_lock()
 
 
+def test_a_question_that_is_being_answered_is_not_answered_twice(miniature):
+    lock = Path(".cache/answering/quick/line.lock")
+    lock.parent.mkdir(parents=True)
+    command = [sys.executable, "-m", "workflow.run", "config/quick.yaml", "line"]
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = subprocess.run(command, env=environment(miniature), capture_output=True, text=True)
+    assert second.returncode == 1
+    assert second.stderr == "Another run answers line at scale quick now: wait until it ends, or stop it.\n"
+    assert not Path("results/quick/line").exists()
+    assert subprocess.run(command, env=environment(miniature), capture_output=True, text=True).returncode == 0
+
+
 def test_a_kernel_that_dies_at_its_start_is_a_sentence():
     assert reason(RuntimeError("Kernel died before replying to kernel_info")).startswith("its kernel died")
     assert reason(RuntimeError("no\nport is free")) == "RuntimeError: no port is free"
