@@ -110,6 +110,7 @@ paired = pd.DataFrame(
     | dict(zip(("only kind", "only other", "p"), study.mcnemar(right[one, seed], right[other, seed]), strict=True))
     for one, other in itertools.combinations(dict.fromkeys(table.kind), 2)
     for seed in sorted(set(table.seed))
+    if (one, seed) in right and (other, seed) in right
 )
 paired
 
