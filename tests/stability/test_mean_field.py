@@ -123,3 +123,23 @@ def test_what_it_cannot_mean_is_refused():
         ss.critical_sharpness(given, SPIKES, UNTIL, on=on, between=(2.0, 1.0))
     with pytest.raises(ValueError, match="slope with a sharpness"):
         ss.critical_sharpness(given, SPIKES, UNTIL, on=ss.Grid(0.05))
+    with pytest.raises(ValueError, match="asks for a surrogate's slope"):
+        ss.mean_field_exponent(given, SPIKES, UNTIL, on=ss.Grid(0.05))
+
+
+def test_neurons_whose_state_is_an_array_are_linearised_part_by_part():
+    given = network(2.0)
+    phase = eqx.tree_at(lambda one: one.layers[0].neuron, given, ss.QIF(1.0))
+    on = ss.Grid(1 / STEPS, ss.SuperSpike(5.0))
+    step = ss.as_step(phase, on=on, window=1 / STEPS)
+    measured = ss.lyapunov_spectrum(
+        step, step.rest(), step.drives(SPIKES, round(UNTIL * STEPS)), transient=WARM, count=1, key=jax.random.key(2),
+        duration=step.duration,
+    ).exponents[0]  # fmt: skip
+    assert abs(ss.mean_field_exponent(phase, SPIKES, UNTIL, on=on, transient=WARM) - measured) < 0.3
+
+
+def test_a_slope_that_no_neuron_comes_near_leaves_each_alone():
+    quiet = eqx.tree_at(lambda one: one.layers[0].inputs.weights, network(3.0, 20), jnp.zeros((20, 100)))
+    on = ss.Grid(1 / STEPS, ss.Triangle(10.0), reset=PUBLIC)
+    assert ss.mean_field_exponent(quiet, SPIKES, UNTIL, on=on) == pytest.approx(-1.0)

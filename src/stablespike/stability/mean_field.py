@@ -45,7 +45,7 @@ LOWEST = 0.02  # how near to that of a neuron alone, as a part of it, exponents 
 class Responses(NamedTuple):
     """Linear dynamics of single neurons along a run: x' = A x + B xi, y = C x, `tracks` being neurons of all trials.
 
-    `flow` A `[steps, tracks, state, state]`, `entry` B and `exit` C `[steps, tracks, state]`, in nats per step; the
+    `flow` A `[steps, tracks, state, state]`, `entry` B and `exit` C `[steps, tracks, state]`, each of one step; the
     `share` `[tracks]` of each track in the covariance of the field is the sum of its squared weights.
     """
 
@@ -131,6 +131,8 @@ def _layers(network: Network, inputs: Any, until: Scalar | None, on: Grid, trans
     """The responses of each recurrent layer, in all trials."""
     if not isinstance(network, Network):
         raise ValueError(f"mean field takes a Network(Layer(...), ...), not {shown(network)}.")
+    if on.slope is None:
+        raise ValueError("mean field asks for a surrogate's slope: give on=Grid(dt, SuperSpike(10.0)).")
     require_whole(0, transient=transient)
     require_number("dt", on.dt)
     grid = as_grid_network(network, on)
@@ -164,6 +166,8 @@ def responses(grid: GridNetwork, drives: Float[Array, "trials steps channels"], 
         )
         share = np.tile(np.square(np.asarray(layer.recurrent.weights, float)).sum(0), drives.shape[0])
         found.append(Responses(flow, entry, exit_, share))
+        if not 0 < found[-1].slowest < 1:
+            raise ValueError(f"mean field needs neurons that forget slowly, and {type(layer.cell).__name__} does not.")
     return found
 
 
@@ -180,23 +184,39 @@ def _linearised(layer: Layer, below: Array, output: Array, cells: Any) -> tuple[
 
 
 def _of_step(cell: Cell, state: Any, field: Float[Array, " neurons"]) -> tuple[Array, Array, Array]:
-    leaves, structure = jax.tree.flatten(state)
+    """A, B and C of one step; a neuron's state, of one number or of several, reaches others through the field only."""
+    varied, rest = eqx.partition(state, eqx.is_inexact_array)
+    leaves, structure = jax.tree.flatten(varied)
+    merged = _merged(leaves)
 
-    def advance(leaves: list[Array], field: Array) -> list[Array]:
-        state = jax.tree.unflatten(structure, leaves)
-        return jax.tree.leaves(cell.advance(state, cell.output(state), field))
+    def whole(merged: Array) -> Any:
+        return eqx.combine(jax.tree.unflatten(structure, _like(leaves, merged)), rest)
 
-    def sent(leaves: list[Array]) -> Array:
-        return cell.output(jax.tree.unflatten(structure, leaves))
+    def advance(merged: Array, field: Array) -> Array:
+        state = whole(merged)
+        moved = cell.advance(state, cell.output(state), field)
+        return _merged(jax.tree.leaves(eqx.filter(moved, eqx.is_inexact_array)))
 
-    zeros = [jnp.zeros_like(leaf) for leaf in leaves]
+    def sent(merged: Array) -> Array:
+        return cell.output(whole(merged))
+
     columns, row = [], []
-    for place in range(len(leaves)):  # a neuron's state does not reach another's but through the field
-        along = [jnp.ones_like(leaf) if k == place else zeros[k] for k, leaf in enumerate(leaves)]
-        columns.append(jnp.stack(jax.jvp(lambda x: advance(x, field), (leaves,), (along,))[1], -1))
-        row.append(jax.jvp(sent, (leaves,), (along,))[1])
-    entry = jnp.stack(jax.jvp(lambda x: advance(leaves, x), (field,), (jnp.ones_like(field),))[1], -1)
+    for part in jnp.eye(merged.shape[1], dtype=merged.dtype):
+        along = jnp.broadcast_to(part, merged.shape)
+        columns.append(jax.jvp(lambda x: advance(x, field), (merged,), (along,))[1])
+        row.append(jax.jvp(sent, (merged,), (along,))[1])
+    entry = jax.jvp(lambda x: advance(merged, x), (field,), (jnp.ones_like(field),))[1]
     return jnp.stack(columns, -1), entry, jnp.stack(row, -1)
+
+
+def _merged(leaves: list[Array]) -> Float[Array, "neurons state"]:
+    return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], 1)
+
+
+def _like(leaves: list[Array], merged: Float[Array, "neurons state"]) -> list[Array]:
+    sizes = [math.prod(leaf.shape[1:]) for leaf in leaves]
+    parts = jnp.split(merged, np.cumsum(sizes)[:-1], axis=1)
+    return [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
 
 
 def exponent_of(one: Responses, lags: int | None = None) -> float:
@@ -239,7 +259,7 @@ def _heard(one: Responses, rate: float, half: int) -> int:
     typical = one._replace(**{name: np.median(getattr(one, name), (0, 1))[None, None] for name in ("flow", "entry")})
     typical = typical._replace(exit=np.sqrt(np.square(one.exit).mean((0, 1)))[None, None], share=np.ones(1))
     power = _of_shared_flow(typical, rate, np.pi * np.arange(half + 1) / half, 0).real[:, 0]
-    return int(np.flatnonzero(power > UNHEARD * power.max())[-1])
+    return int(np.flatnonzero(power >= UNHEARD * power.max())[-1])
 
 
 def require_lags(lags: int) -> int:
