@@ -42,7 +42,7 @@
 seeds = [1]  # of weights, trials and order
 conditions = [[1.5, 10.0, 10]]  # strength of the recurrence, delay, steps of a tau; the first is that of the controls
 factors = [0.0625, 1.0, 4.0, 16.0]  # sharpness in units of the critical one
-ends = [0.0625]  # factors at which training is claimed to be worse, by 0.15, than at the best one
+ends = [0.0625]  # factors at which training is claimed to be worse, by 0.15, in the first condition
 flossed_factors = [4.0]
 flossed_counts = [1]  # exponents that are flossed
 epochs = 10  # of 2048 trials in batches of 64
@@ -124,8 +124,8 @@ flossed_table.round(3)
 # Written down before the runs, of means over seeds, in each condition whose delay is at least ten $\tau$: the best
 # sharpness tried is within a factor of 2 of the computed one, or no better than it by 0.05 (*near*); and at the
 # computed one accuracy is ahead of that at both ends of the sweep by 0.15 (*ahead*), without which there would be
-# nothing to predict. Both are recorded as they came out. What is asserted is less: that the best of the sharpnesses is
-# ahead of the `ends` by 0.15; with one seed, of the blunt end only.
+# nothing to predict. Both are recorded as they came out. What is asserted is less: that in the first condition the best
+# of the sharpnesses is ahead of the `ends` by 0.15; with one seed, of the blunt end only.
 
 # %%
 means = alone.pivot_table("accuracy", keys, "factor")
@@ -135,7 +135,8 @@ found["end"] = asked[[min(factors), max(factors)]].max(axis=1)
 lost = found.best - found.computed
 found["near"] = found["best factor"].between(0.5, 2.0) | (lost <= 0.05)
 found["ahead"] = found.computed - found.end >= 0.15
-assert (found.best - asked[ends].max(axis=1) >= 0.15).all(), f"the sharpness hardly matters:\n{found}"
+main = found.loc[tuple(conditions[0])]
+assert main.best - asked.loc[tuple(conditions[0]), ends].max() >= 0.15, f"the sharpness hardly matters:\n{found}"
 found.round(3)
 
 # %%
