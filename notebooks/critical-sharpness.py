@@ -50,16 +50,15 @@ results_folder = "../results/draft/critical-sharpness"
 data_folder = "../data"
 
 # %%
+import functools
 import itertools
 import pathlib
 
 import jax
-import numpy as np
 import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-import stablespike as ss
 from stablespike.figures.products import save_figure, save_numbers, save_table
 from studies import critical_sharpness as study
 from studies.figures.mean_field import critical_sharpness_figure
@@ -75,30 +74,14 @@ training = study.Training(epochs=epochs)
 # Every training is kept as soon as it is done. One whose gradient is not finite stops: a row with the accuracy of
 # chance, and its reason.
 
-
 # %%
-def trained_at(loop, delay, steps, seed, factor, flossed=0):
-    """One row: the critical sharpness, the exponent at the start, and what training came to."""
-    recall, generator = study.Recall(delay=delay, loop=loop), np.random.default_rng(seed)
-    trials, tests = (study.recall_trials(generator, recall, count) for count in (training.trials, training.tests))
-    network = study.recall_network(jax.random.key(seed), recall)
-    critical = study.critical_sharpness_of(network, trials, recall, steps)
-    on = study.on_grid(steps, ss.SuperSpike(factor * critical))
-    if flossed:
-        settings, key = study.Flossed(flossed), jax.random.key(seed)
-        network, _ = study.flossed(network, trials, recall, on, settings, key)
-    exponent = study.exponent_of(network, trials, recall, on)
-    row = {"loop": loop, "delay": delay, "steps": steps, "seed": seed, "factor": factor, "flossed": flossed}
-    row |= {"critical": critical, "exponent": exponent}
-    return row | study.trained(network, trials, tests, recall, on, training, seed)
-
-
 plain = itertools.product(conditions, seeds, factors, [0])
 controls = itertools.product(conditions[:1], seeds, flossed_factors, flossed_counts)
 tables = []
 for (loop, delay, steps), seed, factor, flossed in tqdm([*plain, *controls], desc="trainings"):
     given = (loop, float(delay), steps, seed, factor, flossed)
-    tables += kept_tables(kept, "-".join(map(str, given)), lambda given=given: [pd.DataFrame([trained_at(*given)])])
+    make = functools.partial(study.table_of_one, training, *given)
+    tables += kept_tables(kept, "-".join(map(str, given)), make)
 table = pd.concat(tables, ignore_index=True)
 table["reason"] = table.reason.fillna("")
 chance = 1 / study.Recall().classes
@@ -168,25 +151,15 @@ Image(save_figure(critical_sharpness_figure(table, chance, first), results_folde
 #
 # `figure.{pdf,svg,png}`, `table.csv`, `table.tex` and `numbers.json` in the results folder.
 
-
 # %%
-def named(loop, delay, steps):
-    """The name of a condition; dots lead into a number's parts."""
-    return f"loop {loop:g}, delay {delay:g}, {steps} steps".replace(".", "_")
-
-
-def by_factor(row):
-    """Values by the names of factors."""
-    return {f"{factor:g}".replace(".", "_"): value for factor, value in row.items()}
-
-
 numbers = {"seeds": len(seeds), "chance": chance, "trainings": len(table), "stopped": int((table.reason != "").sum())}
-numbers |= {"accuracy": {named(*key): by_factor(row) for key, row in means.iterrows()}}
-numbers |= {"critical": {named(*key): v for key, v in alone.groupby(keys).critical.mean().items()}}
+accuracy = {study.named(*key): study.by_factor(row) for key, row in means.iterrows()}
+numbers |= {"accuracy": accuracy}
+numbers |= {"critical": {study.named(*key): v for key, v in alone.groupby(keys).critical.mean().items()}}
 columns = {"best factor": "best_factor", "best": "best", "near": "near", "ahead": "ahead"}
-numbers |= {name: {named(*key): v for key, v in found[column].items()} for column, name in columns.items()}
+numbers |= {name: {study.named(*key): v for key, v in found[column].items()} for column, name in columns.items()}
 numbers |= {"held": {name: int(found[name].sum()) for name in ("near", "ahead")}, "conditions": len(found)}
 by_flossing = here[here.flossed > 0].groupby(["factor", "flossed"]).accuracy.mean()
-numbers |= {"flossed": {f"{k} exponents": by_factor(by_flossing.xs(k, level="flossed")) for k in flossed_counts}}
+numbers |= {"flossed": {f"{k} exponents": study.by_factor(by_flossing.xs(k, level="flossed")) for k in flossed_counts}}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)

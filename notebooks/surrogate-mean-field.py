@@ -61,7 +61,6 @@ data_folder = "../data"
 
 # %%
 import itertools
-import time
 
 import jax
 import jax.numpy as jnp
@@ -76,11 +75,14 @@ from stablespike.figures.products import save_figure, save_numbers, save_table
 from stablespike.stability.surrogate_tangent import PUBLIC
 from stablespike.tasks.poisson import poisson_spikes
 from studies.figures.mean_field import mean_field_figure
+from studies.surrogate_mean_field import exponents_of
 from studies.surrogate_versus_exact import random_network
 
 jax.config.update("jax_enable_x64", True)
+
+# %%
 RESETS = {"public": PUBLIC, "gated": Detached(ResetToZero()), "full": ResetToZero()}
-TIME_CONSTANT = 1.0
+TIME_CONSTANT, lengths = 1.0, {"duration": duration, "transient": transient}
 inputs = {seed: poisson_spikes(np.random.default_rng(seed), input_rate, channels, duration) for seed in seeds}
 networks = {
     (loop, seed): random_network(
@@ -95,32 +97,14 @@ networks = {
 # Measured along the whole network with one tangent vector; predicted from the run of the same network. Seconds are
 # those of this run of the notebook, compilation included.
 
-
 # %%
-def exponents_on(on, loop, seed):
-    """Measured exponent with its error, predicted one, and that by variances, with spikes and the seconds of each."""
-    count, network, given = round(1 / on.dt), networks[loop, seed], inputs[seed]
-    step, began = ss.as_step(network, on=on, window=on.dt), time.perf_counter()
-    spectrum = ss.lyapunov_spectrum(
-        step, step.rest(), step.drives(given, round(duration * count)), transient=round(transient * count), count=1,
-        key=jax.random.key(seed), duration=step.duration,
-    )  # fmt: skip
-    rate = step.require_ran(spectrum.state.system, round(duration * count))
-    measured, found = time.perf_counter(), {"transient": round(transient * count)}
-    predicted, ended = ss.mean_field_exponent(network, given, duration, on=on, **found), time.perf_counter()
-    by_variances = ss.mean_field_exponent(network, given, duration, on=on, lags=0, **found)
-    values = {"measured": float(spectrum.exponents[0]), "error": float(spectrum.standard_errors[0]), "rate": rate}
-    values |= {"predicted": predicted, "by_variances": by_variances}
-    return values, {"measuring": measured - began, "predicting": ended - measured}
-
-
 cases = [("public", count) for count in steps] + [(convention, felt_steps) for convention in ("gated", "full")]
 rows, seconds = [], []
 for (convention, count), loop, seed, sharpness in tqdm(
     list(itertools.product(cases, loops, seeds, sharpnesses)), desc="networks"
 ):
     on = ss.Grid(1 / count, ss.SuperSpike(jnp.asarray(sharpness)), reset=RESETS[convention])
-    values, spent = exponents_on(on, loop, seed)
+    values, spent = exponents_of(networks[loop, seed], inputs[seed], on, seed=seed, **lengths)
     names = {"convention": convention, "steps": count, "loop": loop, "seed": seed, "sharpness": sharpness}
     rows.append(names | values)
     seconds.append({"convention": convention, "steps": count} | spent)
@@ -163,11 +147,14 @@ slopes = {
     (loop, seed): float(np.polyfit(np.log(found.steps), np.log(found.sharpness), 1)[0])
     for (loop, seed), found in critical.groupby(["loop", "seed"])
 }
+
+# %%
 plain, rows = ss.SuperSpike(fixed), []
 for loop, seed, count in tqdm(list(itertools.product(loops, seeds, finer)), desc="grids"):
     per_time = ss.PerTime(plain, TIME_CONSTANT / count, TIME_CONSTANT / usual_steps)
     for name, slope in {"per step": plain, "per time": per_time}.items():
-        values, _ = exponents_on(ss.Grid(1 / count, slope, reset=PUBLIC), loop, seed)
+        on = ss.Grid(1 / count, slope, reset=PUBLIC)
+        values, _ = exponents_of(networks[loop, seed], inputs[seed], on, seed=seed, **lengths)
         rows.append({"slope": name, "loop": loop, "seed": seed, "steps": count} | values)
 grids = pd.DataFrame(rows)
 change = grids.groupby(["slope", "loop", "seed"]).measured.agg(lambda found: found.max() - found.min())

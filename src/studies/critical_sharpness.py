@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
 from jaxtyping import Array, Key
 
 import stablespike as ss
@@ -160,3 +161,33 @@ def trained(
     accuracy = float(ss.accuracy_on(loss, state.parameters, tests)["test_accuracy"])
     norm = float(history[1]["gradient_norm"])
     return {"accuracy": accuracy, "loss": float(history[-1]["loss"]), "norm": norm, "reason": ""}
+
+
+def table_of_one(
+    settings: Training, loop: float, delay: float, steps: int, seed: int, factor: float, leading: int
+) -> list[pd.DataFrame]:
+    """A table of one row: the critical sharpness, the exponent at the start, and what training came to.
+
+    The sharpness is `factor` times the critical one; with `leading` above 0 so many exponents are flossed before.
+    """
+    recall, generator = Recall(delay=delay, loop=loop), np.random.default_rng(seed)
+    trials, tests = (recall_trials(generator, recall, count) for count in (settings.trials, settings.tests))
+    network = recall_network(jax.random.key(seed), recall)
+    critical = critical_sharpness_of(network, trials, recall, steps)
+    on = on_grid(steps, ss.SuperSpike(factor * critical))
+    if leading:
+        network, _ = flossed(network, trials, recall, on, Flossed(leading), jax.random.key(seed))
+    exponent = exponent_of(network, trials, recall, on)
+    row = {"loop": loop, "delay": delay, "steps": steps, "seed": seed, "factor": factor, "flossed": leading}
+    row |= {"critical": critical, "exponent": exponent}
+    return [pd.DataFrame([row | trained(network, trials, tests, recall, on, settings, seed)])]
+
+
+def named(loop: float, delay: float, steps: int) -> str:
+    """The name of a condition among numbers, where a dot leads into the parts of one."""
+    return f"loop {loop:g}, delay {delay:g}, {steps} steps".replace(".", "_")
+
+
+def by_factor(row: pd.Series) -> dict[str, float]:
+    """Values by the names of factors, likewise."""
+    return {f"{factor:g}".replace(".", "_"): float(value) for factor, value in row.items()}
