@@ -170,6 +170,7 @@ def table_of_one(
 
     The sharpness is `factor` times the critical one; with `leading` above 0 so many exponents are flossed before.
     """
+    jax.clear_caches()  # every training compiles its own programs: a hundred of them leave no mappings of memory
     recall, generator = Recall(delay=delay, loop=loop), np.random.default_rng(seed)
     trials, tests = (recall_trials(generator, recall, count) for count in (settings.trials, settings.tests))
     network = recall_network(jax.random.key(seed), recall)
