@@ -198,6 +198,10 @@ Image(save_figure(mean_field_figure(table, critical, grids), results_folder), wi
 # The critical sharpness goes about as the number of steps: a sharpness that was found good on one grid is too blunt on
 # a finer one. Taken per unit of time the slope needs no such change.
 #
+# It is no shortcut in time: at these sizes one tangent vector along the network is cheaper than the prediction. What it
+# says is which statistics of the neurons decide, and what moves them; once these are known, any sharpness is tried on
+# the same run.
+#
 # **Not shown.** That training goes best at the critical sharpness. Trained networks, whose weights are neither random
 # nor without a mean; networks of few neurons; layers whose neurons differ. The statistics of the slopes are those of a
 # run: they are not themselves derived.
