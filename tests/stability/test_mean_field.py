@@ -139,6 +139,27 @@ def test_neurons_whose_state_is_an_array_are_linearised_part_by_part():
     assert abs(ss.mean_field_exponent(phase, SPIKES, UNTIL, on=on, transient=WARM) - measured) < 0.3
 
 
+def test_where_the_derivative_of_its_reset_lets_a_neuron_grow_by_itself_the_network_grows_as_measured():
+    given, on, steps = network(4.0, seed=2), grid(1.0, ResetToZero(), 10), round(UNTIL * 10)
+    step = ss.as_step(given, on=on, window=on.dt)
+    measured = ss.lyapunov_spectrum(
+        step, step.rest(), step.drives(SPIKES, steps), transient=WARM, count=1, key=jax.random.key(2),
+        duration=step.duration,
+    ).exponents[0]  # fmt: skip
+    (one,) = mean_field.responses(as_grid_network(given, on), on.signals(SPIKES, 100, steps)[None], WARM)
+    assert one.alone > np.log(np.abs(np.linalg.eigvals(np.median(one.flow, (0, 1)))).max())
+    assert abs(ss.mean_field_exponent(given, SPIKES, UNTIL, on=on, transient=WARM) - measured) < 0.2
+
+
+def test_of_gated_neurons_the_slowest_alone_is_one_that_never_spikes():
+    given = network(3.0, 60)
+    on = grid(10.0, Detached(ResetToZero()))
+    (one,) = mean_field.responses(as_grid_network(given, on), on.signals(SPIKES, 100, round(UNTIL * STEPS))[None])
+    silent = np.all(one.flow == one.flow.max((0, 1)), axis=(0, 2, 3))
+    assert silent.any()
+    assert one.alone == pytest.approx(-1 / STEPS, rel=0.02)  # of a finite run: one that was reset grows a little at first
+
+
 def test_a_slope_that_no_neuron_comes_near_leaves_each_alone():
     quiet = eqx.tree_at(lambda one: one.layers[0].inputs.weights, network(3.0, 20), jnp.zeros((20, 100)))
     on = ss.Grid(1 / STEPS, ss.Triangle(10.0), reset=PUBLIC)

@@ -60,9 +60,29 @@ class Responses(NamedTuple):
         return all(bool(np.all(one == one[:1, :1])) for one in (self.flow, self.entry))
 
     @property
-    def slowest(self) -> float:
-        """Largest absolute eigenvalue of the flow at most times: what a perturbation keeps from step to step."""
-        return float(np.abs(np.linalg.eigvals(np.median(self.flow, (0, 1)))).max())
+    def alone(self) -> float:
+        """Leading exponent of neurons without coupling in nats per step: of the shared flow, or the largest of all."""
+        if self.shared:
+            kept = float(np.abs(np.linalg.eigvals(np.median(self.flow, (0, 1)))).max())
+            return math.log(kept) if kept > 0 else -math.inf
+        vectors, growth = np.ones(self.entry.shape[1:]), np.zeros(self.share.size)
+        steps = self.flow.shape[0]
+        for step in range(steps):
+            vectors = np.einsum("tij,tj->ti", self.flow[step], vectors)
+            norms = np.linalg.norm(vectors, axis=1)
+            with np.errstate(divide="ignore"):
+                growth += np.log(norms) if step >= steps // 2 else 0  # once the vectors are those that grow fastest
+            vectors /= np.where(norms > 0, norms, 1)[:, None]
+        return float(growth.max()) / (steps - steps // 2)
+
+    @property
+    def reach(self) -> int:
+        """Steps over which covariances are kept: some time constants of a neuron alone, of gated ones half of the run.
+
+        A neuron that the derivative of its own reset lets grow by itself has no such time constant.
+        """
+        known = math.ceil(REACH / -self.alone) if self.alone < 0 else self.flow.shape[0]
+        return known if self.shared else min(known, self.flow.shape[0] // 2)
 
 
 def mean_field_exponent(
@@ -166,9 +186,16 @@ def responses(grid: GridNetwork, drives: Float[Array, "trials steps channels"], 
         )
         share = np.tile(np.square(np.asarray(layer.recurrent.weights, float)).sum(0), drives.shape[0])
         found.append(Responses(flow, entry, exit_, share))
-        if not 0 < found[-1].slowest < 1:
-            raise ValueError(f"mean field needs neurons that forget slowly, and {type(layer.cell).__name__} does not.")
+        _require_memory(found[-1], type(layer.cell).__name__)
     return found
+
+
+def _require_memory(one: Responses, name: str) -> None:
+    """Raise `ValueError` for neurons that forget at once, and for a membrane that never does."""
+    if one.alone == -math.inf:
+        raise ValueError(f"mean field needs neurons with a memory, and {name} forgets all from step to step.")
+    if one.shared and one.alone >= 0:
+        raise ValueError(f"mean field needs neurons that forget, and {name} does not: give it a time constant.")
 
 
 @eqx.filter_jit
@@ -221,26 +248,28 @@ def _like(leaves: list[Array], merged: Float[Array, "neurons state"]) -> list[Ar
 
 def exponent_of(one: Responses, lags: int | None = None) -> float:
     """Leading exponent of a layer in nats per step; that of a neuron alone where its coupling is too weak to matter."""
-    alone = math.log(one.slowest)
+    alone = one.alone
+    unit = max(abs(alone), 1 / one.flow.shape[0])
 
     def excess(rate: float) -> float:
         return math.log(max(growth(one, rate, lags), 1e-300))
 
-    low, high = (1 - LOWEST) * alone, 0.0
+    low = (1 - LOWEST) * alone if alone < 0 else alone + LOWEST * unit
+    high = max(0.0, alone + unit)
     if excess(high) <= 0:
         if excess(low) <= 0:
             return alone
     else:
         low = high
-        while excess(high := high - alone) > 0:
+        while excess(high := high + unit) > 0:
             low = high
-    return float(scipy.optimize.brentq(excess, low, high, xtol=-1e-4 * alone))
+    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-4 * unit))
 
 
 def growth(one: Responses, rate: float, lags: int | None = None) -> float:
     """Largest eigenvalue of the map of the field's covariance, for exponent `rate` in nats per step."""
-    kept = math.ceil(REACH / -math.log(one.slowest)) if lags is None else require_lags(lags)
-    half = max(kept, math.ceil(REACH / -math.log(one.slowest)))  # of the period in which frequencies are counted
+    kept = one.reach if lags is None else require_lags(lags)
+    half = max(kept, one.reach)  # of the period in which frequencies are counted
     if one.flow.shape[0] <= kept:
         raise ValueError(
             f"covariances over {kept} steps cannot be had from {one.flow.shape[0]} steps of a run: make it longer."
