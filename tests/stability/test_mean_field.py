@@ -157,7 +157,7 @@ def test_of_gated_neurons_the_slowest_alone_is_one_that_never_spikes():
     (one,) = mean_field.responses(as_grid_network(given, on), on.signals(SPIKES, 100, round(UNTIL * STEPS))[None])
     silent = np.all(one.flow == one.flow.max((0, 1)), axis=(0, 2, 3))
     assert silent.any()
-    assert one.alone == pytest.approx(-1 / STEPS, rel=0.02)  # of a finite run: one that was reset grows a little at first
+    assert one.alone == pytest.approx(-1 / STEPS, rel=0.02)  # of a finite run
 
 
 def test_a_slope_that_no_neuron_comes_near_leaves_each_alone():
