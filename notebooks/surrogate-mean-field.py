@@ -203,9 +203,8 @@ Image(save_figure(mean_field_figure(table, critical, grids), results_folder), wi
 # the same run.
 #
 # **Not shown.** That training goes best at the critical sharpness. Trained networks, whose weights are neither random
-# nor without a mean; networks of few neurons; layers whose neurons differ; blunt surrogates in the full convention,
-# where a single neuron's tangent grows by itself: there the prediction stops with an error. The statistics of the
-# slopes are those of a run: they are not themselves derived.
+# nor without a mean; networks of few neurons; layers whose neurons differ. The statistics of the slopes are those of a
+# run: they are not themselves derived.
 
 # %% [markdown]
 # ## Files written
