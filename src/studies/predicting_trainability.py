@@ -59,8 +59,8 @@ class Drawn(NamedTuple):
 FAMILIES: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
     "plain": lambda _: {},
     "orthogonal": lambda _: {"orthogonal": True},
-    "slow": lambda draw: {"slowest": _between(draw, 2, 40)},
-    "adaptive": lambda draw: {"adaptation": _between(draw, 3, 100), "adaptation_step": _between(draw, 0.03, 1)},
+    "slow": lambda draw: {"slowest": _between(draw, 2.0, 40.0)},
+    "adaptive": lambda draw: {"adaptation": _between(draw, 3.0, 100.0), "adaptation_step": _between(draw, 0.03, 1.0)},
     "flossed": lambda draw: {"flossed": int(draw.choice([1, 3, 10, 30, 100]))},
     "two layers": lambda _: {"neurons": 50, "layers": 2},
     "sizes": lambda draw: {"neurons": int(draw.choice([30, 200]))},
@@ -78,8 +78,8 @@ def drawn(family: str, number: int) -> Drawn:
     generator = np.random.default_rng([zlib.crc32(family.encode()), number])
     delay, loop, sharpness = (
         float(generator.choice([8, 12, 20])),
-        _between(generator, 0.3, 4),
-        _between(generator, 1, 100),
+        _between(generator, 0.3, 4.0),
+        _between(generator, 1.0, 100.0),
     )
     return Drawn(delay, loop, sharpness, **FAMILIES[family](generator))
 
@@ -208,7 +208,7 @@ def probed(subject: Subject, trials: Labelled, recall: Recall, steps: int) -> Pr
 
 
 @functools.cache
-def _training(settings: Training, recall: Recall, steps: int) -> tuple[Any, Any, Any]:
+def training_of(settings: Training, recall: Recall, steps: int) -> tuple[Any, Any, Any]:
     """The pair that trains subjects, and the loss: made once for a task, so that it is compiled once for each shape."""
 
     def loss(subject: Subject, batch: Labelled, key: Any) -> Any:
@@ -221,10 +221,16 @@ def _training(settings: Training, recall: Recall, steps: int) -> tuple[Any, Any,
 
 
 def _trained(
-    subject: Subject, trials: Labelled, tests: Labelled, recall: Recall, steps: int, settings: Training, seed: int
+    subject: Subject,
+    trials: Labelled,
+    tests: tuple[ss.Spikes, Array],
+    recall: Recall,
+    steps: int,
+    settings: Training,
+    seed: int,
 ) -> dict[str, float | str]:
     """Accuracy on new trials, losses of the first and the last epoch, and why a training ended early."""
-    init, update, loss = _training(settings, recall, steps)
+    init, update, loss = training_of(settings, recall, steps)
     try:
         state, history = ss.fit(
             update,
@@ -267,6 +273,13 @@ def _measured(subject: Subject, trials: Labelled, recall: Recall, steps: int, se
     }
 
 
+def _padded(trials: Labelled, unit: int = 256) -> Labelled:
+    """The same trials with room for a multiple of `unit` spikes: networks of one shape share their programs."""
+    spikes, labels = trials
+    more = ((0, 0), (0, -spikes.times.shape[1] % unit))
+    return ss.Spikes(jnp.pad(spikes.times, more, constant_values=jnp.inf), jnp.pad(spikes.sources, more)), labels
+
+
 def tables_of(settings: Training, family: str, number: int) -> list[pd.DataFrame]:
     """A table of one row: what was drawn, what is measured of it, and what training comes to."""
     if number % 10 == 0 or family == "flossed":
@@ -275,7 +288,7 @@ def tables_of(settings: Training, family: str, number: int) -> list[pd.DataFrame
     recall = Recall(delay=one.delay, neurons=one.neurons, loop=one.loop)
     seed = zlib.crc32(f"{family} {number}".encode())
     generator = np.random.default_rng(seed)
-    trials, tests = (recall_trials(generator, recall, count) for count in (settings.trials, settings.tests))
+    trials, tests = (_padded(recall_trials(generator, recall, n)) for n in (settings.trials, settings.tests))
     subject = subject_of(jax.random.key(seed), one, recall)
     if one.flossed:
         subject = with_flossing(subject, one, trials, recall, jax.random.key(seed))
