@@ -24,7 +24,7 @@
 # ## Families
 #
 # The task is that of `critical-sharpness`: one of four groups of channels spikes much for a $\tau$, then all spike
-# alike for a delay of 8, 12 or 20 $\tau$, and the class is read from leaky readouts one $\tau$ later. Every network
+# alike for a delay of 8, 10, 12 or 16 $\tau$, and the class is read from leaky readouts one $\tau$ later. Every network
 # has recurrent LIF neurons on a grid and a SuperSpike surrogate, $1/(1+\beta|v|)^2$. The strength of the recurrence
 # (0.3 to 4), $\beta$ (1 to 100) and the delay are drawn for each network; families differ in what else there is.
 #

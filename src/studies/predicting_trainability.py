@@ -77,7 +77,7 @@ def drawn(family: str, number: int) -> Drawn:
     """The network of this number in a family; no two families share their numbers."""
     generator = np.random.default_rng([zlib.crc32(family.encode()), number])
     delay, loop, sharpness = (
-        float(generator.choice([8, 12, 20])),
+        float(generator.choice([8, 10, 12, 16])),
         _between(generator, 0.3, 4.0),
         _between(generator, 1.0, 100.0),
     )

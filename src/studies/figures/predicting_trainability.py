@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, YELLOW, letter_panels, new_figure
 
-DELAYS = (YELLOW, BLUE, RED)
+DELAYS = (YELLOW, BLUE, RED, INK)
 
 
 def predicting_trainability_figure(
