@@ -44,10 +44,12 @@
 # a run of 40 $\tau$ after 10 that are not counted, orthonormalised every half $\tau$. From them the *leading* one, and
 # the number of *modes* that reach over the delay $d$, $m_d=\#\{i:|\lambda_i|\,d<1\}$; `modes_3` allows 3 in place of 1.
 #
-# Of the gradient of the loss on 64 trials by the hidden state: its *norm* where the delay begins (a mean of logarithms
+# Of the gradient of the loss on 256 trials by the hidden state: its *norm* where the delay begins (a mean of logarithms
 # to base 10), its *growth* from the end of the delay back to the beginning, and its *dimension* there, the
-# participation ratio without the bias of small samples. Of the spikes: their *rate*, and the part of neurons that are
-# *silent* in these trials. A dimension that cannot be told, of gradients that are zero or not finite, is missing.
+# participation ratio without the bias of small samples. Of the gradient by the input weights, as far as it is owed to
+# the cue: its *signal*, the squared norm of its mean over trials in units of the mean squared norm. Of the spikes:
+# their *rate*, and the part of neurons that are *silent* in these trials. A dimension that cannot be told, of gradients
+# that are zero or not finite, is missing.
 
 # %% [markdown]
 # ## What is predicted
@@ -56,7 +58,8 @@
 # predictor, together with the delay, logistic regression is fitted on all families but one and asked about that one.
 # Over all families left out in turn, $m_d$ tells those that learn from those that do not with an area under the curve
 # (AUC) that is larger by at least 0.05 than that of the leading exponent times the delay, with a 95 % interval of the
-# difference, from resampled networks, that does not contain zero. The same is predicted of $m_d$ against the norm.
+# difference, from resampled networks, that does not contain zero. The same is predicted of $m_d$ against the norm. Of
+# the other measurements nothing is predicted.
 
 # %% [markdown]
 # ## Parameters

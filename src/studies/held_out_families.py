@@ -16,12 +16,14 @@ PREDICTORS: dict[str, tuple[str, ...]] = {
     "norm": ("norm",),
     "growth": ("growth",),
     "dimension": ("dimension",),
+    "signal": ("signal",),
     "activity": ("rate", "silent"),
     "settings": ("loop", "sharpness"),
-    "all measured": ("leading", "modes", "norm", "growth", "dimension", "rate", "silent"),
+    "all measured": ("leading", "modes", "norm", "growth", "dimension", "signal", "rate", "silent"),
     "loss after an epoch": ("first_loss",),
 }
 FAR = 30.0  # powers of ten beyond which norms say no more
+LOST = 1e-4  # signals below it are none to so many trials
 
 
 def scaled(table: pd.DataFrame) -> pd.DataFrame:
@@ -37,6 +39,7 @@ def scaled(table: pd.DataFrame) -> pd.DataFrame:
         bent[name] = table[name].fillna(FAR).clip(-FAR, FAR)
     for name in ("loop", "sharpness", "first_loss"):
         bent[name] = np.log(table[name])
+    bent["signal"] = np.log(table["signal"].clip(lower=LOST))
     return bent.assign(rate=np.log(table["rate"] + 0.01), silent=table["silent"])
 
 

@@ -32,7 +32,7 @@ from studies.critical_sharpness import RESET, Flossed, Recall, Training, flossed
 
 WINDOW = 0.5  # between two orthonormalisations
 TRANSIENT, MEASURED = 10.0, 40.0  # of the run whose exponents are taken
-PROBED = 64  # trials whose gradients are looked at
+PROBED = 256  # trials whose gradients are looked at
 
 
 class Drawn(NamedTuple):
@@ -163,12 +163,13 @@ def exponents(subject: Subject, recall: Recall, steps: int, seed: int) -> np.nda
 
 
 class Probe(NamedTuple):
-    """Of one trial: the loss's gradient by the hidden state where the delay begins and where it ends; and how often
-    each hidden neuron spikes.
+    """Of one trial: the loss's gradient by the hidden state where the delay begins and where it ends; that by the first
+    layer's input weights, the part of it that is owed to the cue; and how often each hidden neuron spikes.
     """
 
     begin: Float[Array, "*trials state"]
     end: Float[Array, "*trials state"]
+    cue: Float[Array, "*trials weights"]
     counts: Float[Array, "*trials neurons"]
 
 
@@ -184,6 +185,11 @@ def _probe(grid: GridNetwork, signals: Array, label: Array, recall: Recall, step
     hidden = pull(jnp.ones_like(value))[0][:-1]
     moments = [round(time * steps) for time in (recall.cue, recall.cue + recall.delay)]
     begin, end = (ravel_pytree(jax.tree.map(lambda leaf, at=at: leaf[at], hidden))[0] for at in moments)
+    first = hidden[0].cell
+    by_current = (first if hasattr(first, "current") else first.membrane).current[: moments[0]]
+    cue = (
+        by_current.T @ signals[: moments[0]]
+    )  # what arrives is felt as the current before the step is, but for a factor
 
     def spiking(state: Any, signal: Array) -> tuple[Any, Array]:
         state = step(state, signal)
@@ -191,7 +197,7 @@ def _probe(grid: GridNetwork, signals: Array, label: Array, recall: Recall, step
         return state, jnp.concatenate([layer.cell.output(one.cell) for layer, one in pairs])
 
     counts = jax.lax.scan(spiking, grid.initial_state(), signals)[1].sum(0)
-    return Probe(begin, end, counts)
+    return Probe(begin, end, cue.ravel(), counts)
 
 
 @eqx.filter_jit
@@ -250,6 +256,13 @@ def _typical_norm(gradients: Float[np.ndarray, "trials state"]) -> float:
     return float(np.log10(np.maximum(np.linalg.norm(gradients, axis=-1), 1e-300)).mean())
 
 
+def _signal(gradients: Float[np.ndarray, "trials weights"]) -> float:
+    """Squared norm of the mean gradient over the mean squared norm, without bias: from products of different trials."""
+    gram = gradients @ gradients.T / max(np.abs(gradients).max(), 1e-300) ** 2
+    own = np.trace(gram)
+    return float((gram.sum() - own) / ((len(gram) - 1) * own)) if own > 0 else 0.0
+
+
 def _measured(subject: Subject, trials: Labelled, recall: Recall, steps: int, seed: int) -> dict[str, float]:
     """What the untrained network is known by, in double precision."""
     spectrum = exponents(subject, recall, steps, seed)
@@ -268,6 +281,7 @@ def _measured(subject: Subject, trials: Labelled, recall: Recall, steps: int, se
         "norm": begin,
         "growth": begin - end,
         "dimension": dimension,
+        "signal": _signal(probe.cue),
         "rate": float(probe.counts.mean() / recall.duration),
         "silent": float((probe.counts.sum(0) == 0).mean()),
     }

@@ -13,7 +13,7 @@ def networks(count: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     generator = np.random.default_rng(seed)
     modes = np.concatenate([generator.poisson(mean, count) for mean in (1, 2, 4, 8)])
     learns = modes + generator.normal(0, 1, 4 * count) > 3
-    columns = ["leading", "norm", "growth", "dimension", "rate", "silent", "loop", "sharpness", "first_loss"]
+    columns = ["leading", "norm", "growth", "dimension", "signal", "rate", "silent", "loop", "sharpness", "first_loss"]
     table = pd.DataFrame(generator.uniform(0.1, 1, (4 * count, len(columns))), columns=columns)
     table["family"] = np.repeat(["one", "two", "three", "four"], count)
     table["modes"], table["modes_3"] = modes, generator.integers(0, 9, 4 * count)
