@@ -19,7 +19,19 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-def pytest_collection_modifyitems(items):
+SLOW = Path(__file__).with_name("slow.txt")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fast", action="store_true", help="leave out the tests that are named in tests/slow.txt")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--fast"):
+        slow = {line for line in SLOW.read_text().splitlines() if line and not line.startswith("#")}
+        left_out = [item for item in items if item.nodeid.split("[")[0] in slow]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
     if not any(item.get_closest_marker("gpu") for item in items) or jax.default_backend() == "gpu":
         return
     skip = pytest.mark.skip(reason="needs a GPU")
