@@ -124,7 +124,8 @@ seconds = time.perf_counter() - began
 keys, rows, right = ["kind", "seed"], [], {}
 for (name, seed), (state, _) in trained.items():
     found = {
-        part: ss.verdict(loss, state.parameters, one, 100) for part, one in zip(split._fields, trials, strict=True)
+        part: ss.verdict(loss, state.parameters, one, min(100, len(one[1])))
+        for part, one in zip(split._fields, trials, strict=True)
     }
     right[name, seed] = found["test"].named == split.test.labels
     accuracies = {part: float((one.named == getattr(split, part).labels).mean()) for part, one in found.items()}
