@@ -31,7 +31,7 @@ def test_a_row_says_how_gradients_fare_and_a_runaway_why_it_has_none(neuron):
     assert row["norm"] > 0
     assert 0 <= row["positive"] <= 1
     assert 0 <= row["dimension"] <= 1
-    lost = study.row_of(neuron, SMALL, 1, budget=1, **run)
+    lost = study.row_of(neuron, SMALL._replace(mean=1e5), 1, budget=24, **run)
     assert "budget" in lost["reason"]
     assert "exponent" not in lost
 
@@ -49,4 +49,4 @@ def test_a_push_is_forgotten_where_nothing_is_coupled():
 
 def test_pushed_runs_without_room_are_no_distances():
     with pytest.raises(SimulationError, match="budget"):
-        study.pushed("LIF", SMALL, 1, [1e-3], transient=2, windows=8, budget=1)
+        study.pushed("LIF", SMALL._replace(mean=1e3), 1, [1e-3, 1e-1], transient=2, windows=8, budget=4)
