@@ -65,13 +65,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A scale: its questions with their parameters, the folder of the datasets, what is kept and what confirms."""
+    """A scale: its questions with their parameters, the folder of the datasets, what is kept and what confirms.
+
+    All questions but those that are named in `alone` run two at a time; None: none do.
+    """
 
     scale: str
     data_folder: Path
     questions: Mapping[str, Question]
     kept: Mapping[str, list[str]] = field(default_factory=dict)
     confirm: Mapping[str, Any] = field(default_factory=dict)
+    alone: frozenset[str] | None = None
 
 
 def load_configuration(file: Path) -> Configuration:
@@ -134,11 +138,16 @@ def check_configuration(content: object, file: str) -> Configuration:
         check_parameters(question, file)
     folder = os.environ.get("STABLESPIKE_DATA") or content.get("data_folder", "data")
     check_sections(content, questions, file)
-    return Configuration(content["scale"], Path(folder), questions, *(content.get(name) or {} for name in SECTIONS))
+    kept, confirm = (content.get(name) or {} for name in SECTIONS)
+    alone = None if content.get("alone") is None else frozenset(content["alone"])
+    return Configuration(content["scale"], Path(folder), questions, kept, confirm, alone)
 
 
 def check_sections(content: Mapping[str, Any], questions: Mapping[str, Question], file: str) -> None:
     """Check that what is said beside the questions is about one of them, and names parameters that it has."""
+    for name in content.get("alone") or ():
+        if name not in questions:
+            raise Fault(f"{file}: alone.{name} is not among the questions; {did_you_mean(name, questions)}")
     for section in SECTIONS:
         for name, entry in (content.get(section) or {}).items():
             if name not in questions:

@@ -66,6 +66,11 @@ class Plan:
         folder = self.configuration.questions[training].folder
         return [str(folder / (KEPT if kept_names(folder) else MANIFEST))]  # too large to be kept: only where it ran
 
+    def cores(self, name: str, all_cores: int) -> int:
+        """Return how many of the cores a question gets: half, where another may run beside it."""
+        alone = self.configuration.alone
+        return all_cores if alone is None or name in alone else max(1, all_cores // 2)
+
     def studies(self) -> str:
         """Return a pattern of the questions that are not trainings."""
         questions = self.configuration.questions.values()

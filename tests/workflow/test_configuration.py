@@ -10,6 +10,7 @@ from tests.workflow.miniature import edit
 
 from workflow.configuration import check_configuration, load_configuration
 from workflow.faults import Fault
+from workflow.plan import Plan
 
 FILE = "config/quick.yaml"
 
@@ -30,12 +31,22 @@ def test_reads_questions_with_their_training(miniature):
     assert configuration.questions["line"].effective_parameters() == {"slope": 2.0, "points": 5}
 
 
+@pytest.mark.parametrize(("alone", "cores"), [(None, [8, 8]), ("[line]", [8, 4]), ("[]", [4, 4])])
+def test_all_but_what_is_timed_run_two_at_a_time_where_that_is_said(miniature, alone, cores):
+    if alone:
+        edit(miniature / FILE, "scale: quick", f"scale: quick\nalone: {alone}")
+    plan = Plan(load_configuration(miniature / FILE), {})
+    assert [plan.cores(name, 8) for name in ("line", "walk-training")] == cores
+    assert plan.cores("line", 1) == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         ("scale: quick", "scal: quick", "scale"),
         ("scale: quick", "scale: quick\nquestion: 3", "unknown key question; did you mean 'questions'?"),
         ("scale: quick", "scale: 3", "scale must be string, not 3."),
+        ("scale: quick", "scale: quick\nalone: [lime]", "alone.lime is not among the questions; did you mean 'line'?"),
         ("slope: 2.0", "slop: 2.0", "line.slop is not a parameter of notebooks/line.py; did you mean 'slope'?"),
         ("slope: 2.0", "slope: steep", "line.slope should be of type float as in notebooks/line.py, not 'steep'."),
         ("slope: 2.0", "slope: 1e-3", "(YAML reads 1e-3 as text: write 1.0e-3)"),

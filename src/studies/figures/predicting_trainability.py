@@ -21,13 +21,13 @@ def predicting_trainability_figure(
     figure = new_figure(FULL_WIDTH, 4.4)
     panels = figure.subplots(2, 2).flat
     plot_accuracy(table, "leading", panels[0])
-    panels[0].set_xscale("symlog", linthresh=1.0)
+    _bent(panels[0], (-10, -1, 0, 1, 10))
     panels[0].axvline(0, color=PALE, linewidth=0.6, zorder=0)
     panels[0].set(xlabel="leading exponent (1/tau)")
-    panels[0].legend(fontsize=6, loc="center right")
+    panels[1].legend(*panels[0].get_legend_handles_labels(), fontsize=6, loc="center right")
     plot_accuracy(table, "modes", panels[1])
-    panels[1].set_xscale("symlog", linthresh=1.0)
-    panels[1].set(xlabel="modes that reach over the delay", xlim=(-0.2, None))
+    _bent(panels[1], (0, 1, 10, 100))
+    panels[1].set(xlabel="modes that reach over the delay")
     for axes in panels[:2]:
         axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
         axes.axhline(50 * (1 + chance), color=GREY, linewidth=0.8, linestyle="--", zorder=0)
@@ -36,6 +36,16 @@ def predicting_trainability_figure(
     plot_calibration(calibrated, panels[3])
     letter_panels(list(panels))
     return figure
+
+
+def _bent(axes: Axes, ticks: tuple[int, ...]) -> None:
+    """A scale that is linear to 1 and logarithmic beyond."""
+    low, high = axes.get_xlim()
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_xlim(min(low, -0.3) if low < 0 else -0.3, high)
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.set_xticks(inside, [str(tick) for tick in inside])
+    axes.minorticks_off()
 
 
 def plot_accuracy(table: pd.DataFrame, column: str, axes: Axes) -> Axes:

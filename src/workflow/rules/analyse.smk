@@ -16,7 +16,7 @@ rule analyse:
         study=PLAN.studies(),
     log:
         f"{LOGS}/{{study}}.log",
-    threads: workflow.cores
+    threads: lambda wildcards: PLAN.cores(wildcards.study, workflow.cores)
     resources:
         gpu=int(gpu_is_visible()),
     conda:

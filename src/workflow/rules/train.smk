@@ -17,7 +17,7 @@ rule train:
         configuration=lambda wildcards: PLAN.handed_on(f"{wildcards.study}{TRAINING}"),
     log:
         f"{LOGS}/{{study}}{TRAINING}.log",
-    threads: workflow.cores
+    threads: lambda wildcards: PLAN.cores(f"{wildcards.study}{TRAINING}", workflow.cores)
     resources:
         gpu=int(gpu_is_visible()),
     conda:
