@@ -21,12 +21,12 @@ def predicting_trainability_figure(
     figure = new_figure(FULL_WIDTH, 4.4)
     panels = figure.subplots(2, 2).flat
     plot_accuracy(table, "leading", panels[0])
-    _bent(panels[0], (-10, -1, 0, 1, 10))
+    _bent(panels[0], table["leading"], (-10, -3, -1, -0.5, 0, 0.5, 1, 3, 10))
     panels[0].axvline(0, color=PALE, linewidth=0.6, zorder=0)
     panels[0].set(xlabel="leading exponent (1/tau)")
-    panels[1].legend(*panels[0].get_legend_handles_labels(), fontsize=6, loc="center right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
     plot_accuracy(table, "modes", panels[1])
-    _bent(panels[1], (0, 1, 10, 100))
+    _bent(panels[1], table["modes"], (0, 1, 10, 100))
     panels[1].set(xlabel="modes that reach over the delay")
     for axes in panels[:2]:
         axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
@@ -38,13 +38,13 @@ def predicting_trainability_figure(
     return figure
 
 
-def _bent(axes: Axes, ticks: tuple[int, ...]) -> None:
+def _bent(axes: Axes, values: pd.Series, ticks: tuple[float, ...]) -> None:
     """A scale that is linear to 1 and logarithmic beyond."""
-    low, high = axes.get_xlim()
+    low, high = min(values.min() - 0.2, -0.2), max(1.2 * values.max(), values.max() + 0.2)
     axes.set_xscale("symlog", linthresh=1.0)
-    axes.set_xlim(min(low, -0.3) if low < 0 else -0.3, high)
+    axes.set_xlim(low, high)
     inside = [tick for tick in ticks if low <= tick <= high]
-    axes.set_xticks(inside, [str(tick) for tick in inside])
+    axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
     axes.minorticks_off()
 
 
