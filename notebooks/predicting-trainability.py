@@ -98,12 +98,12 @@ Image(save_figure(predicting_trainability_figure(table, judged, calibrated, chan
 #
 # ## Reading
 #
-# At scale `paper` the prediction did not come true. The number of modes tells as much as the leading exponent in units of
-# the delay, and no more; it is ahead of the norm, but by less than was predicted. All three say something that the delay
-# alone does not, by less than a tenth in area, and say it with probabilities that can be taken at their word (*d*). The
-# settings, for which nothing has to be measured, are as good, and best within families. All measurements together are
-# worse than one of them: what they say in one family is not what they say in another. Most of what there is to know
-# before training is how long the delay is.
+# At scale `paper` the prediction did not come true. The number of modes tells as much as the leading exponent in units
+# of the delay, and no more; it is ahead of the norm, but by less than was predicted. All three say something that the
+# delay alone does not, by less than a tenth in area, and say it with probabilities that can be taken at their word
+# (*d*). The settings, for which nothing has to be measured, are as good, and best within families. All measurements
+# together are worse than one of them: what they say in one family is not what they say in another. Most of what there
+# is to know before training is how long the delay is.
 #
 # Why exponents say so little is in the figure (*a*): networks whose gradients fade by $e^{-8}$ over a delay of 8 $\tau$
 # learn it as well as any. Adam divides by the size of past gradients, so that fading alone is no obstacle. Accuracies

@@ -1,5 +1,7 @@
 """What tells which networks learn: the figure of `predicting-trainability`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -38,7 +40,7 @@ def predicting_trainability_figure(
     return figure
 
 
-def _bent(axes: Axes, values: pd.Series, ticks: tuple[float, ...]) -> None:
+def _bent(axes: Axes, values: pd.Series, ticks: Sequence[float | int]) -> None:
     """A scale that is linear to 1 and logarithmic beyond."""
     low, high = min(values.min() - 0.2, -0.2), max(1.2 * values.max(), values.max() + 0.2)
     axes.set_xscale("symlog", linthresh=1.0)
