@@ -99,8 +99,8 @@ Image(save_figure(predicting_trainability_figure(table, judged, calibrated, chan
 # ## Reading
 #
 # At scale `paper` the prediction did not come true. The number of modes tells as much as the leading exponent in units
-# of the delay, and no more; it is ahead of the norm, but by less than was predicted. All three say something that the
-# delay alone does not, by less than a tenth in area, and say it with probabilities that can be taken at their word
+# of the delay, and no more, and hardly more than the norm. It and the exponent say something that the delay alone does
+# not, by less than a tenth in area, and say it with probabilities that can be taken at their word
 # (*d*). The settings, for which nothing has to be measured, are as good, and best within families. All measurements
 # together are worse than one of them: what they say in one family is not what they say in another. Most of what there
 # is to know before training is how long the delay is.
