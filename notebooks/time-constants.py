@@ -58,7 +58,6 @@ cache_folder = "../.cache/spikes/draft"
 import functools
 import itertools
 import pathlib
-import time
 
 import jax
 import numpy as np
@@ -108,14 +107,13 @@ given = zip(fastest, slowest, constant_rates, strict=True)
 kinds = {study.name_of(one): one for one in itertools.starmap(study.Membranes, given)}
 loss = hearing_study.hearing_task(study.SURROGATE, hearing)
 judge = ss.judged(loss, trials[1], min(100, len(split.validation)))
-began, trained = time.perf_counter(), {}
+trained = {}
 for (name, kind), seed in itertools.product(kinds.items(), seeds):
     trained[name, seed] = study.train(
         kind, trials[0], **sizes, seed=seed, hearing=hearing, learning=learning, evaluate=judge,
         checkpoint=raw / "checkpoint" / f"{name}-{seed}.eqx",
         progress=lambda left, bar=f"{name}, seed {seed}": tqdm(left, desc=bar),
     )  # fmt: skip
-seconds = time.perf_counter() - began
 
 # %% [markdown]
 # ## All speakers, at the end
@@ -192,6 +190,5 @@ numbers |= {
     "gain": gain.to_dict(),
     "p": {f"{one.kind} / {one.other} / {one.seed}": one.p for one in paired.itertuples()},
 }
-numbers |= {"seconds an epoch": seconds / (len(trained) * epochs)}
 save_table(table, results_folder)
 save_numbers(numbers, results_folder)
