@@ -3,6 +3,7 @@
 The package is not imported here: pytest loads this file before jaxtyping's hook, which adds the shape checks on import.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -20,6 +21,17 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 SLOW = Path(__file__).with_name("slow.txt")
+MAPPINGS = Path("/proc/self/maps")
+MOST_MAPPINGS = 15_000  # Linux ends a process with more than 65 530, in the midst of a compilation
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_hoard_of_programs():
+    """Each compiled program holds a few mappings of memory; thousands of them are a worker's end."""
+    yield
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
 
 
 def pytest_addoption(parser):

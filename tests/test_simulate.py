@@ -12,6 +12,7 @@ from tests.untyped import said_by
 import stablespike as ss
 from stablespike.dynamics.engines.events import simulate as event_loop
 from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.run import Trains
 
 ROOT = Path(__file__).parents[1]
 UNTIL, SIZE, CHANNELS = 3.0, 5, 3
@@ -147,11 +148,19 @@ def test_a_sufficient_budget_is_found_outside_jit_and_flagged_inside():
         ss.raise_unless_ok(status)
 
 
-def test_trials_are_batched_by_vmap():
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), INPUTS)
-    runs = jax.vmap(lambda one: ss.simulate(recurrent(ss.QIF(1.0)), one, UNTIL))(batch)
-    alone = ss.simulate(recurrent(ss.QIF(1.0)), INPUTS, UNTIL)
-    np.testing.assert_array_equal(runs.output.spikes.times[1], alone.output.spikes.times)
+@pytest.mark.parametrize("on", [EXACTLY, ss.Grid(0.05)], ids=["events", "grid"])
+@pytest.mark.parametrize("shape", [recurrent, forward])
+def test_trials_are_batched_by_vmap_and_what_is_taken_of_them_is_that_of_each(shape, on):
+    network, both = shape(ss.QIF(1.0)), [INPUTS, ss.Spikes(INPUTS.times + 0.25, INPUTS.sources)]
+    runs = jax.vmap(lambda one: ss.simulate(network, one, UNTIL, on=on))(
+        jax.tree.map(lambda *two: jnp.stack(two), *both)
+    )
+    taken = (lambda sent: sent.times, lambda sent: sent.spike_times(2), lambda sent: sent.spikes, Trains.weighted)
+    alone = [ss.simulate(network, one, UNTIL, on=on).output for one in both]
+    assert not np.array_equal(alone[0].times, alone[1].times)
+    for take in taken:
+        expected = jax.tree.map(lambda *two: jnp.stack(two), *map(take, alone))
+        jax.tree.map(np.testing.assert_array_equal, take(runs.output), expected)
 
 
 QIF = ss.QIF(1.0)

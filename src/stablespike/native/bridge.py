@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, no_type_check
 
 import jax
+import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -33,6 +34,11 @@ WORD, HALF = ir.IntType(64), ir.IntType(32)
 METADATA_EXTENSION = 1
 OLDEST_MINOR_VERSION = 3
 INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by numba code only: less to compile
+ONCE = INNER | {"inline": "always"}  # called at one place: not compiled by itself and then with its caller, again
+PRANGE_ONLY = {  # numba would look for loops to parallelise in all else, which takes it long
+    option: option == "prange"
+    for option in ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion", "prange")
+}
 API_ERROR_CREATE = 6  # word of the function table; it takes the words size, extension, text, code
 ERROR_REQUEST_SIZE, FAILED_PRECONDITION = 28, 9
 
@@ -54,6 +60,13 @@ def _pointer(typingctx, address):
 def words(address, count):
     """`count` 64-bit words at an address."""
     return carray(_pointer(address), (count,), np.int64)
+
+
+@njit(**INNER)
+@no_type_check
+def array_at(address, shape, dtype):
+    """An array that lies at an address; whoever handed that on keeps it (`spread`)."""
+    return carray(_pointer(address), shape, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,15 +196,39 @@ def answered(frame):
 
 @intrinsic
 @no_type_check
-def _called(typingctx, function, argument):
-    """What the C function at an address returns for one word."""
+def _called(typingctx, function, arguments):
+    """What the C function at an address returns for a tuple of words."""
 
-    def generate(context, builder, signature, arguments):
-        word = arguments[1].type
-        pointer = builder.inttoptr(arguments[0], ir.FunctionType(word, [word]).as_pointer())
-        return builder.call(pointer, [arguments[1]])
+    def generate(context, builder, signature, values):
+        words = cgutils.unpack_tuple(builder, values[1])
+        kind = ir.FunctionType(WORD, [WORD] * len(words))
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), words)
 
-    return types.int64(types.int64, types.int64), generate
+    return types.int64(types.int64, arguments), generate
+
+
+@intrinsic
+@no_type_check
+def _address_of(typingctx, job, unpack, dtype):
+    """Where the compiled job lies, by its symbol: machine code that is cached knows no addresses."""
+
+    def generate(context, builder, signature, values):
+        symbol = _SYMBOLS[job.typing_key, unpack.typing_key, dtype.dtype]
+        found = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORD, [WORD, WORD, WORD]), symbol)
+        return builder.ptrtoint(found, WORD)
+
+    return types.int64(job, unpack, dtype), generate
+
+
+@njit(parallel=PRANGE_ONLY, **INNER)
+@no_type_check
+def spread(job, count, frame, shared):
+    """The jobs 0 to `count` - 1 of a kernel, on all threads; `shared` is a word for them all, as an array's address.
+
+    A job is called by its address and not by its name, for numba compiles all that a parallel loop calls four times.
+    """
+    for k in prange(count):
+        _called(job, (np.int64(k), frame, shared))
 
 
 @njit(**INNER)
@@ -200,7 +237,8 @@ def failure(frame, text):
     """An XLA error with a text (bytes of a C string), to be returned by an entry instead of 0."""
     request = np.zeros(4, np.int64)
     request[0], request[2], request[3] = ERROR_REQUEST_SIZE, text.ctypes.data, FAILED_PRECONDITION
-    return _called(words(words(frame, 3)[2], 7)[API_ERROR_CREATE], request.ctypes.data)
+    error = _called(words(words(frame, 3)[2], 7)[API_ERROR_CREATE], (request.ctypes.data,))
+    return error + 0 * request.size  # it is kept until here
 
 
 @functools.cache
@@ -216,30 +254,53 @@ def fingerprint() -> str:
 
 
 @functools.cache
-def target(kernel: str, entry, unpack, dtype) -> str:
-    """Name under which XLA knows `entry(frame, unpack, dtype)`, compiled (or taken from the cache) and registered.
+def target(kernel: str, entry, job, unpack, dtype) -> str:
+    """Name under which XLA knows `entry(frame, job, unpack, dtype)`, compiled (or taken from the cache) and registered.
 
-    `entry` and `unpack` are found under their qualified names and marked `register_jitable`, `dtype` is the scalar type
-    of the numbers. An entry returns 0, or the address of an error (`failure`).
+    `entry`, `job` and `unpack` are found under their qualified names and marked `register_jitable`, `dtype` is the
+    scalar type of the numbers. An entry returns 0, or the address of an error (`failure`); it is handed the address of
+    `job(k, frame, shared, unpack, dtype)`, which `spread` takes, or 0 if the kernel has none.
     """
     numba.get_num_threads()  # starts the threads, which a kernel taken from the cache does not do by itself
     name = "_".join([kernel, unpack.__module__, dtype.__name__]).replace(".", "_")
-    handler = _handler(entry, unpack, dtype, name, fingerprint())
+    # Machine code from the cache keeps the symbol it was compiled under; handlers of one name would be mixed up.
+    symbol = f"{name}_{fingerprint()[:16]}"
+    if job is not None:
+        _SYMBOLS[job, unpack, numba.from_dtype(np.dtype(dtype))] = of_job = f"{symbol}_job"
+        _KEPT[of_job] = compiled = _job(job, unpack, dtype, of_job, fingerprint())
+        llvmlite.binding.add_symbol(of_job, compiled.address)
+    _KEPT[symbol] = handler = _handler(entry, job, unpack, dtype, symbol, fingerprint())
     address = ctypes.cast(handler.address, ctypes.c_void_p)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(address), platform="cpu")
-    _KEPT[name] = handler
     return name
 
 
 _KEPT = {}  # type: ignore[var-annotated]
+_SYMBOLS = {}  # type: ignore[var-annotated]
 
 
-def _handler(entry, unpack, dtype, name, sources):
+def _job(job, unpack, dtype, name, sources):
+    @no_type_check
+    def one(k, frame, shared):
+        sources  # noqa: B018 — only there to be part of the cache key
+        job(k, frame, shared, unpack, dtype)
+        return 0
+
+    one.__name__ = one.__qualname__ = name
+    return cfunc(types.int64(types.int64, types.int64, types.int64), cache=True)(one)
+
+
+def _handler(entry, job, unpack, dtype, name, sources):
     @no_type_check
     def handler(frame):
-        sources  # noqa: B018 — only there to be part of the cache key
-        return 0 if answered(frame) else entry(frame, unpack, dtype)
+        sources  # noqa: B018
+        return 0 if answered(frame) else entry(frame, 0, unpack, dtype)
 
-    # Machine code from the cache keeps the symbol it was compiled under; handlers of one name would be mixed up.
-    handler.__name__ = handler.__qualname__ = f"{name}_{sources[:16]}"
-    return cfunc(types.int64(types.int64), cache=True)(handler)
+    @no_type_check
+    def handler_of_jobs(frame):
+        sources  # noqa: B018
+        return 0 if answered(frame) else entry(frame, _address_of(job, unpack, dtype), unpack, dtype)
+
+    chosen = handler if job is None else handler_of_jobs
+    chosen.__name__ = chosen.__qualname__ = name
+    return cfunc(types.int64(types.int64), cache=True)(chosen)

@@ -22,15 +22,23 @@ from typing import Any, no_type_check
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numba.extending import register_jitable
 
-from stablespike.native.bridge import ALL, ARGUMENTS, GROUP, INNER, RESULTS, TRIAL, Part, reader_of, target
+from stablespike.native.bridge import (
+    ALL,
+    ARGUMENTS,
+    GROUP,
+    INNER,
+    ONCE,
+    RESULTS,
+    TRIAL,
+    Part,
+    reader_of,
+    spread,
+    target,
+)
 
-PRANGE_ONLY = {  # numba would look for loops to parallelise in all else, which takes it long
-    option: option == "prange"
-    for option in ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion", "prange")
-}
 TABLE, MEMBERS = "table", "members"
 
 
@@ -162,23 +170,27 @@ def _trial_reader(buffers: Buffers) -> Callable:
         return named(unpack(found[0]), *found[1:])
 
     chosen = of_trial_with_constants if buffers.has_constants else of_trial
-    return njit(**INNER)(_named(chosen, f"{buffers.name}_read_trial"))
+    return njit(**ONCE)(_named(chosen, f"{buffers.name}_read_trial"))
 
 
 class Kernel:
     """Compiled code behind a declaration; called with arrays, inside jit, it returns the list of its results.
 
     One of `trial`, the function of one trial; `whole`, which takes all arrays, once (after `unpack`, if there are
-    constants of a neuron); `entry(frame, unpack, dtype)`, which does as it likes and returns 0 or an error. Trials are
-    spread over threads if `parallel`. `vmap` makes trials of operands that are all `own`, and runs kernels whose
-    operands are all `common` one after the other; where there are rows or sums it raises (`over_trials`).
+    constants of a neuron); `entry(frame, job, unpack, dtype)`, which does as it likes and returns 0 or an error, and
+    may `spread` what it was handed as `job`, the address of the function `job(k, frame, shared, unpack, dtype)`, over
+    threads. Trials are jobs, too, if they are `parallel`. `vmap` makes trials of operands that are all `own`, and runs
+    kernels whose operands are all `common` one after the other; where there are rows or sums it raises (`over_trials`).
     """
 
-    def __init__(self, buffers: Buffers, *, trial=None, whole=None, entry=None, parallel: bool = True):
+    def __init__(self, buffers: Buffers, *, trial=None, whole=None, entry=None, job=None, parallel: bool = True):
         self.buffers = buffers
-        self.entry = entry or (_of_trials(buffers, trial, parallel) if trial else _of_whole(buffers, whole))
-        module, _, name = buffers.name.rpartition(".")
-        self.entry = _adopted(self.entry, module, name)
+        if trial:
+            entry, job = _of_trials(buffers, trial, parallel)
+        elif whole:
+            entry = _of_whole(buffers, whole)
+        self.entry = _adopted(entry, buffers.name, "entry")
+        self.job = None if job is None else _adopted(job, buffers.name, "job")
         alone = not (buffers.rows or buffers.sums or (buffers.own and buffers.common))
         self.vmap_method = ("broadcast_all" if buffers.own else "sequential") if alone else None
 
@@ -191,7 +203,7 @@ class Kernel:
             )
             for name, one in self.buffers.made.items()
         ]
-        name = target(self.buffers.name, self.entry, unpack, np.dtype(dtype).type)
+        name = target(self.buffers.name, self.entry, self.job, unpack, np.dtype(dtype).type)
         return list(jax.ffi.ffi_call(name, results, vmap_method=self.vmap_method)(*operands))
 
     def fitted(self, operands, sizes: dict[str, int]) -> tuple[dict, dict[str, int], Any]:
@@ -241,10 +253,11 @@ class Kernel:
         return one(*operands)
 
 
-def _adopted(entry: Callable, module: str, name: str) -> Callable:
-    """The entry as an attribute of the kernel, under which numba finds it: that is the key of its machine code."""
-    entry.__module__, entry.__qualname__, entry.__name__ = module, f"{name}.entry", f"{name}_entry"
-    return register_jitable(entry)
+def _adopted(function: Callable, kernel: str, name: str) -> Callable:
+    """The function as an attribute of the kernel, under which numba finds it: that is the key of its machine code."""
+    function.__module__, _, kernel = kernel.rpartition(".")
+    function.__qualname__, function.__name__ = f"{kernel}.{name}", f"{kernel}_{name}"
+    return register_jitable(function)
 
 
 def _of_whole(buffers: Buffers, whole: Callable) -> Callable:
@@ -252,39 +265,42 @@ def _of_whole(buffers: Buffers, whole: Callable) -> Callable:
     if buffers.has_constants:
 
         @no_type_check
-        def entry_with_constants(frame, unpack, dtype):
+        def entry_with_constants(frame, job, unpack, dtype):
             whole(unpack, *read(frame, 0, 0, dtype))
             return 0
 
         return entry_with_constants
 
     @no_type_check
-    def entry(frame, unpack, dtype):
+    def entry(frame, job, unpack, dtype):
         whole(*read(frame, 0, 0, dtype))
         return 0
 
     return entry
 
 
-def _of_trials(buffers: Buffers, trial: Callable, parallel: bool) -> Callable:
+def _of_trials(buffers: Buffers, trial: Callable, parallel: bool) -> tuple[Callable, Callable | None]:
+    """Entry and job."""
     over = MEMBERS if buffers.sums else TABLE if buffers.rows else next(iter(buffers.own))
     lead = reader_of((buffers.part(over, ALL),))
     run = _all_sums(buffers, _one_trial(buffers, trial)) if buffers.sums else _one_trial(buffers, trial)
 
     @no_type_check
-    def all_of_them(count, frame, unpack, dtype):
-        for k in prange(count):  # it hands on little, since numba compiles long on what it hands on
-            run(np.int64(k), np.int64(k), frame, unpack, dtype)
-
-    options = {"parallel": PRANGE_ONLY} if parallel else {}
-    run_all = njit(**options, **INNER, error_model="numpy")(_named(all_of_them, f"{buffers.name}_all"))
-
-    @no_type_check
-    def entry(frame, unpack, dtype):
-        run_all(lead(frame, 0, 0, dtype)[0].shape[0], frame, unpack, dtype)
+    def entry_in_turn(frame, job, unpack, dtype):
+        for k in range(lead(frame, 0, 0, dtype)[0].shape[0]):
+            run(k, k, frame, unpack, dtype)
         return 0
 
-    return entry
+    @no_type_check
+    def entry(frame, job, unpack, dtype):
+        spread(job, lead(frame, 0, 0, dtype)[0].shape[0], frame, 0)
+        return 0
+
+    @no_type_check
+    def one(k, frame, shared, unpack, dtype):
+        run(k, k, frame, unpack, dtype)
+
+    return (entry, one) if parallel else (entry_in_turn, None)
 
 
 def _one_trial(buffers: Buffers, trial: Callable) -> Callable:
@@ -298,7 +314,7 @@ def _one_trial(buffers: Buffers, trial: Callable) -> Callable:
     def run(b, group, frame, unpack, dtype):
         store(trial(*read(frame, b, group, unpack, dtype)), b, frame, dtype)
 
-    return njit(**INNER, error_model="numpy")(_named(run, f"{buffers.name}_one"))
+    return njit(**ONCE, error_model="numpy")(_named(run, f"{buffers.name}_one"))
 
 
 @register_jitable
@@ -317,7 +333,7 @@ def _stored(buffers: Buffers, name: str, place: int | None, rest: Callable) -> C
         read(frame, b, 0, dtype)[0][b] = values if alone else values[place]
         rest(values, b, frame, dtype)
 
-    return njit(**INNER)(_named(store, f"{buffers.name}_store_{name}"))
+    return njit(**ONCE)(_named(store, f"{buffers.name}_store_{name}"))
 
 
 def _all_sums(buffers: Buffers, run: Callable) -> Callable:
@@ -334,7 +350,7 @@ def _all_sums(buffers: Buffers, run: Callable) -> Callable:
             if b >= 0:
                 run(np.int64(b), group, frame, unpack, dtype)
 
-    return njit(**INNER)(_named(run_group, f"{buffers.name}_group"))
+    return njit(**ONCE)(_named(run_group, f"{buffers.name}_group"))
 
 
 def _emptied(buffers: Buffers, name: str, rest: Callable) -> Callable:
@@ -345,4 +361,4 @@ def _emptied(buffers: Buffers, name: str, rest: Callable) -> Callable:
         read(frame, 0, group, dtype)[0].fill(0)
         rest(values, group, frame, dtype)
 
-    return njit(**INNER)(_named(empty, f"{buffers.name}_empty_{name}"))
+    return njit(**ONCE)(_named(empty, f"{buffers.name}_empty_{name}"))

@@ -13,14 +13,15 @@ time).
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from stablespike.native.bridge import failure
+from stablespike.native.bridge import failure, spread
 from stablespike.native.events.forward import NETWORK
 from stablespike.native.events.replay import inputs_within, pull_along, total_power
-from stablespike.native.kernel import PRANGE_ONLY, Buffers, Kernel, number, whole
+from stablespike.native.kernel import Buffers, Kernel, number, whole
 from stablespike.native.layer.forward import checked_inputs, copy, normalise
 from stablespike.native.overrides.lines import (
+    INLINED,
     PLAIN,
     add_scaled,
     by_neuron,
@@ -99,23 +100,24 @@ by_neuron(unflow_all, unflow_each, QIFConstants, unflow_qif)
 
 @njit(**PLAIN)
 @no_type_check
-def unspike(constants, weights, initial, state, bars, first, past, sources, spike_bars, weight_bars, at_start):
+def unspike(one, initial, state, bars, first, past, at_start):
     """Back through the spikes `first` to `past` - 1, all at one time: their pulses, their resets, then their times.
 
     Each spike time depends on its neuron as if it were the first of them, so the last part waits for all pulses to be
     undone. The result is how far states were from those after a reset, which sets them right.
     """
+    constants, sources = one.constants, one.spike_sources
     time_bars, worst = np.empty(past - first, state.dtype), state[0, 0] - state[0, 0]
     for k in range(past - 1, first - 1, -1):
         j = sources[k]
         after = total_power(constants, state, bars)
-        unpulse_row(constants, state, bars, weights[j], weight_bars[j])
+        unpulse_row(constants, state, bars, one.weights[j], one.weight_bars[j])
         mine = load(constants, state, j)
         error = distance(constants, mine, reset(constants, mine))
         worst = worse(error, worst)
         store(constants, state, j, unreset(constants, mine))
         store(constants, bars, j, reset_pullback(constants, load(constants, bars, j)))
-        time_bars[k - first] = spike_bars[k] + (total_power(constants, state, bars) - after)
+        time_bars[k - first] = one.spike_bars[k] + (total_power(constants, state, bars) - after)
     for k in range(first, past):
         j = sources[k]
         if at_start:
@@ -183,32 +185,15 @@ def leave(constants, initial, bars, state_bars):
 
 @njit(**PLAIN)
 @no_type_check
-def trial_pullback(
-    constants,
-    weights,
-    input_weights,
-    initial,
-    times,
-    channels,
-    duration,
-    spikes,
-    sources,
-    final,
-    checks,
-    spike_bars,
-    final_bars,
-    weight_bars,
-    input_weight_bars,
-    state_bars,
-    time_bars,
-):
+def trial_pullback(one):
     """Cotangents of a trial; those of weights are added, the others set. The reversal error.
 
     Without room in `time_bars`, those of the input times are left out.
     """
-    used, _ = checked_inputs(times, channels, duration, input_weights.shape[0])
+    constants, times, duration, spikes, checks = one.constants, one.times, one.duration, one.spikes, one.checks
+    used, _ = checked_inputs(times, one.sources, duration, one.input_weights.shape[0])
     past = np.searchsorted(spikes, np.inf)
-    state, start, bars = ends(constants, initial, final, final_bars)
+    state, start, bars = ends(constants, one.states, one.final, one.final_bars)
     now, check, worst = duration, checks.shape[0], duration - duration
     while past > 0 or used > 0:
         spiking = used == 0 or (past > 0 and spikes[past - 1] > times[used - 1])
@@ -220,58 +205,39 @@ def trial_pullback(
             first = past - 1
             while first > 0 and spikes[first - 1] == now:
                 first -= 1
-            error = unspike(
-                constants, weights, start, state, bars, first, past, sources, spike_bars, weight_bars, now == 0
-            )
+            error = unspike(one, start, state, bars, first, past, now == 0)
             worst = worse(error, worst)
             past = first
         else:
             used -= 1
-            wanted = used < time_bars.shape[0]
+            wanted = used < one.time_bars.shape[0]
             after = total_power(constants, state, bars) if wanted else now - now
-            row, row_bars = input_weights[channels[used]], input_weight_bars[channels[used]]
+            row, row_bars = one.input_weights[one.sources[used]], one.input_weight_bars[one.sources[used]]
             unpulse_row(constants, state, bars, row, row_bars)
             if wanted:
-                time_bars[used] = total_power(constants, state, bars) - after
+                one.time_bars[used] = total_power(constants, state, bars) - after
     check, error = back_to(constants, state, bars, checks, check, duration, now, now - now)
     worst = worse(error, worst)
     error = correct(constants, state, checks[0])
     worst = worse(error, worst)
-    leave(constants, initial, bars, state_bars)
+    leave(constants, one.states, bars, one.state_bars)
     return worst
 
 
 @njit(**PLAIN)
 @no_type_check
-def replayed_pullback(
-    constants,
-    weights,
-    input_weights,
-    initial,
-    times,
-    channels,
-    duration,
-    spikes,
-    sources,
-    final,
-    checks,
-    spike_bars,
-    final_bars,
-    weight_bars,
-    input_weight_bars,
-    state_bars,
-    time_bars,
-):
+def replayed_pullback(one):
     """As `trial_pullback`, with states from a replay of the trial, and the error of that."""
-    arrivals = inputs_within(times, channels, duration, input_weights.shape[0])
-    count = np.searchsorted(spikes, np.inf)
-    state, start, bars = ends(constants, initial, final, final_bars)
-    nets, pools = (weights, input_weights), (weight_bars, input_weight_bars)
-    found = state, bars, spike_bars, time_bars
-    train = spikes[:count], sources[:count]
+    constants, duration = one.constants, one.duration
+    arrivals = inputs_within(one.times, one.sources, duration, one.input_weights.shape[0])
+    count = np.searchsorted(one.spikes, np.inf)
+    state, start, bars = ends(constants, one.states, one.final, one.final_bars)
+    nets, pools = (one.weights, one.input_weights), (one.weight_bars, one.input_weight_bars)
+    found = state, bars, one.spike_bars, one.time_bars
+    train = one.spikes[:count], one.spike_sources[:count]
     reached = pull_along(constants, nets, pools, train, arrivals, duration, start, found)
-    leave(constants, initial, bars, state_bars)
-    return correct(constants, reached, final)
+    leave(constants, one.states, bars, one.state_bars)
+    return correct(constants, reached, one.final)
 
 
 BUFFERS = Buffers(
@@ -294,21 +260,15 @@ BUFFERS = Buffers(
 arrays_of, operands_of = BUFFERS.read, BUFFERS.read_trial
 
 
-@njit(**PLAIN)
+@njit(**INLINED)
 @no_type_check
-def reverse_one(b, group, frame, unpack, dtype):
-    """Trial `b` by a reversal; its error."""
-    return trial_pullback(*operands_of(frame, b, group, unpack, dtype))
+def pull_trial(b, group, again, frame, unpack, dtype):
+    """Trial `b` by a reversal, or else by a replay; its error."""
+    one = operands_of(frame, b, group, unpack, dtype)
+    return replayed_pullback(one) if again else trial_pullback(one)
 
 
-@njit(**PLAIN)
-@no_type_check
-def replay_one(b, group, frame, unpack, dtype):
-    """Trial `b` by a replay; its error."""
-    return replayed_pullback(*operands_of(frame, b, group, unpack, dtype))
-
-
-@njit(**PLAIN)
+@njit(**INLINED)
 @no_type_check
 def pull_members(group, frame, unpack, dtype):
     """The trials `members[group]` (-1 = none) one after the other, into sums of their own: whether one of them failed.
@@ -326,43 +286,31 @@ def pull_members(group, frame, unpack, dtype):
         arrays.time_bars[b].fill(0)
         if arrays.flags[b] != 0:  # a run that failed has said so, and has no gradient
             continue
-        if errors[b] <= tolerance:
-            errors[b] = reverse_one(b, group, frame, unpack, dtype)
-        else:
-            errors[b] = replay_one(b, group, frame, unpack, dtype)
+        errors[b] = pull_trial(b, group, not errors[b] <= tolerance, frame, unpack, dtype)
         failed |= not errors[b] <= tolerance
     return failed
 
 
-@njit(**PLAIN)
 @no_type_check
-def pull_group(group, frame, unpack, dtype):
+def pull_group(group, frame, shared, unpack, dtype):
     """The trials of a group; if the reversal of one fails, the sums, which hold a part of it, are made anew."""
-    arrays = arrays_of(frame, dtype)
+    arrays, first = arrays_of(frame, dtype), True
     for b in arrays.members[group]:
         if b >= 0:
             arrays.errors[b] = 0
-    if pull_members(group, frame, unpack, dtype):
-        pull_members(group, frame, unpack, dtype)
-
-
-@njit(parallel=PRANGE_ONLY, **PLAIN)
-@no_type_check
-def pull_groups(count, frame, unpack, dtype):
-    """All trials, a group to a thread at a time."""
-    for group in prange(count):
-        pull_group(np.int64(group), frame, unpack, dtype)
+    while pull_members(group, frame, unpack, dtype) and first:
+        first = False
 
 
 @no_type_check
-def pull(frame, unpack, dtype):
-    """All trials; an error of XLA's if one of them could not be replayed within the tolerance."""
+def pull(frame, job, unpack, dtype):
+    """All trials, a group to a thread at a time; an error of XLA's if the replay of one missed the tolerance."""
     arrays = arrays_of(frame, dtype)
-    pull_groups(arrays.members.shape[0], frame, unpack, dtype)
+    spread(job, arrays.members.shape[0], frame, 0)
     for error in arrays.errors:
         if not error <= arrays.tolerance:
             return failure(frame, REPLAY_FAILED)
     return 0
 
 
-PULL = Kernel(BUFFERS, entry=pull)
+PULL = Kernel(BUFFERS, entry=pull, job=pull_group)

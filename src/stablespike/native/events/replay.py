@@ -14,6 +14,7 @@ from numba import njit
 from stablespike.native.events.forward import flow_all
 from stablespike.native.layer.forward import checked_inputs, copy
 from stablespike.native.overrides.lines import (
+    INLINED,
     PLAIN,
     add_scaled,
     flow,
@@ -33,7 +34,7 @@ from stablespike.native.overrides.lines import (
 )
 
 
-@njit(**PLAIN)
+@njit(**INLINED)
 @no_type_check
 def merged(spikes, times):
     """Events in order, spike k as k, input m as -1 - m; at equal times spikes come first."""
@@ -49,7 +50,7 @@ def merged(spikes, times):
     return events
 
 
-@njit(**PLAIN)
+@njit(**INLINED)
 @no_type_check
 def block_bounds(events, spikes):
     """Where each block of events begins, then their number; spikes at one time are in one block."""
@@ -204,7 +205,7 @@ def pull_block(constants, nets, pools, train, arrivals, events, initial, began, 
         past = first
 
 
-@njit(**PLAIN)
+@njit(**INLINED)
 @no_type_check
 def pull_along(constants, nets, pools, train, arrivals, duration, initial, found):
     """The whole trial, from cotangents of the final state to those of the initial one, in place: the final state.
@@ -216,7 +217,10 @@ def pull_along(constants, nets, pools, train, arrivals, duration, initial, found
     bounds = block_bounds(events, train[0])
     blocks = bounds.shape[0] - 1
     starts, times = np.empty((blocks + 1, *initial.shape), initial.dtype), np.empty(blocks + 1, initial.dtype)
-    met = np.empty((np.diff(bounds).max(), *initial.shape), initial.dtype)
+    largest = 0
+    for block in range(blocks):
+        largest = max(largest, bounds[block + 1] - bounds[block])
+    met = np.empty((largest, *initial.shape), initial.dtype)
     copy(starts[0], initial)
     times[0] = duration - duration
     for block in range(blocks):
@@ -233,7 +237,7 @@ def pull_along(constants, nets, pools, train, arrivals, duration, initial, found
     return end
 
 
-@njit(**PLAIN)
+@njit(**INLINED)
 @no_type_check
 def inputs_within(times, channels, duration, count):
     """Times and channels of the inputs of the trial."""

@@ -14,10 +14,11 @@ trials at a time, in registers. What weights and drive get is I_, which is kept.
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+from stablespike.native.bridge import array_at, spread
 from stablespike.native.grid.forward import GATES, LAYER
-from stablespike.native.kernel import PRANGE_ONLY, Buffers, Kernel, nothing, number, whole
+from stablespike.native.kernel import Buffers, Kernel, nothing, number, whole
 from stablespike.native.overrides.lines import PLAIN
 from stablespike.native.tiles import ROWS, add_product, pack_transpose, width_of
 
@@ -185,37 +186,34 @@ def pull_block(members, panels, frame, dtype):
 
 @njit(**PLAIN)
 @no_type_check
-def pull_one(k, panels, frame, dtype):
-    """Block `k` of a call."""
+def shape_of_panels(weights):
+    """Shape of the packed transposes of all weights."""
+    width = width_of(weights)
+    return weights.shape[0], -(-weights.shape[1] // width), weights.shape[2], width
+
+
+@no_type_check
+def pull_one(k, frame, shared, unpack, dtype):
+    """Block `k` of a call, with the weights' transposes at the address `shared`."""
     arrays, count = arrays_of(frame, dtype), 0
-    padded = arrays.blocks[k]
+    padded, panels = arrays.blocks[k], array_at(shared, shape_of_panels(arrays.weights), dtype)
     while count < padded.shape[0] and padded[count] >= 0:
         count += 1
     weights_of_trial = arrays.table[padded[0], 1]
     pull_block(padded[:count], panels[weights_of_trial], frame, dtype)
 
 
-@njit(parallel=PRANGE_ONLY, **PLAIN)
 @no_type_check
-def pull_blocks(count, panels, frame, dtype):
-    """All blocks."""
-    for k in prange(count):
-        pull_one(np.int64(k), panels, frame, dtype)
-
-
-@no_type_check
-def pull(frame, unpack, dtype):
+def pull(frame, job, unpack, dtype):
     """All trials, with the weights' transposes packed once."""
     arrays = arrays_of(frame, dtype)
-    weights = arrays.weights
-    width = width_of(weights)
-    panels = np.zeros((weights.shape[0], -(-weights.shape[1] // width), weights.shape[2], width), dtype)
-    for table in range(weights.shape[0]):
-        pack_transpose(weights[table], panels[table])
+    panels = np.zeros(shape_of_panels(arrays.weights), dtype)
+    for table in range(panels.shape[0]):
+        pack_transpose(arrays.weights[table], panels[table])
     arrays.start_bars.fill(0)
     arrays.constant_bars.fill(0)
-    pull_blocks(arrays.blocks.shape[0], panels, frame, dtype)
-    return 0
+    spread(job, arrays.blocks.shape[0], frame, panels.ctypes.data)
+    return 0 * panels.shape[0]  # they are kept until here
 
 
-PULL = Kernel(BUFFERS, entry=pull)
+PULL = Kernel(BUFFERS, entry=pull, job=pull_one)

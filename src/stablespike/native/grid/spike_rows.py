@@ -10,10 +10,11 @@ from typing import no_type_check
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 
-from stablespike.native.kernel import PRANGE_ONLY, Buffers, Kernel, number, whole
+from stablespike.native.bridge import array_at, spread
+from stablespike.native.kernel import Buffers, Kernel, number, whole
 from stablespike.native.layer.forward import summed_rows
 from stablespike.native.overrides.lines import PLAIN
 
@@ -98,7 +99,7 @@ GATHER = Kernel(
 @njit(**PLAIN)
 @no_type_check
 def by_channel(words, table, tables, channels, lag):
-    """Steps in which each channel of each table spikes: bounds `[tables channels + 1]` and rows of the cotangents.
+    """Steps in which each channel of each table spikes: bounds `[tables channels + 1]`, then rows of the cotangents.
 
     A counting sort: first the spikes of every channel are counted, then they are filed. There are `lag` more words than
     cotangents in a trial: the last ones are left out.
@@ -111,14 +112,16 @@ def by_channel(words, table, tables, channels, lag):
                 bounds[table[b] * channels + here[k] + 1] += 1
     for key in range(tables * channels):
         bounds[key + 1] += bounds[key]
-    place, rows = bounds.copy(), np.empty(bounds[-1], np.int64)
+    place, filed = bounds.copy(), np.empty(bounds.size + bounds[-1], np.int64)
+    rows = filed[bounds.size :]
     for b in range(words.shape[0]):
         for t in range(steps):
             for k in range(unpack_into(words[b, t], here)):
                 key = table[b] * channels + here[k]
                 rows[place[key]] = b * steps + t
                 place[key] += 1
-    return bounds, rows
+    filed[: bounds.size] = bounds
+    return filed
 
 
 BUFFERS = Buffers(
@@ -133,32 +136,25 @@ BUFFERS = Buffers(
 arrays_of = BUFFERS.read
 
 
-@njit(**PLAIN)
 @no_type_check
-def scatter_channel(key, bounds, rows, frame, dtype):
-    """One channel of one table: the sum of the cotangents' rows in which it spikes."""
+def scatter_channel(key, frame, shared, unpack, dtype):
+    """One channel of one table: the sum of the cotangents' rows in which it spikes, filed at the address `shared`."""
     arrays = arrays_of(frame, dtype)
     channels = arrays.sums.shape[1]
+    bounds = array_at(shared, (arrays.sums.shape[0] * channels + 1,), np.int64)
+    rows = array_at(shared + bounds.nbytes, (bounds[-1],), np.int64)
     summed_rows(arrays.bars, 0, rows[bounds[key] : bounds[key + 1]], arrays.sums[key // channels, key % channels])
 
 
-@njit(parallel=PRANGE_ONLY, **PLAIN)
 @no_type_check
-def scatter_all(bounds, rows, frame, dtype):
-    """All channels of all tables."""
-    for key in prange(bounds.shape[0] - 1):
-        scatter_channel(np.int64(key), bounds, rows, frame, dtype)
-
-
-@no_type_check
-def scatter(frame, unpack, dtype):
+def scatter(frame, job, unpack, dtype):
     """Cotangents of the weights of a product with spikes."""
     arrays = arrays_of(frame, dtype)
     words, sums = arrays.words, arrays.sums
     lag = words.shape[1] - arrays.bars.shape[0] // words.shape[0]
-    bounds, rows = by_channel(words, arrays.tables, sums.shape[0], sums.shape[1], lag)
-    scatter_all(bounds, rows, frame, dtype)
-    return 0
+    filed = by_channel(words, arrays.tables, sums.shape[0], sums.shape[1], lag)
+    spread(job, sums.shape[0] * sums.shape[1], frame, filed.ctypes.data)
+    return 0 * filed.size  # it is kept until here
 
 
-SCATTER = Kernel(BUFFERS, entry=scatter)
+SCATTER = Kernel(BUFFERS, entry=scatter, job=scatter_channel)

@@ -10,9 +10,10 @@ from typing import no_type_check
 from numba import njit, types
 from numba.extending import overload
 
-from stablespike.native.bridge import INNER
+from stablespike.native.bridge import INNER, ONCE
 
 PLAIN = INNER | {"error_model": "numpy", "fastmath": {"contract"}}
+INLINED = PLAIN | ONCE
 
 
 def load(constants, block, index):

@@ -380,7 +380,7 @@ def pull_operands(arrays):
 
 
 @no_type_check
-def pull_trial(frame, unpack, dtype):
+def pull_trial(frame, job, unpack, dtype):
     """The trial, unless it failed."""
     failed, operands = pull_operands(arrays_of(frame, dtype))
     if not failed:
