@@ -18,6 +18,7 @@ from stablespike.dynamics.grid.resets import Detached, ResetBySubtraction
 from stablespike.learning.classify import Labelled
 from stablespike.learning.readouts import last_in_time
 from stablespike.learning.training import TrainingError
+from stablespike.tasks.poisson import poisson_train
 
 RESET = Detached(ResetBySubtraction())  # the derivative is that of the membrane alone
 
@@ -69,23 +70,13 @@ def recall_trials(generator: np.random.Generator, recall: Recall, count: int) ->
     labels, group = generator.integers(0, recall.classes, count), recall.channels // recall.classes
     trains = []
     for label in labels:
-        early, within = _train(generator, recall.cue_rate, group, recall.cue)
-        late, after = _train(generator, recall.background, recall.channels, recall.duration - recall.cue)
+        early, within = poisson_train(generator, recall.cue_rate, group, recall.cue)
+        late, after = poisson_train(generator, recall.background, recall.channels, recall.duration - recall.cue)
         trains.append((np.concatenate([early, late + recall.cue]), np.concatenate([within + group * label, after])))
     room = max(times.size for times, _ in trains)
     times = np.stack([np.pad(times, (0, room - times.size), constant_values=np.inf) for times, _ in trains])
     sources = np.stack([np.pad(sources, (0, room - sources.size)) for _, sources in trains])
     return ss.Spikes(jnp.asarray(times, jnp.float32), jnp.asarray(sources)), jnp.asarray(labels)
-
-
-def _train(
-    generator: np.random.Generator, rate: float, channels: int, duration: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Times in order and channels of Poisson spikes, as `poisson_spikes` draws them, which are thousands of trials."""
-    counts = generator.poisson(rate * duration, channels)
-    times = generator.uniform(0, duration, counts.sum())
-    order = np.argsort(times, kind="stable")
-    return times[order], np.repeat(np.arange(channels), counts)[order]
 
 
 def recall_network(key: Key[Array, ""], recall: Recall) -> ss.Network:

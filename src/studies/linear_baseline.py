@@ -17,7 +17,7 @@ def logistic_accuracy(
     out. `inverse_penalty` is C of scikit-learn; the test set chooses nothing.
     """
     train, test = (_features(part, duration, min(channels, part.channel_count), steps) for part in split)
-    model = sklearn.linear_model.LogisticRegression(C=inverse_penalty, max_iter=2000)
+    model = sklearn.linear_model.LogisticRegression(C=inverse_penalty, solver="newton-cg", tol=1e-8, max_iter=1000)
     return float(model.fit(train, split.train.labels).score(test, split.test.labels))
 
 

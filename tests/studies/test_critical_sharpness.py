@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import stablespike as ss
-from stablespike.tasks.poisson import poisson_spikes
 from studies import critical_sharpness as study
 
 RECALL = study.Recall(delay=1.0, classes=2, channels=10, neurons=20)
@@ -30,13 +29,6 @@ def test_the_cue_is_in_the_group_of_the_class_and_nowhere_later(given):
     assert late.sum() / len(labels) == pytest.approx(1 * 10 * 2, rel=0.1)
     assert (late & own).sum() / late.sum() == pytest.approx(0.5, abs=0.03)
     assert (times[:, 1:] >= times[:, :-1]).all()
-
-
-def test_trains_without_arrays_of_jax_are_those_of_poisson_spikes():
-    drawn = study._train(np.random.default_rng(4), 2.0, 5, 7.0)
-    spikes = poisson_spikes(np.random.default_rng(4), 2.0, 5, 7.0)
-    np.testing.assert_array_equal(drawn[0], spikes.times)
-    np.testing.assert_array_equal(drawn[1], spikes.sources)
 
 
 def test_a_network_learns_to_recall_and_its_row_says_how(given):

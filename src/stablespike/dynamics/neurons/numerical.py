@@ -30,6 +30,9 @@ class NumericalNeuron(AbstractNeuron):
     are those of the solver (Dormand & Prince 8, 16 units of rounding a step): in float64 spike times of the LIF and QIF
     neuron come out to 1e-11. A state at or beyond threshold spikes at once. Where the solver fails the result is nan,
     which the simulators report. Much slower than a closed form, above all to compile.
+
+    The right-hand side must be smooth. Where it switches on the way (a refractory clock in a `where`) states are right,
+    but derivatives lack the jump that the switch makes, and nothing notices.
     """
 
     horizon: eqx.AbstractVar[float]

@@ -1,0 +1,142 @@
+"""The site: its examples run as they stand, its links lead somewhere, and what is made of the repository is whole."""
+
+import json
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import stablespike as ss
+from workflow import site
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs/pages"
+WRITTEN = sorted(PAGES.rglob("*.md"))
+EXAMPLES = {
+    page.stem: blocks for page in WRITTEN if (blocks := re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    site.write_site(folder / "site")
+    return folder / "site"
+
+
+def run(page):
+    names: dict = {}
+    for block in EXAMPLES[page]:
+        exec(compile(block, f"{page}.md", "exec"), names)
+    return names
+
+
+def test_a_page_is_run_as_it_stands_and_gives_what_it_says():
+    names = run("simulate")
+    assert np.isfinite(names["gradient"]).all()
+    assert np.abs(names["gradient"]).max() > 0
+    times = names["runs"].output.times
+    assert times.shape[:2] == (2, 3)
+    np.testing.assert_allclose(times[0, :, 0], names["run"].output.times[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(
+        times[1, 0, 0], times[0, 0, 0] + 0.2, atol=0.1
+    )  # later, and not the same network at rest
+    assert (names["stepped"].output.signals.sum(0) > 0).all()
+    assert names["voltages"].shape[1] == 2
+
+
+def test_rules_agree_as_the_page_of_the_rules_says():
+    names = run("gradients")
+    np.testing.assert_allclose(names["reversed_in_time"], names["recorded"], rtol=1e-10)
+    assert names["curvature"].shape == (3, 2, 3, 2)
+
+
+def test_own_data_are_learned_by_either_gradient():
+    names = run("own-data")
+    assert names["exact"][-1]["test_accuracy"] > 0.9
+    assert names["surrogate"][-1]["test_accuracy"] > 0.9
+
+
+def test_an_own_neuron_spikes_and_its_derivative_is_that_of_differences():
+    names = run("own-neuron")
+    near = [float(names["spike"](jnp.asarray(6.0 + shift))) for shift in (-1e-4, 1e-4)]
+    assert 0 < float(names["time"]) < 5
+    assert float(names["slope"]) == pytest.approx((near[1] - near[0]) / 2e-4, rel=1e-5)
+
+
+def test_delays_have_their_gradient():
+    gradient = run("delays")["gradient"]
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() > 0
+
+
+def test_sparse_networks_and_exponents():
+    assert run("millions")["run"].output.spikes.count > 0
+    assert np.isfinite(run("stability")["spectrum"].exponents).all()
+
+
+def test_no_example_is_left_out():
+    assert set(EXAMPLES) == {
+        "index",
+        "simulate",
+        "gradients",
+        "own-data",
+        "own-neuron",
+        "delays",
+        "millions",
+        "stability",
+    }
+
+
+def test_the_reference_has_all_that_is_behind_the_door():
+    groups = site.door()
+    assert {name for names in groups.values() for name in names} == set(ss.__all__) - {"__version__"}
+    for names in groups.values():
+        for name, module in names.items():
+            assert getattr(ss, name).__name__ == name
+            assert (ROOT / "src" / f"{module.replace('.', '/')}.py").exists()
+
+
+def test_every_question_of_the_readme_has_a_page_with_its_reading(made):
+    asked = site.questions()
+    assert len(asked) == len({one.name for one in asked}) > 20
+    for one in asked:
+        page = (made / f"pages/questions/{one.name}.md").read_text(encoding="utf-8")
+        assert page.startswith(f"# {one.title}")
+        assert one.introduction
+        assert one.reading or one.name == "first-steps" or "benchmarks" in one.name or "compared" in one.name, one.name
+        assert "$" not in page
+        assert f"notebooks/{one.name}.py" in page
+
+
+def test_what_has_no_result_is_named_and_what_has_is_linked():
+    one = site.Question("example", "Does it?", "Does it?", "**Question.** $x^2$?", "A caption.", "Yes.")
+    bare, full = site.page_of(one, {}), site.page_of(one, {"paper": ["notebook.html", "figure.png", "table.csv"]})
+    assert "scale `quick`: not run" in bare
+    assert "figure.png" not in bare
+    assert "A caption." not in bare
+    assert "<msup>" in full
+    assert "(example/paper/notebook.html)" in full
+    assert "[table.csv](example/paper/table.csv)" in full
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page, made):
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        if not link.endswith(".pdf"):  # manuscripts are made by a run
+            assert (made / "pages" / page.relative_to(PAGES).parent / link).exists(), link
+
+
+def test_the_navigation_names_pages_that_are_there(made):
+    def files(place):
+        if isinstance(place, str):
+            yield place
+        for inner in place.values() if isinstance(place, dict) else place if isinstance(place, list) else ():
+            yield from files(inner)
+
+    told = json.loads((made / "mkdocs.yml").read_text())
+    named = set(files(told["nav"]))
+    there = {str(path.relative_to(made / "pages")) for path in (made / "pages").rglob("*.md")}
+    assert named == there
