@@ -94,7 +94,7 @@ def drives_of(step: EventWindow, coupling: Coupling, seed: int, windows: int) ->
 
 def flossed(
     network: ss.Network, coupling: Coupling, settings: Flossed, seed: int
-) -> tuple[ss.Network, list[dict[str, float]]]:
+) -> tuple[ss.Network, list[dict[str, Any]]]:
     """The network after flossing, and a row for each step: loss, leading exponent, norm of the gradient.
 
     Recurrent weights alone are moved: input weights could drown the recurrence. Raises `SimulationError` for an
@@ -203,6 +203,7 @@ def tables_of(
     """What a start is (one row), how it was flossed, and what networks learn from it (a row for each delay)."""
     jax.clear_caches()
     coupling = Coupling(start.loop, start.neurons)
+    course: list[dict[str, Any]]
     network, course = recalling_network(jax.random.key(seed), coupling, task_of(0.0)), []
     names = {"start": start.name, "loop": start.loop, "leading": start.leading, "memory": start.memory, "seed": seed}
     before, stopped = _recurrent(network), ""
