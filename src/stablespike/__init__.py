@@ -8,7 +8,7 @@ quick and loads no JAX. Importing changes no JAX setting; programs that want flo
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     # neurons
