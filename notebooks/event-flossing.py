@@ -146,9 +146,10 @@ Image(save_figure(event_flossing_figure(networks, courses, learned), results_fol
 # are the least chaotic of those that were strongly coupled, learn no better than before, rather less; at the shorter
 # delay all flossed networks are ahead in the mean, and seeds scatter by as much. Those with eight exponents flossed
 # stay chaotic and learn more than those with two. What goes with accuracy at the first delay is how many exponents lie
-# near zero: flossing two of them left fewer there than before, flossing eight brought more, and weakly coupled networks,
-# which learn best, have most. So this is a hint from exact networks that the number of slow modes matters more than
-# the first of them; it was seen after the runs, on few networks of one size, and strength of coupling goes with both.
+# near zero: flossing two of them left fewer there than before, flossing eight brought more, and weakly coupled
+# networks, which learn best, have most. So this is a hint from exact networks that the number of slow modes matters
+# more than the first of them; it was seen after the runs, on few networks of one size, and strength of coupling goes
+# with both.
 #
 # **Not shown.** Other sizes, neurons and tasks; flossing during training; whether networks stay as they were flossed
 # while they are trained. Settings of flossing were chosen on one network (seed 1), by its exponents.
