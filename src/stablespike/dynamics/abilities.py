@@ -3,14 +3,21 @@
 Everything else that a neuron can do follows from its class (`dynamics/neurons/neuron.py`).
 """
 
-from types import ModuleType
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stablespike.dynamics.neurons.carried import Carried, carried
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import AbstractNeuron
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
+from stablespike.native.derived.lines import derived_lines
+from stablespike.native.derived.writer import NotWritten
 from stablespike.native.overrides import lif, oscillatory_lif, qif, theta
 from stablespike.native.sparse import lif as lif_rows
 from stablespike.native.sparse import oscillatory_lif as oscillatory_lif_rows
@@ -26,9 +33,9 @@ class Abilities(NamedTuple):
     these rows by adding, so that their adjoint keeps nothing for it.
     """
 
-    lines: ModuleType | None = None
+    lines: Any = None
     reversible: bool = False
-    rows: ModuleType | None = None
+    rows: Any = None
     adds: bool = False
 
 
@@ -50,11 +57,42 @@ def those_with(ability: str) -> str:
     return ", ".join(kind.__name__ for kind, one in ABILITIES.items() if getattr(one, ability))
 
 
-def lines_of(neuron: AbstractNeuron, ability: str = "lines") -> ModuleType:
+def in_kernels(neuron: AbstractNeuron, states: Any) -> tuple[AbstractNeuron, bool]:
+    """The neuron that kernels of layers and dense networks run, and whether it carries its parameters in its state.
+
+    A neuron with lines by hand is one, if all of a population are alike; of any other the lines are derived from its
+    class. Raises `ValueError` where that cannot be done.
+    """
+    if abilities(neuron).reversible and not any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron)):
+        return neuron, False
+    found = carried(neuron, jnp.shape(states)[-1])
+    _lines(found, jnp.result_type(states))
+    return found, True
+
+
+@lru_cache(maxsize=None)
+def _tried(neuron: Carried, kind: np.dtype) -> Any:
+    try:
+        return derived_lines(neuron, neuron.variables + neuron.model.num_leaves, kind)
+    except NotWritten as error:
+        return error
+
+
+def _lines(neuron: Carried, kind: Any) -> Any:
+    found = _tried(neuron, np.dtype(kind))
+    if isinstance(found, NotWritten):
+        name = type(jax.tree.unflatten(neuron.model, list(range(neuron.model.num_leaves)))).__name__
+        raise ValueError(f"there are no kernels for {name}: its class does what has no line in them ({found}).")
+    return found
+
+
+def lines_of(neuron: AbstractNeuron, ability: str = "lines", kind: Any = None) -> Any:
     """Lines of a neuron for layers and dense networks (`lines`) or for sparse networks (`rows`).
 
     Raises `ValueError`, naming the neurons that have them, for one that has not.
     """
+    if isinstance(neuron, Carried):
+        return _lines(neuron, kind)
     found = getattr(abilities(neuron), ability)
     if found is None:
         raise ValueError(f"there are kernels for {those_with(ability)}, not for {type(neuron).__name__}.")

@@ -78,7 +78,8 @@ def event_step(network: Recurrent, inputs: Spikes, duration: Scalar, state: Netw
     that such a pulse triggers at once comes before the next of them, as in a layer-parallel simulation. After the end
     the step does nothing.
     """
-    waits = over_neurons(network.neuron, "time_to_spike")(state.neurons)
+    left = jnp.asarray(duration, state.time.dtype) - state.time
+    waits = over_neurons(network.neuron, "time_to_spike_within")(state.neurons, left)
     lifted = jnp.any(state.due) & (waits <= 0)
     spiking = jnp.argmin(jnp.where(state.due, -1, jnp.where(lifted, -2, waits)))
     lags = jnp.where(state.due, state.lags, waits)

@@ -262,7 +262,7 @@ def target(kernel: str, entry, job, unpack, dtype) -> str:
     `job(k, frame, shared, unpack, dtype)`, which `spread` takes, or 0 if the kernel has none.
     """
     numba.get_num_threads()  # starts the threads, which a kernel taken from the cache does not do by itself
-    name = "_".join([kernel, unpack.__module__, dtype.__name__]).replace(".", "_")
+    name = "_".join([kernel, unpack.__module__, unpack.__qualname__, dtype.__name__]).replace(".", "_")
     # Machine code from the cache keeps the symbol it was compiled under; handlers of one name would be mixed up.
     symbol = f"{name}_{fingerprint()[:16]}"
     if job is not None:

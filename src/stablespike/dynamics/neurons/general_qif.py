@@ -67,7 +67,15 @@ class GeneralQIF(AbstractNeuron):
     def time_to_spike(self, state: State) -> Scalar:
         """First zero of d, bracketed step by step; inf as soon as it is certain that there is none."""
         ratio = jnp.asarray(self.membrane_time_constant / self.synaptic_time_constant, state.dtype)
-        return self.membrane_time_constant * _first_zero(state, ratio)
+        zero = _first_zero(state, ratio)
+        comes = jnp.isfinite(zero)  # else the derivative with respect to the time constant would not be finite
+        return jnp.where(comes, self.membrane_time_constant * jnp.where(comes, zero, 0), zero)
+
+    def velocity(self, state: State) -> State:
+        """(I d - n, -n)/tau_m and -I/tau_s."""
+        n, d, current = state
+        tau = self.membrane_time_constant
+        return jnp.stack([(current * d - n) / tau, -n / tau, -current / self.synaptic_time_constant])
 
     def jump(self, state: State, weight: Scalar) -> State:
         """I <- I + w."""

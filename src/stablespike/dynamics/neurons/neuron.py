@@ -43,6 +43,27 @@ class AbstractNeuron(Told):
     def time_to_spike(self, state: State) -> Scalar:
         """Time until the next spike if nothing arrives: never negative, 0 when it is due, inf when none comes."""
 
+    def time_to_spike_within(self, state: State, limit: Scalar) -> Scalar:
+        """`time_to_spike` if it is at most `limit`; else that or inf, whatever costs less."""
+        del limit
+        return self.time_to_spike(state)
+
+    def flow_until_spike(self, state: State, dt: Scalar) -> State:
+        """`flow` if no spike comes on the way; else anything finite, whatever costs less."""
+        return self.flow(state, dt)
+
+    def velocity(self, state: State) -> State:
+        """d(state)/dt of the free evolution."""
+        still = jnp.zeros((), state.dtype)
+        return jax.jvp(lambda dt: self.flow(state, dt), (still,), (jnp.ones_like(still),))[1]
+
+    def held(self, state: State, dt: Scalar) -> State:
+        """Evolve for `dt` >= 0 with the voltage held where a reset puts it, as in a refractory period.
+
+        Right as it stands for a reset that replaces the voltage and does nothing else.
+        """
+        return self.reset(self.flow(state, dt))
+
     @abc.abstractmethod
     def jump(self, state: State, weight: Scalar) -> State:
         """Response to an input spike; `jump(state, -weight)` is the inverse."""

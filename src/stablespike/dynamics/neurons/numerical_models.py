@@ -87,6 +87,10 @@ class Izhikevich(NumericalNeuron):
         """30 - V."""
         return 30 - state[0]
 
+    def spikes_on_arrival(self) -> bool:
+        """A pulse adds to the voltage."""
+        return True
+
     def jump(self, state: State, weight: Scalar) -> State:
         """V <- V + w."""
         return state.at[0].add(weight)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from stablespike.dynamics.abilities import in_kernels
 from stablespike.dynamics.connections import Connection, Delayed, Dense, Sparse
 from stablespike.dynamics.engines.events import Solution, simulate
 from stablespike.dynamics.engines.layers import simulate_layer
@@ -80,17 +81,20 @@ def planned_checkpoints(network: Network, until: Scalar, gradient: Rule | None) 
         wanted = TimeReversed() if gradient is None else gradient
         if not isinstance(wanted, TimeReversed) or not isinstance(layer.loop, Dense) or not _reversible(layer):
             return None
-        tau = layer.neuron.membrane_time_constant
+        neuron, carries = in_kernels(layer.neuron, _start(layer))
+        tau = 1.0 if carries else neuron.membrane_time_constant
         if isinstance(tau, jax.core.Tracer) or isinstance(until, jax.core.Tracer):
             return wanted.checkpoints
-        alone = Recurrent(layer.neuron, layer.loop.weights, layer.inputs.weights)
+        alone = Recurrent(neuron, layer.loop.weights, layer.inputs.weights)
         return reversal_plan(alone, until, wanted.tolerance, wanted.checkpoints)[1]
 
     return tuple(of_layer(layer) for layer in network.layers)
 
 
 def _reversible(layer: Layer) -> bool:
-    return isinstance(layer.inputs, Dense | Delayed) and has_kernel(layer.neuron, *_dense(layer))
+    return isinstance(layer.inputs, Dense | Delayed) and has_kernel(
+        layer.neuron, _start(layer), *_dense(layer), loop=True
+    )
 
 
 def _dense(layer: Any) -> list[Array]:
@@ -152,9 +156,9 @@ def _layer_rule(layer: Layer, gradient: Rule | None) -> Callable:
     if isinstance(gradient, Recorded):
         return simulate_layer
     if isinstance(gradient, TimeReversed):
-        require_kernel(layer.neuron, *_dense(layer))
+        require_kernel(layer.neuron, _start(layer), *_dense(layer))
         return time_reversed_layer
-    return time_reversed_layer if has_kernel(layer.neuron, *_dense(layer)) else simulate_layer
+    return time_reversed_layer if has_kernel(layer.neuron, _start(layer), *_dense(layer)) else simulate_layer
 
 
 def _feed_forward(layer: Any, state: Any, inputs: Spikes, asked: Asked) -> Found:
@@ -189,7 +193,7 @@ def _recurrent(layer: Any, state: Any, inputs: Spikes, asked: Asked) -> Found:
     if isinstance(asked.gradient, TimeReversed):
         if delays is not None:
             raise ValueError("TimeReversed() knows delays above 0, one for each presynaptic neuron: use Recorded().")
-        require_kernel(layer.neuron, *_dense(layer))
+        require_kernel(layer.neuron, _start(layer), *_dense(layer), loop=True)
         tolerance = asked.gradient.tolerance
         return _listed(
             time_reversed_simulate(*trial, max_events=events, tolerance=tolerance, checkpoints=asked.checkpoints),

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.abilities import abilities, lines_of, those_with
+from stablespike.dynamics.abilities import in_kernels, lines_of
 from stablespike.dynamics.engines import windows as relaxation
 from stablespike.dynamics.engines.events import BLOCK, Solution, simulate
 from stablespike.dynamics.engines.layers import LayerSolution, require_capacity, simulate_layer
 from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Recurrent, network_flags
+from stablespike.dynamics.neurons.carried import Carried, with_parameters
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, require_states
 from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import Status, raise_unless_ok
@@ -64,13 +65,19 @@ def time_reversed_layer(
     thread is 2 x 128 states per volley of inputs. Trials: `jax.vmap`; weights that trials share stay shared, and their
     cotangent is summed inside.
 
-    If a neuron parameter or the duration is differentiated, and in forward mode, the derivative is that of the recorded
-    simulator, with its memory; second derivatives raise. Neurons without a kernel (there is one for `Theta`, `QIF` and
-    `LIF`) and parameters per neuron are refused.
+    There are kernels by hand for `Theta`, `QIF` and `LIF` neurons that are all alike; those of any other neuron, and of
+    parameters per neuron, are derived from its class, and have derivatives with respect to the parameters as well. Of
+    the former these, of all the derivative with respect to the duration, and forward mode, are those of the recorded
+    simulator, with its memory; second derivatives raise.
     """
     require_capacity(capacity)
-    require_kernel(neuron, weights)
-    return _time_reversed_layer(neuron, weights, states, inputs, duration, capacity)
+    require_states(neuron, states, weights.shape[0])
+    require_kernel(neuron, states, weights)
+    inside, carries = in_kernels(neuron, states)
+    variables = states.shape[1]
+    states = with_parameters(neuron, states) if carries else states
+    solution = _time_reversed_layer(inside, weights, states, inputs, duration, capacity)
+    return eqx.tree_at(lambda one: one.state, solution, solution.state[..., :variables]) if carries else solution
 
 
 def time_reversed_simulate(
@@ -91,7 +98,7 @@ def time_reversed_simulate(
     pass runs the exact inverse maps (after Wunderlich & Pehle 2021, with the states reversed as well). Their rounding
     errors grow like exp(2 t/tau) between checkpoints; the largest found at a checkpoint (relative to a state of size
     one) is compared to `tolerance`, and a trial in which it is larger is replayed forwards along its spikes, in a
-    memory of about 2 sqrt(events) states; only where that misses its own final state the call fails. Defaults: a
+    memory of about 2 sqrt(events) states, as are all trials of neurons whose kernels are derived; only where that misses its own final state the call fails. Defaults: a
     tolerance of 4e-10 in float64 and 5e-4 in float32, and as many checkpoints as it asks for, which needs a duration
     and a time constant that are known when the function is traced. `at_once` chooses the forward pass: windows of many
     events at once (`dynamics.engines.windows`) or the loop from event to event; default: the faster one for networks of
@@ -106,40 +113,50 @@ def time_reversed_simulate(
         raise ValueError(
             "the time-reversed rule knows no delays: `simulate` or `checkpointed_simulate` differentiate them."
         )
-    require_kernel(network.neuron, network.weights, network.input_weights)
     require_states(network.neuron, states, network.size)
+    require_kernel(network.neuron, states, network.weights, network.input_weights, loop=True)
+    inside, carries = in_kernels(network.neuron, states)
+    variables = states.shape[1]
+    if carries:
+        states, network = with_parameters(network.neuron, states), Recurrent(inside, *_both_weights(network))
     tolerance, checkpoints = reversal_plan(network, duration, tolerance, checkpoints)
     kept = 16 * max_events + states.dtype.itemsize * states.size * (checkpoints + 3)
     require_memory(kept, f"A trial of {max_events} events with {checkpoints} checkpoints")
-    at_once = relaxation.is_faster(network) if at_once is None else at_once
+    at_once = (carries or relaxation.is_faster(network)) if at_once is None else at_once
     solution = _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints, at_once)
     raise_unless_ok(solution.status)
-    return solution
+    return eqx.tree_at(lambda one: one.state, solution, solution.state[..., :variables]) if carries else solution
 
 
-def has_kernel(neuron: AbstractNeuron, *weights: Any) -> bool:
+def _both_weights(network: Recurrent) -> tuple[Array, Array]:
+    return network.weights, network.input_weights
+
+
+def has_kernel(neuron: AbstractNeuron, states: Any, *weights: Any, loop: bool = False) -> bool:
     """Whether `require_kernel` passes."""
     try:
-        require_kernel(neuron, *weights)
+        require_kernel(neuron, states, *weights, loop=loop)
     except ValueError:
         return False
     return True
 
 
-def require_kernel(neuron: AbstractNeuron, *weights: Any) -> None:
+def require_kernel(neuron: AbstractNeuron, states: Any, *weights: Any, loop: bool = False) -> None:
     """Raise `ValueError` where the reversed adjoint does not exist, naming the rules that do.
 
     Kernels read numbers as they lie in memory: all weights must have one type, float32 or float64.
     """
     others = "use gradient=Recorded() or Checkpointed()."
-    if not abilities(neuron).reversible:
-        known = those_with("reversible")
-        raise ValueError(f"the time-reversed rule knows {known}, not {type(neuron).__name__}: {others}")
-    if any(jnp.ndim(leaf) for leaf in jax.tree.leaves(neuron)):
-        raise ValueError(f"the time-reversed rule knows neurons with one set of parameters for all: {others}")
+    if loop and neuron.spikes_on_arrival():
+        name = type(neuron).__name__
+        raise ValueError(f"a pulse alone can make {name} spike, which kernels of recurrent networks do not know: {others}")
     types = {str(jnp.result_type(one)) for one in weights}
     if len(types) > 1 or not types <= {"float32", "float64"}:
         raise ValueError(f"the time-reversed rule knows weights of one type, float32 or float64, not {sorted(types)}.")
+    try:
+        in_kernels(neuron, jax.ShapeDtypeStruct(jnp.shape(states), jnp.result_type(weights[0])))
+    except ValueError as error:
+        raise ValueError(f"{error} Here {others}") from None
 
 
 def reversal_plan(network: Any, duration: Any, tolerance: float | None, checkpoints: int | None) -> tuple[float, int]:
@@ -155,6 +172,8 @@ def reversal_plan(network: Any, duration: Any, tolerance: float | None, checkpoi
             f"A tolerance of {tolerance:g} cannot be met in {network.weights.dtype}: it must exceed "
             f"{2 * ROUNDINGS * eps:.2g}."
         )
+    if isinstance(network.neuron, Carried):
+        return tolerance, 1
     if checkpoints is None:
         known = (duration, network.neuron.membrane_time_constant)
         if any(isinstance(one, jax.core.Tracer) for one in known):
@@ -223,7 +242,8 @@ def _whole_blocks(max_events: int) -> int:
 
 
 def _parameters(neuron: AbstractNeuron, dtype: Any) -> Array:
-    return jnp.stack([jnp.asarray(leaf, dtype) for leaf in jax.tree.leaves(neuron)])
+    leaves = [jnp.asarray(leaf, dtype) for leaf in jax.tree.leaves(neuron)]
+    return jnp.stack(leaves) if leaves else jnp.zeros(0, dtype)
 
 
 def _inputs(inputs: Spikes, duration: Any, dtype: Any) -> tuple[Array, Array, Array]:
@@ -235,7 +255,8 @@ def _inputs(inputs: Spikes, duration: Any, dtype: Any) -> tuple[Array, Array, Ar
 def _call(kernel: Any, use: _LayerUse | _NetworkUse, trials: Trials, *more: Any, **sizes: int) -> Any:
     """A kernel with the neuron's lines, on the operands with derived constants in place of parameters."""
     model = jax.tree.unflatten(use.structure, list(range(use.structure.num_leaves)))
-    lines, dtype = lines_of(model), trials.flat[1].dtype
+    dtype = trials.flat[1].dtype
+    lines = lines_of(model, kind=dtype)
     derive = jax.vmap(lambda row: lines.derive(jax.tree.unflatten(use.structure, list(row)), dtype))
     operands = derive(trials.flat[0]), *trials.flat[1:], jnp.asarray(trials.rows)
     return kernel(*operands, *more, unpack=lines.unpack, **sizes)

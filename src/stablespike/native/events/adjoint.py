@@ -25,6 +25,7 @@ from stablespike.native.overrides.lines import (
     PLAIN,
     add_scaled,
     by_neuron,
+    can_be_reversed,
     distance,
     flow,
     flow_pullback,
@@ -115,8 +116,9 @@ def unspike(one, initial, state, bars, first, past, at_start):
         mine = load(constants, state, j)
         error = distance(constants, mine, reset(constants, mine))
         worst = worse(error, worst)
-        store(constants, state, j, unreset(constants, mine))
-        store(constants, bars, j, reset_pullback(constants, load(constants, bars, j)))
+        at_spike = unreset(constants, mine)
+        store(constants, state, j, at_spike)
+        store(constants, bars, j, reset_pullback(constants, at_spike, load(constants, bars, j)))
         time_bars[k - first] = one.spike_bars[k] + (total_power(constants, state, bars) - after)
     for k in range(first, past):
         j = sources[k]
@@ -188,8 +190,10 @@ def leave(constants, initial, bars, state_bars):
 def trial_pullback(one):
     """Cotangents of a trial; those of weights are added, the others set. The reversal error.
 
-    Without room in `time_bars`, those of the input times are left out.
+    Without room in `time_bars`, those of the input times are left out. Of a neuron that is not reversed: inf, at once.
     """
+    if not can_be_reversed(one.constants):
+        return one.final.dtype.type(np.inf)
     constants, times, duration, spikes, checks = one.constants, one.times, one.duration, one.spikes, one.checks
     used, _ = checked_inputs(times, one.sources, duration, one.input_weights.shape[0])
     past = np.searchsorted(spikes, np.inf)

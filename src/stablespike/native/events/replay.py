@@ -92,8 +92,11 @@ def strike(constants, state, row):
 
 @njit(**PLAIN)
 @no_type_check
-def play(constants, nets, train, arrivals, events, state, now, met):
-    """From `now` through the events, in place; `met` keeps the states that their pulses met, while it has room."""
+def play(constants, nets, train, arrivals, events, state, now, met, spiking):
+    """From `now` through the events, in place; `met` keeps the states that their pulses met, while it has room.
+
+    `spiking` `[variables, events]` the states of neurons at their spikes, before the reset.
+    """
     for place in range(events.shape[0]):
         event = events[place]
         until = time_of(event, train, arrivals)
@@ -101,7 +104,10 @@ def play(constants, nets, train, arrivals, events, state, now, met):
             flow_all(constants, state, until - now)
         if event >= 0:
             j = train[1][event]
-            store(constants, state, j, reset(constants, load(constants, state, j)))
+            mine = load(constants, state, j)
+            if place < met.shape[0]:
+                store(constants, spiking, place, mine)
+            store(constants, state, j, reset(constants, mine))
         if place < met.shape[0]:
             copy(met[place], state)
         strike(constants, state, row_of(event, nets, train, arrivals))
@@ -147,7 +153,7 @@ def total_power(constants, state, bars):
 
 @njit(**PLAIN)
 @no_type_check
-def undo(constants, nets, pools, train, arrivals, events, met, state, bars):
+def undo(constants, nets, pools, train, arrivals, events, met, spiking, state, bars):
     """Back through the pulses, and the resets, of events at one time: the cotangents of their times by themselves."""
     time_bars = np.empty(events.shape[0], state.dtype)
     for place in range(events.shape[0] - 1, -1, -1):
@@ -158,8 +164,9 @@ def undo(constants, nets, pools, train, arrivals, events, met, state, bars):
         copy(state, met[place])
         if event >= 0:
             j = train[1][event]
-            store(constants, state, j, unreset(constants, load(constants, state, j)))
-            store(constants, bars, j, reset_pullback(constants, load(constants, bars, j)))
+            at_spike = unreset(constants, load(constants, spiking, place))
+            store(constants, state, j, at_spike)
+            store(constants, bars, j, reset_pullback(constants, at_spike, load(constants, bars, j)))
         time_bars[place] = total_power(constants, state, bars) - after
     return time_bars
 
@@ -170,18 +177,18 @@ def pull_waits(constants, initial, train, events, state, bars, time_bars, at_sta
     """Hand the cotangents of the times of simultaneous spikes to the states of their neurons, once all is undone."""
     for place in range(events.shape[0]):
         j = train[1][events[place]]
-        spiking = load(constants, initial, j) if at_start else unreset(constants, load(constants, state, j))
-        store(constants, state, j, spiking)
-        gradient = wait_gradient(constants, spiking)
+        if at_start:
+            store(constants, state, j, load(constants, initial, j))
+        gradient = wait_gradient(constants, load(constants, state, j))
         store(constants, bars, j, add_scaled(constants, load(constants, bars, j), gradient, time_bars[place]))
 
 
 @njit(**PLAIN)
 @no_type_check
-def pull_block(constants, nets, pools, train, arrivals, events, initial, began, begin, met, found):
+def pull_block(constants, nets, pools, train, arrivals, events, initial, began, begin, met, spiking, found):
     """Back through the events of a block, which began at the time `begin` in the state `began`.
 
-    `met`: states that its pulses met; `found`: state, cotangents, those of spike times (given) and input times.
+    `met`: states that its pulses met, `spiking`: of neurons at their spikes; `found`: state, cotangents, those of spike times (given) and input times.
     """
     state, bars, spike_bars, input_bars = found
     before, past = np.empty_like(state), events.shape[0]
@@ -192,7 +199,7 @@ def pull_block(constants, nets, pools, train, arrivals, events, initial, began, 
                 break
             first -= 1
         here = events[first:past]
-        time_bars = undo(constants, nets, pools, train, arrivals, here, met[first:past], state, bars)
+        time_bars = undo(constants, nets, pools, train, arrivals, here, met[first:past], spiking[:, first:past], state, bars)
         if here[0] >= 0:
             time_bars += spike_bars[here[0] : here[0] + here.shape[0]]
             pull_waits(constants, initial, train, here, state, bars, time_bars, now == 0)
@@ -221,19 +228,21 @@ def pull_along(constants, nets, pools, train, arrivals, duration, initial, found
     for block in range(blocks):
         largest = max(largest, bounds[block + 1] - bounds[block])
     met = np.empty((largest, *initial.shape), initial.dtype)
+    spiking = np.empty((initial.shape[0], largest), initial.dtype)
     copy(starts[0], initial)
     times[0] = duration - duration
     for block in range(blocks):
         copy(starts[block + 1], starts[block])
         here = events[bounds[block] : bounds[block + 1]]
-        times[block + 1] = play(constants, nets, train, arrivals, here, starts[block + 1], times[block], met[:0])
+        times[block + 1] = play(constants, nets, train, arrivals, here, starts[block + 1], times[block], met[:0], spiking)
     end = starts[blocks].copy()
     flow_all(constants, end, duration - times[blocks])
     unflow(constants, starts[blocks], state, bars, duration - times[blocks])
     for block in range(blocks - 1, -1, -1):
         here = events[bounds[block] : bounds[block + 1]]
-        play(constants, nets, train, arrivals, here, starts[block].copy(), times[block], met)
-        pull_block(constants, nets, pools, train, arrivals, here, initial, starts[block], times[block], met, found)
+        began = starts[block]
+        play(constants, nets, train, arrivals, here, began.copy(), times[block], met, spiking)
+        pull_block(constants, nets, pools, train, arrivals, here, initial, began, times[block], met, spiking, found)
     return end
 
 

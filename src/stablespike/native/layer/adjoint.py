@@ -37,8 +37,8 @@ from stablespike.native.overrides.lines import (
     scale_of,
     store,
     tangent,
-    wait,
     wait_gradient,
+    wait_within,
 )
 
 
@@ -64,7 +64,7 @@ def spikes_pullback(constants, start, now, until, bar, spike_bars, chain, pauses
     left = until - now
     for i in range(fired):
         state = load(constants, chain, i)
-        pauses[i] = wait(constants, state)
+        pauses[i] = wait_within(constants, state, left)
         left -= pauses[i]
         store(constants, chain, i + 1, reset(constants, flow(constants, propagator(constants, pauses[i]), state)))
     state, step = load(constants, chain, fired), propagator(constants, left)
@@ -74,7 +74,7 @@ def spikes_pullback(constants, start, now, until, bar, spike_bars, chain, pauses
         state, step = load(constants, chain, i), propagator(constants, pauses[i])
         now_bar += spike_bars[i]
         at_spike = flow(constants, step, state)
-        bar, pause_bar = flow_pullback(constants, step, state, at_spike, reset_pullback(constants, bar))
+        bar, pause_bar = flow_pullback(constants, step, state, at_spike, reset_pullback(constants, at_spike, bar))
         bar = add_scaled(constants, bar, wait_gradient(constants, state), pause_bar + now_bar)
     return bar, now_bar, until_bar
 

@@ -22,7 +22,7 @@ from stablespike.native.overrides.lines import (
     scale,
     scale_of,
     store,
-    wait,
+    wait_within,
 )
 
 WIDTH = 128  # neurons of a block
@@ -60,7 +60,7 @@ def through_spikes(constants, state, now, until, train, count):
     """Exact passage of one neuron through any number of its spikes, appended to `train` while there is room."""
     overflow = np.inf
     while True:
-        pause = wait(constants, state)
+        pause = wait_within(constants, state, until - now)
         if not now + pause <= until:
             break
         state = reset(constants, flow(constants, propagator(constants, pause), state))

@@ -150,7 +150,7 @@ def wait_gradient(constants, state):
 
 @lines(line.reset_pullback)
 @no_type_check
-def reset_pullback(constants, bar):
+def reset_pullback(constants, state, bar):
     """The voltage is lost."""
     return constants.zero, bar[1]
 

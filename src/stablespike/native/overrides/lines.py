@@ -56,6 +56,11 @@ def wait(constants, state):
     raise NotImplementedError
 
 
+def wait_within(constants, state, limit):
+    """Time to the next spike, if it comes within the limit; else that, or inf."""
+    raise NotImplementedError
+
+
 def reset(constants, state):
     """State after the spike."""
     raise NotImplementedError
@@ -94,8 +99,8 @@ def wait_gradient(constants, state):
     raise NotImplementedError
 
 
-def reset_pullback(constants, bar):
-    """Cotangent of the state before the reset."""
+def reset_pullback(constants, state, bar):
+    """Cotangent of the state before the reset, which is `state`."""
     raise NotImplementedError
 
 
@@ -105,7 +110,7 @@ def power(constants, state, bar):
 
 
 def unreset(constants, state):
-    """State at the spike, from the one after the reset."""
+    """State at the spike, from the one after the reset, or, with rounding, from itself."""
     raise NotImplementedError
 
 
@@ -152,6 +157,11 @@ def _add_three(constants, bar, direction, factor):
     return bar[0] + factor * direction[0], bar[1] + factor * direction[1], bar[2] + factor * direction[2]
 
 
+@no_type_check
+def _wait(constants, state, limit):
+    return wait(constants, state)
+
+
 ADDED_TO = {}  # type: ignore[var-annotated]
 
 
@@ -170,6 +180,19 @@ def by_neuron(line, general, constants_type, special):
     overload(line, strict=False, jit_options=PLAIN)(choose)
 
 
+def given(constants_type, line, function):
+    """Make `function` the line of the neurons with constants of that type."""
+
+    @no_type_check
+    def choose(constants, *_):
+        return function if is_of(constants, constants_type) else None
+
+    overload(line, strict=False, jit_options=PLAIN)(choose)
+
+
+ONLY_FORWARDS = set()  # type: ignore[var-annotated]
+
+
 def lines_of(constants_type, variables, added_to=None):
     """Decorator factory: `@lines(flow)` registers a function as the line `flow` for constants of that named tuple.
 
@@ -181,19 +204,21 @@ def lines_of(constants_type, variables, added_to=None):
 
     def lines(line):
         def decorate(function):
-            @no_type_check
-            def choose(constants, *_):
-                return function if is_of(constants, constants_type) else None
-
-            overload(line, strict=False, jit_options=PLAIN)(choose)
+            given(constants_type, line, function)
             return function
 
         return decorate
 
+    lines(wait_within)(_wait)
     lines(load)({2: _load_two, 3: _load_three}[variables])
     lines(store)({2: _store_two, 3: _store_three}[variables])
     lines(add_scaled)({2: _add_two, 3: _add_three}[variables])
     return lines
+
+
+def can_be_reversed(constants):
+    """Whether runs are reversed in time; else they are replayed."""
+    raise NotImplementedError
 
 
 def pulse_row(constants, state, row):
@@ -249,6 +274,13 @@ def _take(currents, bars, row, row_bars):
 
 def _variable_of(constants):
     return ADDED_TO.get(constants.instance_class) if isinstance(constants, types.BaseNamedTuple) else None
+
+
+@overload(can_be_reversed, strict=False, jit_options=PLAIN)
+@no_type_check
+def _choose_reversal(constants):
+    can = not (isinstance(constants, types.BaseNamedTuple) and constants.instance_class in ONLY_FORWARDS)
+    return lambda constants: can
 
 
 @overload(only_added, strict=False, jit_options=PLAIN)

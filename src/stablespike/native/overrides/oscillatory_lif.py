@@ -123,7 +123,7 @@ def oscillatory_wait_gradient(constants, state):
 
 @plug(line.reset_pullback)
 @no_type_check
-def oscillatory_reset_pullback(constants, bar):
+def oscillatory_reset_pullback(constants, state, bar):
     """The voltage is lost."""
     return (0.0,)
 

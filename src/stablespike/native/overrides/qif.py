@@ -254,7 +254,7 @@ def wait_gradient(constants, state):
 
 @lines(line.reset_pullback)
 @no_type_check
-def reset_pullback(constants, bar):
+def reset_pullback(constants, state, bar):
     """Only the current survives."""
     return constants.zero, constants.zero, bar[2]
 

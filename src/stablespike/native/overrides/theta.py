@@ -133,7 +133,7 @@ def wait_gradient(constants, state):
 
 @lines(line.reset_pullback)
 @no_type_check
-def reset_pullback(constants, bar):
+def reset_pullback(constants, state, bar):
     """Nothing of the state survives."""
     zero = constants.one - constants.one
     return zero, zero

@@ -231,7 +231,7 @@ def pull_spike(constants, unpack, i, now, bars, latest, met, lifted, time_bar):
     after = reset(own, state)
     bar = arrive_back(own, hand, bars, latest, i, now, after)
     time_bar -= power(own, after, bar)
-    bar = reset_pullback(own, bar)
+    bar = reset_pullback(own, state, bar)
     time_bar += power(own, state, bar)
     if not lifted:
         bar = add_scaled(own, bar, wait_gradient(own, state), time_bar)

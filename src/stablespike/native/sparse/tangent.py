@@ -102,7 +102,7 @@ def pass_spike(constants, met, vectors, delays, jacobian, small):
             delays[c] += small[a, 0] * vectors[c, a]
     shift(constants, met, vectors, delays, 1.0, small)
     for a in range(vectors.shape[1]):
-        put_row(constants, jacobian, small, a, reset_pullback(constants, unit(constants, small, a)))
+        put_row(constants, jacobian, small, a, reset_pullback(constants, met, unit(constants, small, a)))
     apply(jacobian, vectors, small)
     after = reset(constants, met)
     shift(constants, after, vectors, delays, -1.0, small)

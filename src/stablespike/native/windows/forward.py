@@ -37,7 +37,7 @@ from stablespike.native.overrides.lines import (
     pulse_row,
     reset,
     store,
-    wait,
+    wait_within,
 )
 from stablespike.native.overrides.qif import QIFConstants
 from stablespike.native.overrides.short_steps import all_small, short_sweep
@@ -87,7 +87,7 @@ def first_spike(constants, state, ahead, now, until, times):
         before = load(constants, state, j)
         times[j] = np.inf
         if may_spike(constants, step, before, load(constants, ahead, j)):
-            times[j] = now + wait(constants, before)
+            times[j] = now + wait_within(constants, before, until - now)
             first = times[j] if times[j] < first else first
             count += 1
     return first, count

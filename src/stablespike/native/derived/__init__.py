@@ -1,0 +1,1 @@
+"""Lines of a neuron's kernels, derived from its JAX class."""

@@ -1,0 +1,487 @@
+"""A function of a few numbers, as JAX traces it, written as LLVM inside of a numba function.
+
+Every array becomes its numbers, one by one; numbers that are known while writing stay known, so that tables, counters
+of short loops and what follows from them leave nothing behind. Loops of unknown length stay loops, branches branches.
+Operations that only move numbers about are carried out on the places of the numbers, by JAX itself.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, no_type_check
+
+import jax
+import numpy as np
+from jax.extend import core
+from llvmlite import ir
+from numba import from_dtype, types
+
+MOST_ROUNDS, MOST_WRITTEN = 64, 20_000  # of a loop that is written out: its length, and operations in all
+CONTRACT = ("contract",)
+
+
+class NotWritten(ValueError):
+    """An operation that has no line here; its text is the operation's name, for a sentence."""
+
+
+class Unknown(NamedTuple):
+    """A number that is known only when the code runs."""
+
+    value: ir.Value
+    dtype: np.dtype
+
+
+def is_known(one: Any) -> bool:
+    """Whether a number is known while writing."""
+    return not isinstance(one, Unknown)
+
+
+def as_objects(array: Any) -> np.ndarray:
+    """An array of known numbers, each an object."""
+    array = np.asarray(array)
+    result = np.empty(array.shape, object)
+    for place in np.ndindex(array.shape):
+        result[place] = array[place]
+    return result
+
+
+MOVES = {
+    "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "slice", "concatenate", "pad", "rev", "gather",
+    "dynamic_slice", "dynamic_update_slice", "scatter", "split", "stack", "unstack",
+}  # fmt: skip
+NOTHING = {"stop_gradient", "copy", "copy_p", "optimization_barrier"}
+CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint", "remat2"}
+NUMPY: dict[str, Callable] = {"add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply}
+ARITHMETIC = {
+    "add": ("fadd", "add"), "add_any": ("fadd", "add"), "sub": ("fsub", "sub"), "mul": ("fmul", "mul"),
+    "div": ("fdiv", "sdiv"), "rem": ("frem", "srem"),
+}  # fmt: skip
+COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+BITS = {"and": "and_", "or": "or_", "xor": "xor"}
+INTRINSICS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "round": "rint"}
+LIBRARY: dict[str, Callable] = {
+    name: getattr(math, name)
+    for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asinh", "acosh", "atanh",
+                 "asin", "acos", "atan", "atan2", "erf", "erfc", "pow")
+}  # fmt: skip
+REDUCTIONS = {"reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min", "reduce_and": "and",
+              "reduce_or": "or"}  # fmt: skip
+
+
+class Writer:
+    """Writes at the place where an LLVM builder stands; `context` and `typing` are numba's."""
+
+    @no_type_check
+    def __init__(self, context, typing, builder):
+        self.context, self.typing, self.builder, self.written = context, typing, builder, 0
+
+    def function(self, closed: Any, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The results of a closed jaxpr, arrays of objects, from its arguments, the same."""
+        places: dict[Any, np.ndarray] = {}
+
+        def found(one: Any) -> np.ndarray:
+            return as_objects(one.val) if isinstance(one, core.Literal) else places[one]
+
+        jaxpr = closed.jaxpr
+        places |= dict(zip(jaxpr.constvars, map(as_objects, closed.consts), strict=True))
+        places |= dict(zip(jaxpr.invars, arguments, strict=True))
+        for equation in jaxpr.eqns:
+            results = self.equation(equation, [found(one) for one in equation.invars])
+            places |= dict(zip(equation.outvars, results, strict=True))
+        return [found(one) for one in jaxpr.outvars]
+
+    def equation(self, equation: Any, operands: list[np.ndarray]) -> list[np.ndarray]:
+        """The results of one operation."""
+        name = equation.primitive.name
+        if name in NOTHING:
+            return operands
+        if name in CALLS:
+            return self.function(_body(equation.params), operands)
+        control = {"while": self._while, "scan": self._scan, "cond": self._cond}.get(name)
+        if control:
+            return control(equation.params, operands)
+        if all(is_known(one) for operand in operands for one in operand.flat):
+            return self._known(equation, operands)
+        if name in MOVES:
+            return self._moved(equation, operands)
+        if name == "scatter-add":
+            return [self._added(equation, operands)]
+        if name == "dot_general":
+            return [self._product(equation.params["dimension_numbers"], *operands)]
+        if name in REDUCTIONS:
+            return [self._reduced(REDUCTIONS[name], operands[0], equation.params["axes"])]
+        return [self._each(equation, operands)]
+
+    # Known numbers and numbers that move.
+
+    def _known(self, equation: Any, operands: list[np.ndarray]) -> list[np.ndarray]:
+        values = [_array(operand, one.aval.dtype) for operand, one in zip(operands, equation.invars, strict=True)]
+        with jax.ensure_compile_time_eval():
+            results = equation.primitive.bind(*values, **equation.params)
+        results = results if equation.primitive.multiple_results else [results]
+        return [as_objects(one) for one in results]
+
+    def _moved(self, equation: Any, operands: list[np.ndarray]) -> list[np.ndarray]:
+        """Carried out on the places of numbers; what says where to must be known."""
+        numbers = [one for operand in operands for one in operand.flat]
+        moving = {"gather": {0}, "dynamic_slice": {0}, "dynamic_update_slice": {0, 1}, "scatter": {0, 2}}
+        chosen = moving.get(equation.primitive.name, set(range(len(operands))))
+        values, start = [], 0
+        for index, (operand, one) in enumerate(zip(operands, equation.invars, strict=True)):
+            if index not in chosen:
+                values.append(_array(operand, one.aval.dtype, equation.primitive.name))
+            else:
+                kind = one.aval.dtype if np.issubdtype(one.aval.dtype, np.floating) else np.dtype(np.int32)
+                values.append((start + np.arange(operand.size)).reshape(operand.shape).astype(kind))
+            start += operand.size
+        with jax.ensure_compile_time_eval():
+            results = equation.primitive.bind(*values, **equation.params)
+        results = results if equation.primitive.multiple_results else [results]
+        return [_picked(numbers, np.asarray(one), var.aval.dtype) for one, var in zip(results, equation.outvars, strict=True)]  # fmt: skip
+
+    def _added(self, equation: Any, operands: list[np.ndarray]) -> np.ndarray:
+        """`scatter-add`: where each update goes is found by sending a one alone."""
+        operand, indices, updates = operands
+        result, where = operand.copy(), _array(indices, equation.invars[1].aval.dtype, "scatter-add")
+        kind = equation.invars[0].aval.dtype
+        for place in np.ndindex(updates.shape):
+            alone = np.zeros(updates.shape, kind)
+            alone[place] = 1
+            with jax.ensure_compile_time_eval():
+                hit = np.asarray(equation.primitive.bind(np.zeros(operand.shape, kind), where, alone, **equation.params))
+            for to in map(tuple, np.argwhere(hit)):
+                result[to] = self.number("add", [result[to], updates[place]])
+        return result
+
+    # Control.
+
+    @no_type_check
+    def _while(self, params, operands):
+        cond, body = params["cond_jaxpr"], params["body_jaxpr"]
+        cond_count, count = params["cond_nconsts"], params["body_nconsts"]
+        for_cond, operands = operands[:cond_count], operands[cond_count:]
+        for_body, carry = operands[:count], operands[count:]
+        kinds = [one.aval.dtype for one in body.jaxpr.outvars]
+        return self._loop(kinds, carry, lambda now: self.function(cond, [*for_cond, *now])[0].item(),
+                          lambda now: self.function(body, [*for_body, *now]))  # fmt: skip
+
+    @no_type_check
+    def _loop(self, kinds, carry, goes_on, round_of):
+        builder, before = self.builder, None
+        start = [[self.value(one, kind) for one in array.flat] for array, kind in zip(carry, kinds, strict=True)]
+        before = builder.block
+        head, inside, after = (builder.append_basic_block(name) for name in ("loop", "round", "looped"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        phis = [[builder.phi(one.type) for one in ones] for ones in start]
+        for ones, values in zip(phis, start, strict=True):
+            for phi, value in zip(ones, values, strict=True):
+                phi.add_incoming(value, before)
+        now = [_shaped([Unknown(phi, kind) for phi in ones], array.shape) for ones, array, kind in zip(phis, carry, kinds, strict=True)]  # fmt: skip
+        builder.cbranch(self.value(goes_on(now), np.dtype(bool)), inside, after)
+        builder.position_at_end(inside)
+        new = round_of(now)
+        values = [[self.value(one, kind) for one in array.flat] for array, kind in zip(new, kinds, strict=True)]
+        for ones, nexts in zip(phis, values, strict=True):
+            for phi, value in zip(ones, nexts, strict=True):
+                phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return now
+
+    @no_type_check
+    def _scan(self, params, operands):
+        length, body = params["length"], params["jaxpr"]
+        consts, carried = params["num_consts"], params["num_carry"]
+        fixed, carry, rows = operands[:consts], operands[consts : consts + carried], operands[consts + carried :]
+        outputs = len(body.jaxpr.outvars) - carried
+        if length <= MOST_ROUNDS:
+            order, made = range(length), [None] * length
+            for k in reversed(order) if params["reverse"] else order:
+                results = self.function(body, [*fixed, *carry, *(row[k] if row.ndim > 1 else _shaped([row[k]], ()) for row in rows)])  # fmt: skip
+                carry, made[k] = results[:carried], results[carried:]
+            return [*carry, *(_stacked([one[j] for one in made]) for j in range(outputs))]
+        if rows or outputs:
+            raise NotWritten(f"a scan of {length} rounds over arrays")
+        kinds = [np.dtype(np.int64), *(one.aval.dtype for one in body.jaxpr.outvars)]
+        counter = _shaped([np.int64(0)], ())
+        return self._loop(
+            kinds,
+            [counter, *carry],
+            lambda now: self.compared("<", [now[0].item(), np.int64(length)], np.dtype(np.int64)),
+            lambda now: [
+                _shaped([self.number("add", [now[0].item(), np.int64(1)])], ()),
+                *self.function(body, [*fixed, *now[1:]]),
+            ],
+        )[1:]
+
+    @no_type_check
+    def _cond(self, params, operands):
+        which, branches = operands[0].item(), params["branches"]
+        if is_known(which):
+            return self.function(branches[int(np.clip(which, 0, len(branches) - 1))], operands[1:])
+        builder, index = self.builder, self.value(which, which.dtype)
+        blocks = [builder.append_basic_block("branch") for _ in branches]
+        after, kinds = builder.append_basic_block("branched"), [one.aval.dtype for one in branches[0].jaxpr.outvars]
+        switch = builder.switch(index, blocks[-1])
+        for k, block in enumerate(blocks[:-1]):
+            switch.add_case(ir.Constant(index.type, k), block)
+        found, shapes = [], None
+        for block, branch in zip(blocks, branches, strict=True):
+            builder.position_at_end(block)
+            results = self.function(branch, operands[1:])
+            shapes = [one.shape for one in results]
+            found.append([[self.value(x, kind) for x in one.flat] for one, kind in zip(results, kinds, strict=True)])
+            found[-1] = (found[-1], builder.block)
+            builder.branch(after)
+        builder.position_at_end(after)
+        merged = []
+        for j, (kind, shape) in enumerate(zip(kinds, shapes, strict=True)):
+            phis = []
+            for k in range(len(found[0][0][j])):
+                phi = builder.phi(found[0][0][j][k].type)
+                for values, block in found:
+                    phi.add_incoming(values[j][k], block)
+                phis.append(Unknown(phi, kind))
+            merged.append(_shaped(phis, shape))
+        return merged
+
+    # Arithmetic.
+
+    def _product(self, numbers: Any, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        (ones, others), (batch, other_batch) = numbers
+        free = [axis for axis in range(one.ndim) if axis not in (*ones, *batch)]
+        other_free = [axis for axis in range(other.ndim) if axis not in (*others, *other_batch)]
+        one, other = one.transpose(*batch, *free, *ones), other.transpose(*other_batch, *other_free, *others)
+        lead, inner = one.shape[: len(batch)], one.shape[one.ndim - len(ones) :]
+        left, right = one.shape[len(batch) : one.ndim - len(ones)], other.shape[len(batch) : other.ndim - len(ones)]
+        result = np.empty((*lead, *left, *right), object)
+        for place in np.ndindex(result.shape):
+            b, i, j = place[: len(lead)], place[len(lead) : len(lead) + len(left)], place[len(lead) + len(left) :]
+            terms = [self.number("mul", [one[(*b, *i, *k)], other[(*b, *j, *k)]]) for k in np.ndindex(inner)]
+            result[place] = self._folded("add", terms)
+        return result
+
+    def _reduced(self, name: str, operand: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        kept = [axis for axis in range(operand.ndim) if axis not in axes]
+        flat = operand.transpose(*kept, *axes).reshape(*(operand.shape[axis] for axis in kept), -1)
+        result = np.empty(flat.shape[:-1], object)
+        for place in np.ndindex(result.shape):
+            result[place] = self._folded(name, list(flat[place]))
+        return result
+
+    def _folded(self, name: str, terms: list[Any]) -> Any:
+        result = terms[0]
+        for one in terms[1:]:
+            result = self.number(name, [result, one])
+        return result
+
+    def _each(self, equation: Any, operands: list[np.ndarray]) -> np.ndarray:
+        shape = equation.outvars[0].aval.shape
+        spread = [np.broadcast_to(operand, shape) for operand in operands]
+        kinds = [one.aval.dtype for one in equation.invars]
+        result = np.empty(shape, object)
+        for place in np.ndindex(shape):
+            ones = [operand[place] for operand in spread]
+            result[place] = self.elementwise(equation, ones, kinds)
+        return result
+
+    def elementwise(self, equation: Any, ones: list[Any], kinds: list[np.dtype]) -> Any:
+        """One number of an operation that treats each alike."""
+        name, params = equation.primitive.name, equation.params
+        kind = equation.outvars[0].aval.dtype
+        if name == "convert_element_type":
+            return self.converted(ones[0], kind)
+        if name == "select_n":
+            return self._selected(ones, kind)
+        if name == "integer_pow":
+            return self._power(ones[0], params["y"], kind)
+        if name == "clamp":
+            return self.number("min", [self.number("max", [ones[1], ones[0]]), ones[2]])
+        if name in COMPARISONS:
+            return self.compared(COMPARISONS[name], ones, kinds[0])
+        return self.number(name, ones)
+
+    def number(self, name: str, ones: list[Any]) -> Any:
+        """One number from others of one type."""
+        known = [is_known(one) for one in ones]
+        if all(known) and name in NUMPY:
+            with np.errstate(all="ignore"):
+                return NUMPY[name](*ones)
+        neutral = {"add": 0, "add_any": 0, "mul": 1}.get(name)
+        for one, other, sure in zip(ones, reversed(ones), known, strict=True):
+            if neutral is not None and sure and one == neutral:
+                return other
+        kind = next((one.dtype for one in ones if not is_known(one)), np.asarray(ones[0]).dtype)
+        self.written += 1
+        if self.written > MOST_WRITTEN:
+            raise NotWritten(f"more than {MOST_WRITTEN} operations")
+        value = self._value_of(name, [self.value(one, kind) for one in ones], kind)
+        return Unknown(value, np.dtype(bool) if name == "is_finite" else kind)
+
+    @no_type_check
+    def _value_of(self, name, values, kind):
+        builder, floating = self.builder, kind.kind == "f"
+        if name in ARITHMETIC:
+            method = getattr(builder, ARITHMETIC[name][0 if floating else 1])
+            return method(*values, flags=CONTRACT) if floating and name != "rem" else method(*values)
+        if name in BITS:
+            return getattr(builder, BITS[name])(*values)
+        if name == "not":
+            return builder.not_(values[0])
+        if name == "neg":
+            return builder.fneg(values[0]) if floating else builder.neg(values[0])
+        if name in ("max", "min"):
+            return self._extreme(name, values, floating)
+        if not floating:
+            raise NotWritten(name if name != "abs" else "abs of whole numbers")
+        one = ir.Constant(values[0].type, 1.0)
+        if name in INTRINSICS:
+            return self._intrinsic(INTRINSICS[name], values)
+        if name == "square":
+            return builder.fmul(values[0], values[0], flags=CONTRACT)
+        if name == "rsqrt":
+            return builder.fdiv(one, self._intrinsic("sqrt", values))
+        if name == "is_finite":
+            return builder.fcmp_ordered("<", self._intrinsic("fabs", values), ir.Constant(values[0].type, math.inf))
+        if name == "sign":
+            signed = self._intrinsic("copysign", [one, values[0]])
+            zero = builder.fcmp_unordered("ueq", values[0], ir.Constant(values[0].type, 0.0))
+            return builder.select(zero, values[0], signed)
+        if name == "logistic":
+            fall = self._library(math.exp, [builder.fneg(values[0])], kind)
+            return builder.fdiv(one, builder.fadd(one, fall))
+        if name in LIBRARY:
+            return self._library(LIBRARY[name], values, kind)
+        raise NotWritten(name)
+
+    @no_type_check
+    def _extreme(self, name, values, floating):
+        builder, (one, other), sign = self.builder, values, ">" if name == "max" else "<"
+        if not floating:
+            return builder.select(builder.icmp_signed(sign, one, other), one, other)
+        chosen = builder.select(builder.fcmp_ordered(sign, one, other), one, other)
+        return builder.select(builder.fcmp_unordered("uno", one, one), one, chosen)
+
+    @no_type_check
+    def _intrinsic(self, name, values):
+        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [values[0].type], ir.FunctionType(values[0].type, [values[0].type] * len(values)))  # fmt: skip
+        return self.builder.call(function, values)
+
+    @no_type_check
+    def _library(self, function, values, kind):
+        number = from_dtype(kind)
+        known = self.typing.resolve_value_type(function)
+        signature = known.get_call_type(self.typing, (number,) * len(values), {})
+        code = self.context.get_function(known, signature)
+        cast = [self.context.cast(self.builder, one, number, to) for one, to in zip(values, signature.args, strict=True)]
+        result = code(self.builder, cast)
+        self.context.add_linking_libs(getattr(code, "libs", ()))
+        return self.context.cast(self.builder, result, signature.return_type, number)
+
+    @no_type_check
+    def _selected(self, ones, kind):
+        which, cases = ones[0], ones[1:]
+        if is_known(which):
+            return cases[int(which)]
+        if all(is_known(one) for one in cases) and len({_bytes(one) for one in cases}) == 1:
+            return cases[0]
+        if len(cases) > 2 or which.dtype != bool:
+            raise NotWritten("a choice among more than two")
+        no, yes = (self.value(one, kind) for one in cases)
+        return Unknown(self.builder.select(which.value, yes, no), kind)
+
+    def _power(self, one: Any, exponent: int, kind: np.dtype) -> Any:
+        if exponent < 0:
+            return self.number("div", [kind.type(1), self._power(one, -exponent, kind)])
+        result: Any = kind.type(1)
+        while exponent:
+            result = self.number("mul", [result, one]) if exponent % 2 else result
+            exponent //= 2
+            one = self.number("mul", [one, one]) if exponent else one
+        return result
+
+    @no_type_check
+    def compared(self, sign, ones, kind):
+        """Whether two numbers of one type stand in a relation."""
+        values = [self.value(one, kind) for one in ones]
+        if kind.kind == "f":
+            compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
+        else:
+            compare = self.builder.icmp_signed if kind.kind == "i" else self.builder.icmp_unsigned
+        return Unknown(compare(sign, *values), np.dtype(bool))
+
+    @no_type_check
+    def converted(self, one, kind):
+        """A number of another type."""
+        if is_known(one):
+            return np.asarray(one).astype(kind)[()]
+        value, builder, to, old = one.value, self.builder, self.type_of(kind), one.dtype
+        if old == kind:
+            return one
+        if kind == bool:
+            zero = ir.Constant(value.type, 0)
+            new = builder.fcmp_unordered("!=", value, zero) if old.kind == "f" else builder.icmp_signed("!=", value, zero)  # fmt: skip
+        elif kind.kind == "f":
+            if old.kind == "f":
+                new = builder.fpext(value, to) if kind.itemsize > old.itemsize else builder.fptrunc(value, to)
+            else:
+                new = builder.sitofp(value, to) if old.kind == "i" else builder.uitofp(value, to)
+        elif old.kind == "f":
+            new = builder.fptosi(value, to)
+        elif kind.itemsize > old.itemsize or old == bool:
+            new = builder.sext(value, to) if old.kind == "i" else builder.zext(value, to)
+        else:
+            new = builder.trunc(value, to) if kind.itemsize < old.itemsize else value
+        return Unknown(new, kind)
+
+    @no_type_check
+    def type_of(self, kind):
+        """LLVM's type of a number; a truth value has one bit."""
+        return ir.IntType(1) if kind == bool else self.context.get_value_type(from_dtype(kind))
+
+    @no_type_check
+    def value(self, one, kind):
+        """A number as LLVM has it."""
+        if not is_known(one):
+            return one.value
+        return ir.Constant(self.type_of(kind), bool(one) if kind == bool else np.asarray(one).astype(kind).item())
+
+
+def _body(params: Any) -> Any:
+    body = next(params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in params)
+    return body if hasattr(body, "consts") else core.ClosedJaxpr(body, ())
+
+
+def _array(operand: np.ndarray, kind: Any, name: str = "") -> np.ndarray:
+    if not all(is_known(one) for one in operand.flat):
+        raise NotWritten(f"{name} at a place that is not known before")
+    return np.asarray(operand.tolist(), kind).reshape(operand.shape)
+
+
+def _picked(numbers: list[Any], places: np.ndarray, kind: Any) -> np.ndarray:
+    result = np.empty(places.shape, object)
+    for place in np.ndindex(places.shape):
+        index = places[place]
+        inside = np.isfinite(index) and 0 <= index < len(numbers)
+        result[place] = numbers[int(index)] if inside else np.asarray(np.nan).astype(kind)[()]
+    return result
+
+
+def _shaped(ones: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    result = np.empty(len(ones), object)
+    for k, one in enumerate(ones):
+        result[k] = one
+    return result.reshape(shape)
+
+
+def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    return _shaped([one for array in arrays for one in array.flat], (len(arrays), *arrays[0].shape))
+
+
+def _bytes(one: Any) -> bytes:
+    return np.asarray(one).tobytes()
+
+
+def result_type(kind: np.dtype) -> Any:
+    """numba's type of a number."""
+    return types.boolean if kind == bool else from_dtype(kind)
