@@ -17,7 +17,9 @@ _PLACES = {
     "QIF": "stablespike.dynamics.neurons.qif",
     "Theta": "stablespike.dynamics.neurons.theta",
     "OscillatoryLIF": "stablespike.dynamics.neurons.oscillatory_lif",
+    "GeneralLIF": "stablespike.dynamics.neurons.general_lif",
     "GeneralQIF": "stablespike.dynamics.neurons.general_qif",
+    "Refractory": "stablespike.dynamics.neurons.refractory",
     "NumericalNeuron": "stablespike.dynamics.neurons.numerical",
     "ExponentialIF": "stablespike.dynamics.neurons.numerical_models",
     "AdaptiveLIF": "stablespike.dynamics.neurons.numerical_models",
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     from stablespike.dynamics.grid.cells import GridLIF as GridLIF
     from stablespike.dynamics.network import Layer as Layer
     from stablespike.dynamics.network import Network as Network
+    from stablespike.dynamics.neurons.general_lif import GeneralLIF as GeneralLIF
     from stablespike.dynamics.neurons.general_qif import GeneralQIF as GeneralQIF
     from stablespike.dynamics.neurons.lif import LIF as LIF
     from stablespike.dynamics.neurons.neuron import AbstractNeuron as AbstractNeuron
@@ -125,6 +128,7 @@ if TYPE_CHECKING:
     from stablespike.dynamics.neurons.qif import QIF as QIF
     from stablespike.dynamics.neurons.readout import LeakyReadout as LeakyReadout
     from stablespike.dynamics.neurons.readout import ShapedReadout as ShapedReadout
+    from stablespike.dynamics.neurons.refractory import Refractory as Refractory
     from stablespike.dynamics.neurons.theta import Theta as Theta
     from stablespike.dynamics.run import Run as Run
     from stablespike.dynamics.run import Trains as Trains

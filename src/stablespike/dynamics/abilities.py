@@ -3,7 +3,7 @@
 Everything else that a neuron can do follows from its class (`dynamics/neurons/neuron.py`).
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -70,7 +70,7 @@ def in_kernels(neuron: AbstractNeuron, states: Any) -> tuple[AbstractNeuron, boo
     return found, True
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tried(neuron: Carried, kind: np.dtype) -> Any:
     try:
         return derived_lines(neuron, neuron.variables + neuron.model.num_leaves, kind)

@@ -25,11 +25,11 @@ class Carried(AbstractNeuron):
         """None: the neuron that it is made of has them."""
         return ()
 
-    def parts(self, state: State) -> tuple[AbstractNeuron, State]:
+    def parts(self, state: Array) -> tuple[AbstractNeuron, Array]:
         """The neuron and its own state."""
         return jax.tree.unflatten(self.model, list(state[self.variables :])), state[: self.variables]
 
-    def _with(self, state: State, own: State) -> State:
+    def _with(self, state: Array, own: Array) -> Array:
         return jnp.concatenate([own, state[self.variables :]])
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:

@@ -104,8 +104,8 @@ class NumericalNeuron(AbstractNeuron):
 
 def require_no_switch(neuron: NumericalNeuron) -> None:
     """Raise `ValueError` for a right-hand side that may jump as the state changes."""
-    state = jax.eval_shape(lambda: one_neuron(neuron, 0).initial_state())
-    found = switch_of(lambda x: one_neuron(neuron, 0).right_hand_side(x), state)
+    one: Any = one_neuron(neuron, 0)
+    found = switch_of(one.right_hand_side, jax.eval_shape(one.initial_state))
     name = type(neuron).__name__
     require(
         found is None,
@@ -191,11 +191,11 @@ def _solve_held(state: Array, neuron: NumericalNeuron, dt: Any) -> Array:
 def _first_passage(state: Float[Array, "variables"], neuron: NumericalNeuron, limit: Float[Array, ""]) -> Array:
     """Time to threshold: the first step that ends beyond it, and within that Newton's method and bisection."""
 
-    def goes_on(carry: tuple[Array, ...]) -> Array:
+    def goes_on(carry: Any) -> Array:
         time, now, _, _, _, count = carry
         return (time < limit) & (count < MOST_STEPS) & (neuron.distance_to_spike(now) > 0)
 
-    def body(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+    def body(carry: Any) -> Any:
         time, now, h, before, length, count = carry
         moved, error = _step(now, neuron.right_hand_side, h)
         size = _judged(now, moved, error)
@@ -221,11 +221,11 @@ def _first_passage(state: Float[Array, "variables"], neuron: NumericalNeuron, li
 def _crossing(state: Array, neuron: NumericalNeuron, length: Array) -> Array:
     """Where within a step the distance is zero; each guess is a step of its own, from the step's beginning."""
 
-    def goes_on(carry: tuple[Array, ...]) -> Array:
-        low, high, _, change, count = carry
+    def goes_on(carry: Any) -> Array:
+        _, high, _, change, count = carry
         return (change > jnp.finfo(state.dtype).eps * high) & (count < NEWTON_STEPS)
 
-    def body(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+    def body(carry: Any) -> Any:
         low, high, time, _, count = carry
         moved, _ = _step(state, neuron.right_hand_side, time)
         distance, speed = neuron.distance_to_spike(moved), _approach(moved, neuron)

@@ -1,5 +1,7 @@
 """Any neuron with an absolute refractory period."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
@@ -17,7 +19,7 @@ class Refractory(AbstractNeuron):
     makes the next one later through it. Both the neuron's parameters and the period may be trained.
     """
 
-    neuron: AbstractNeuron
+    neuron: Any
     period: Parameter = 0.1
 
     def __check_init__(self) -> None:
@@ -82,12 +84,12 @@ class Refractory(AbstractNeuron):
     def _free(self, state: State, dt: Scalar) -> Scalar:
         return jnp.where(state[-1] > 0, _left(dt, state[-1]), dt)
 
-    def _waited(self, state: State, dt: Scalar) -> State:
+    def _waited(self, state: Array, dt: Scalar) -> Array:
         """The neuron's own state after its period, or after `dt`, if that is shorter."""
         own = state[:-1]
         return jnp.where(state[-1] > 0, self.neuron.held(own, jnp.where(dt < state[-1], dt, state[-1])), own)
 
-    def _joined(self, own: State, left: Scalar) -> State:
+    def _joined(self, own: Array, left: Scalar) -> Array:
         return jnp.append(own, jnp.asarray(left, own.dtype))
 
 

@@ -82,7 +82,7 @@ def planned_checkpoints(network: Network, until: Scalar, gradient: Rule | None) 
         if not isinstance(wanted, TimeReversed) or not isinstance(layer.loop, Dense) or not _reversible(layer):
             return None
         neuron, carries = in_kernels(layer.neuron, _start(layer))
-        tau = 1.0 if carries else neuron.membrane_time_constant
+        tau = 1.0 if carries else layer.neuron.membrane_time_constant
         if isinstance(tau, jax.core.Tracer) or isinstance(until, jax.core.Tracer):
             return wanted.checkpoints
         alone = Recurrent(neuron, layer.loop.weights, layer.inputs.weights)

@@ -98,11 +98,11 @@ def time_reversed_simulate(
     pass runs the exact inverse maps (after Wunderlich & Pehle 2021, with the states reversed as well). Their rounding
     errors grow like exp(2 t/tau) between checkpoints; the largest found at a checkpoint (relative to a state of size
     one) is compared to `tolerance`, and a trial in which it is larger is replayed forwards along its spikes, in a
-    memory of about 2 sqrt(events) states, as are all trials of neurons whose kernels are derived; only where that misses its own final state the call fails. Defaults: a
-    tolerance of 4e-10 in float64 and 5e-4 in float32, and as many checkpoints as it asks for, which needs a duration
-    and a time constant that are known when the function is traced. `at_once` chooses the forward pass: windows of many
-    events at once (`dynamics.engines.windows`) or the loop from event to event; default: the faster one for networks of
-    this size.
+    memory of about 2 sqrt(events) states, as are all trials of neurons whose kernels are derived; only where that
+    misses its own final state the call fails. Defaults: a tolerance of 4e-10 in float64 and 5e-4 in float32, and as
+    many checkpoints as it asks for, which needs a duration and a time constant that are known when the function is
+    traced. `at_once` chooses the forward pass: windows of many events at once (`dynamics.engines.windows`) or the loop
+    from event to event; default: the faster one for networks of this size, and windows where kernels are derived.
 
     What is differentiated by the recorded simulator, and what is refused: see `time_reversed_layer`; refused are also
     delays, and weights of two types or of other ones than float32 and float64.
@@ -149,7 +149,9 @@ def require_kernel(neuron: AbstractNeuron, states: Any, *weights: Any, loop: boo
     others = "use gradient=Recorded() or Checkpointed()."
     if loop and neuron.spikes_on_arrival():
         name = type(neuron).__name__
-        raise ValueError(f"a pulse alone can make {name} spike, which kernels of recurrent networks do not know: {others}")
+        raise ValueError(
+            f"a pulse alone can make {name} spike, which kernels of recurrent networks do not know: {others}"
+        )
     types = {str(jnp.result_type(one)) for one in weights}
     if len(types) > 1 or not types <= {"float32", "float64"}:
         raise ValueError(f"the time-reversed rule knows weights of one type, float32 or float64, not {sorted(types)}.")

@@ -8,7 +8,8 @@ differs from neuron to neuron is part of its state, and so has a cotangent.
 import hashlib
 from collections import namedtuple
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple, no_type_check
 
 import jax
@@ -73,8 +74,8 @@ def text_of(code: Traced) -> str:
     module = ir.Module("line")
     function = ir.Function(module, ir.FunctionType(result, [number] * sum(sizes)), "line")
     builder = ir.IRBuilder(function.append_basic_block())
-    starts = np.cumsum([0, *sizes])
-    values = [list(function.args[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    bounds = pairwise(np.cumsum([0, *sizes]))
+    values = [list(function.args[a:b]) for a, b in bounds]
     typing, context = cpu_target.typing_context, cpu_target.target_context
     typing.refresh()
     context.refresh()
@@ -123,7 +124,10 @@ def functions_of(neuron: Any, variables: int, kind: np.dtype) -> dict[str, Trace
         "unflow": (lambda s, dt, bar: pulled(lambda x: neuron.flow_until_spike(x, dt), s, bar), (state, number, state)),
         "power": (lambda s, bar: jnp.sum(bar * neuron.velocity(s)), (state, state)),
         "wait": (neuron.time_to_spike_within, (state, number)),
-        "slope": (lambda s: jax.grad(lambda x: neuron.time_to_spike_within(x, jnp.asarray(jnp.inf, kind)))(s), (state,)),
+        "slope": (
+            lambda s: jax.grad(lambda x: neuron.time_to_spike_within(x, jnp.asarray(jnp.inf, kind)))(s),
+            (state,),
+        ),
         "reset": (neuron.reset, (state,)),
         "unreset": (lambda s, bar: pulled(neuron.reset, s, bar), (state, state)),
         "jump": (neuron.jump, (state, number)),
@@ -145,7 +149,7 @@ class DerivedLines(NamedTuple):
     unpack: Callable
 
 
-@lru_cache(maxsize=None)
+@cache
 def derived_lines(neuron: Any, variables: int, kind: np.dtype) -> DerivedLines:
     """The lines of a neuron without parameters, made when it is first asked for.
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.extend import core
 from llvmlite import ir
-from numba import from_dtype, types
+from numba import from_dtype
 
 MOST_ROUNDS, MOST_WRITTEN = 64, 20_000  # of a loop that is written out: its length, and operations in all
 CONTRACT = ("contract",)
@@ -45,11 +45,22 @@ def as_objects(array: Any) -> np.ndarray:
 
 
 MOVES = {
-    "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "slice", "concatenate", "pad", "rev", "gather",
-    "dynamic_slice", "dynamic_update_slice", "scatter", "split", "stack", "unstack",
+    "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "slice", "concatenate", "pad", "rev",
+    "gather", "dynamic_slice", "dynamic_update_slice", "scatter", "split", "stack", "unstack",
 }  # fmt: skip
+BOOLEAN = np.dtype(bool)
 NOTHING = {"stop_gradient", "copy", "copy_p", "optimization_barrier"}
-CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint", "remat2"}
+CALLS = {
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "remat",
+    "checkpoint",
+    "remat2",
+}
 NUMPY: dict[str, Callable] = {"add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply}
 ARITHMETIC = {
     "add": ("fadd", "add"), "add_any": ("fadd", "add"), "sub": ("fsub", "sub"), "mul": ("fmul", "mul"),
@@ -67,10 +78,10 @@ REDUCTIONS = {"reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "r
               "reduce_or": "or"}  # fmt: skip
 
 
+@no_type_check
 class Writer:
     """Writes at the place where an LLVM builder stands; `context` and `typing` are numba's."""
 
-    @no_type_check
     def __init__(self, context, typing, builder):
         self.context, self.typing, self.builder, self.written = context, typing, builder, 0
 
@@ -136,26 +147,28 @@ class Writer:
         with jax.ensure_compile_time_eval():
             results = equation.primitive.bind(*values, **equation.params)
         results = results if equation.primitive.multiple_results else [results]
-        return [_picked(numbers, np.asarray(one), var.aval.dtype) for one, var in zip(results, equation.outvars, strict=True)]  # fmt: skip
+        kinds = [one.aval.dtype for one in equation.outvars]
+        return [_picked(numbers, np.asarray(one), kind) for one, kind in zip(results, kinds, strict=True)]
 
     def _added(self, equation: Any, operands: list[np.ndarray]) -> np.ndarray:
         """`scatter-add`: where each update goes is found by sending a one alone."""
         operand, indices, updates = operands
         result, where = operand.copy(), _array(indices, equation.invars[1].aval.dtype, "scatter-add")
-        kind = equation.invars[0].aval.dtype
+        kind, bind = equation.invars[0].aval.dtype, equation.primitive.bind
         for place in np.ndindex(updates.shape):
             alone = np.zeros(updates.shape, kind)
             alone[place] = 1
             with jax.ensure_compile_time_eval():
-                hit = np.asarray(equation.primitive.bind(np.zeros(operand.shape, kind), where, alone, **equation.params))
+                hit = np.asarray(
+                    equation.primitive.bind(np.zeros(operand.shape, kind), where, alone, **equation.params)
+                )
             for to in map(tuple, np.argwhere(hit)):
                 result[to] = self.number("add", [result[to], updates[place]])
         return result
 
     # Control.
 
-    @no_type_check
-    def _while(self, params, operands):
+    def _while(self, params: Any, operands: Any) -> Any:
         cond, body = params["cond_jaxpr"], params["body_jaxpr"]
         cond_count, count = params["cond_nconsts"], params["body_nconsts"]
         for_cond, operands = operands[:cond_count], operands[cond_count:]
@@ -164,9 +177,8 @@ class Writer:
         return self._loop(kinds, carry, lambda now: self.function(cond, [*for_cond, *now])[0].item(),
                           lambda now: self.function(body, [*for_body, *now]))  # fmt: skip
 
-    @no_type_check
-    def _loop(self, kinds, carry, goes_on, round_of):
-        builder, before = self.builder, None
+    def _loop(self, kinds: Any, carry: Any, goes_on: Any, round_of: Any) -> Any:
+        builder = self.builder
         start = [[self.value(one, kind) for one in array.flat] for array, kind in zip(carry, kinds, strict=True)]
         before = builder.block
         head, inside, after = (builder.append_basic_block(name) for name in ("loop", "round", "looped"))
@@ -176,7 +188,10 @@ class Writer:
         for ones, values in zip(phis, start, strict=True):
             for phi, value in zip(ones, values, strict=True):
                 phi.add_incoming(value, before)
-        now = [_shaped([Unknown(phi, kind) for phi in ones], array.shape) for ones, array, kind in zip(phis, carry, kinds, strict=True)]  # fmt: skip
+        now = [
+            _shaped([Unknown(phi, kind) for phi in ones], array.shape)
+            for ones, array, kind in zip(phis, carry, kinds, strict=True)
+        ]
         builder.cbranch(self.value(goes_on(now), np.dtype(bool)), inside, after)
         builder.position_at_end(inside)
         new = round_of(now)
@@ -188,16 +203,17 @@ class Writer:
         builder.position_at_end(after)
         return now
 
-    @no_type_check
-    def _scan(self, params, operands):
+    def _scan(self, params: Any, operands: Any) -> Any:
         length, body = params["length"], params["jaxpr"]
         consts, carried = params["num_consts"], params["num_carry"]
         fixed, carry, rows = operands[:consts], operands[consts : consts + carried], operands[consts + carried :]
         outputs = len(body.jaxpr.outvars) - carried
         if length <= MOST_ROUNDS:
-            order, made = range(length), [None] * length
+            order = range(length)
+            made: list[Any] = [None] * length
             for k in reversed(order) if params["reverse"] else order:
-                results = self.function(body, [*fixed, *carry, *(row[k] if row.ndim > 1 else _shaped([row[k]], ()) for row in rows)])  # fmt: skip
+                here = [row[k] if row.ndim > 1 else _shaped([row[k]], ()) for row in rows]
+                results = self.function(body, [*fixed, *carry, *here])
                 carry, made[k] = results[:carried], results[carried:]
             return [*carry, *(_stacked([one[j] for one in made]) for j in range(outputs))]
         if rows or outputs:
@@ -214,8 +230,7 @@ class Writer:
             ],
         )[1:]
 
-    @no_type_check
-    def _cond(self, params, operands):
+    def _cond(self, params: Any, operands: Any) -> Any:
         which, branches = operands[0].item(), params["branches"]
         if is_known(which):
             return self.function(branches[int(np.clip(which, 0, len(branches) - 1))], operands[1:])
@@ -225,7 +240,8 @@ class Writer:
         switch = builder.switch(index, blocks[-1])
         for k, block in enumerate(blocks[:-1]):
             switch.add_case(ir.Constant(index.type, k), block)
-        found, shapes = [], None
+        found: list[Any] = []
+        shapes: list[Any] = []
         for block, branch in zip(blocks, branches, strict=True):
             builder.position_at_end(block)
             results = self.function(branch, operands[1:])
@@ -261,7 +277,7 @@ class Writer:
             result[place] = self._folded("add", terms)
         return result
 
-    def _reduced(self, name: str, operand: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    def _reduced(self, name: str, operand: np.ndarray, axes: Any) -> np.ndarray:
         kept = [axis for axis in range(operand.ndim) if axis not in axes]
         flat = operand.transpose(*kept, *axes).reshape(*(operand.shape[axis] for axis in kept), -1)
         result = np.empty(flat.shape[:-1], object)
@@ -318,7 +334,6 @@ class Writer:
         value = self._value_of(name, [self.value(one, kind) for one in ones], kind)
         return Unknown(value, np.dtype(bool) if name == "is_finite" else kind)
 
-    @no_type_check
     def _value_of(self, name, values, kind):
         builder, floating = self.builder, kind.kind == "f"
         if name in ARITHMETIC:
@@ -354,7 +369,6 @@ class Writer:
             return self._library(LIBRARY[name], values, kind)
         raise NotWritten(name)
 
-    @no_type_check
     def _extreme(self, name, values, floating):
         builder, (one, other), sign = self.builder, values, ">" if name == "max" else "<"
         if not floating:
@@ -362,30 +376,31 @@ class Writer:
         chosen = builder.select(builder.fcmp_ordered(sign, one, other), one, other)
         return builder.select(builder.fcmp_unordered("uno", one, one), one, chosen)
 
-    @no_type_check
     def _intrinsic(self, name, values):
-        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [values[0].type], ir.FunctionType(values[0].type, [values[0].type] * len(values)))  # fmt: skip
+        kind = values[0].type
+        signature = ir.FunctionType(kind, [kind] * len(values))
+        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
         return self.builder.call(function, values)
 
-    @no_type_check
     def _library(self, function, values, kind):
         number = from_dtype(kind)
         known = self.typing.resolve_value_type(function)
         signature = known.get_call_type(self.typing, (number,) * len(values), {})
         code = self.context.get_function(known, signature)
-        cast = [self.context.cast(self.builder, one, number, to) for one, to in zip(values, signature.args, strict=True)]
+        cast = [
+            self.context.cast(self.builder, one, number, to) for one, to in zip(values, signature.args, strict=True)
+        ]
         result = code(self.builder, cast)
         self.context.add_linking_libs(getattr(code, "libs", ()))
         return self.context.cast(self.builder, result, signature.return_type, number)
 
-    @no_type_check
     def _selected(self, ones, kind):
         which, cases = ones[0], ones[1:]
         if is_known(which):
             return cases[int(which)]
         if all(is_known(one) for one in cases) and len({_bytes(one) for one in cases}) == 1:
             return cases[0]
-        if len(cases) > 2 or which.dtype != bool:
+        if len(cases) > 2 or which.dtype != BOOLEAN:
             raise NotWritten("a choice among more than two")
         no, yes = (self.value(one, kind) for one in cases)
         return Unknown(self.builder.select(which.value, yes, no), kind)
@@ -400,7 +415,6 @@ class Writer:
             one = self.number("mul", [one, one]) if exponent else one
         return result
 
-    @no_type_check
     def compared(self, sign, ones, kind):
         """Whether two numbers of one type stand in a relation."""
         values = [self.value(one, kind) for one in ones]
@@ -410,7 +424,6 @@ class Writer:
             compare = self.builder.icmp_signed if kind.kind == "i" else self.builder.icmp_unsigned
         return Unknown(compare(sign, *values), np.dtype(bool))
 
-    @no_type_check
     def converted(self, one, kind):
         """A number of another type."""
         if is_known(one):
@@ -418,9 +431,10 @@ class Writer:
         value, builder, to, old = one.value, self.builder, self.type_of(kind), one.dtype
         if old == kind:
             return one
-        if kind == bool:
+        if kind == BOOLEAN:
             zero = ir.Constant(value.type, 0)
-            new = builder.fcmp_unordered("!=", value, zero) if old.kind == "f" else builder.icmp_signed("!=", value, zero)  # fmt: skip
+            compare = builder.fcmp_unordered if old.kind == "f" else builder.icmp_signed
+            new = compare("!=", value, zero)
         elif kind.kind == "f":
             if old.kind == "f":
                 new = builder.fpext(value, to) if kind.itemsize > old.itemsize else builder.fptrunc(value, to)
@@ -428,23 +442,21 @@ class Writer:
                 new = builder.sitofp(value, to) if old.kind == "i" else builder.uitofp(value, to)
         elif old.kind == "f":
             new = builder.fptosi(value, to)
-        elif kind.itemsize > old.itemsize or old == bool:
+        elif kind.itemsize > old.itemsize or old == BOOLEAN:
             new = builder.sext(value, to) if old.kind == "i" else builder.zext(value, to)
         else:
             new = builder.trunc(value, to) if kind.itemsize < old.itemsize else value
         return Unknown(new, kind)
 
-    @no_type_check
     def type_of(self, kind):
         """LLVM's type of a number; a truth value has one bit."""
-        return ir.IntType(1) if kind == bool else self.context.get_value_type(from_dtype(kind))
+        return ir.IntType(1) if kind == BOOLEAN else self.context.get_value_type(from_dtype(kind))
 
-    @no_type_check
     def value(self, one, kind):
         """A number as LLVM has it."""
         if not is_known(one):
             return one.value
-        return ir.Constant(self.type_of(kind), bool(one) if kind == bool else np.asarray(one).astype(kind).item())
+        return ir.Constant(self.type_of(kind), bool(one) if kind == BOOLEAN else np.asarray(one).astype(kind).item())
 
 
 def _body(params: Any) -> Any:
@@ -480,8 +492,3 @@ def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
 
 def _bytes(one: Any) -> bytes:
     return np.asarray(one).tobytes()
-
-
-def result_type(kind: np.dtype) -> Any:
-    """numba's type of a number."""
-    return types.boolean if kind == bool else from_dtype(kind)

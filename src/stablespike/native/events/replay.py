@@ -188,7 +188,8 @@ def pull_waits(constants, initial, train, events, state, bars, time_bars, at_sta
 def pull_block(constants, nets, pools, train, arrivals, events, initial, began, begin, met, spiking, found):
     """Back through the events of a block, which began at the time `begin` in the state `began`.
 
-    `met`: states that its pulses met, `spiking`: of neurons at their spikes; `found`: state, cotangents, those of spike times (given) and input times.
+    `met`: states that its pulses met; `spiking`: those of neurons at their spikes; `found`: state, cotangents, those of
+    spike times (given) and input times.
     """
     state, bars, spike_bars, input_bars = found
     before, past = np.empty_like(state), events.shape[0]
@@ -199,7 +200,9 @@ def pull_block(constants, nets, pools, train, arrivals, events, initial, began, 
                 break
             first -= 1
         here = events[first:past]
-        time_bars = undo(constants, nets, pools, train, arrivals, here, met[first:past], spiking[:, first:past], state, bars)
+        time_bars = undo(
+            constants, nets, pools, train, arrivals, here, met[first:past], spiking[:, first:past], state, bars
+        )
         if here[0] >= 0:
             time_bars += spike_bars[here[0] : here[0] + here.shape[0]]
             pull_waits(constants, initial, train, here, state, bars, time_bars, now == 0)
@@ -233,14 +236,13 @@ def pull_along(constants, nets, pools, train, arrivals, duration, initial, found
     times[0] = duration - duration
     for block in range(blocks):
         copy(starts[block + 1], starts[block])
-        here = events[bounds[block] : bounds[block + 1]]
-        times[block + 1] = play(constants, nets, train, arrivals, here, starts[block + 1], times[block], met[:0], spiking)
+        here, began = events[bounds[block] : bounds[block + 1]], times[block]
+        times[block + 1] = play(constants, nets, train, arrivals, here, starts[block + 1], began, met[:0], spiking)
     end = starts[blocks].copy()
     flow_all(constants, end, duration - times[blocks])
     unflow(constants, starts[blocks], state, bars, duration - times[blocks])
     for block in range(blocks - 1, -1, -1):
-        here = events[bounds[block] : bounds[block + 1]]
-        began = starts[block]
+        here, began = events[bounds[block] : bounds[block + 1]], starts[block]
         play(constants, nets, train, arrivals, here, began.copy(), times[block], met, spiking)
         pull_block(constants, nets, pools, train, arrivals, here, initial, began, times[block], met, spiking, found)
     return end
