@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxpr_as_fun
 from numba import njit
 
 import stablespike as ss
@@ -23,7 +24,7 @@ def everything(state, x):
     table = jnp.asarray([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]])
     moved = jnp.roll(state, 1).at[1].add(x).at[2].multiply(0.5)[::-1]
     pieces = [short[0], short[1], long, until, branch, table @ state, moved, jnp.sort(jnp.asarray([3.0, 1.0]))]
-    pieces += [jnp.stack([jnp.max(state), jnp.min(state), jnp.sum(state > 0), jnp.clip(x, 0.1, 0.2), jnp.floor(3 * x)])]
+    pieces += [jnp.stack([jnp.max(state), jnp.min(state), jnp.sum((state > 0).astype(float)), jnp.clip(x, 0.1, 0.2), jnp.floor(3 * x)])]
     pieces += [jnp.stack([jnp.arctan2(x, state[0]), jnp.log1p(x), jnp.tanh(x), x**-2, jnp.sign(x - 1), jnp.sqrt(x)])]
     return jnp.concatenate(pieces)
 
@@ -64,8 +65,8 @@ def test_lines_of_a_neuron_are_its_class(name):
     state, bar = tuple(map(float, whole)), tuple(np.linspace(-1, 1, size))
     given = {
         "flow": (state, 0.25), "unflow": (state, 0.25, bar), "power": (state, bar), "wait": (state, 9.0),
-        "slope": (state,), "reset": (state,), "unreset": (state, bar), "jump": (state, 0.4), "unjump": (state, 0.4, bar),
-        "distance": (state, bar), "add": (state, bar, 2.0),
+        "slope": (state,), "reset": (state,), "unreset": (state, bar), "jump": (state, 0.4),
+        "unjump": (state, 0.4, bar), "distance": (state, bar), "add": (state, bar, 2.0),
     }  # fmt: skip
     runs = [callable_of(codes[one]) for one in given]
     a, b, c, d, e, f, g, h, i, j, k = runs
@@ -78,7 +79,7 @@ def test_lines_of_a_neuron_are_its_class(name):
     found = all_lines(*given.values())
     for one, arguments, value in zip(given, given.values(), found, strict=True):
         closed = codes[one].closed
-        (expected,) = jax.jit(jax.core.jaxpr_as_fun(closed))(*map(jnp.asarray, arguments))
+        (expected,) = jax.jit(jaxpr_as_fun(closed))(*map(jnp.asarray, arguments))
         np.testing.assert_allclose(value, expected, rtol=2e-13, atol=1e-15, err_msg=one)
 
 

@@ -154,7 +154,7 @@ class Writer:
         """`scatter-add`: where each update goes is found by sending a one alone."""
         operand, indices, updates = operands
         result, where = operand.copy(), _array(indices, equation.invars[1].aval.dtype, "scatter-add")
-        kind, bind = equation.invars[0].aval.dtype, equation.primitive.bind
+        kind = equation.invars[0].aval.dtype
         for place in np.ndindex(updates.shape):
             alone = np.zeros(updates.shape, kind)
             alone[place] = 1

@@ -17,6 +17,7 @@ from stablespike.native.overrides.lines import (
     INLINED,
     PLAIN,
     add_scaled,
+    can_be_reversed,
     flow,
     flow_pullback,
     jump,
@@ -185,6 +186,16 @@ def pull_waits(constants, initial, train, events, state, bars, time_bars, at_sta
 
 @njit(**PLAIN)
 @no_type_check
+def pull_whole_waits(constants, train, events, state, bars, time_bars):
+    """As `pull_waits`, to the states from which the neurons waited: there a class says how long with any digits."""
+    for place in range(events.shape[0]):
+        j = train[1][events[place]]
+        gradient = wait_gradient(constants, load(constants, state, j))
+        store(constants, bars, j, add_scaled(constants, load(constants, bars, j), gradient, time_bars[place]))
+
+
+@njit(**PLAIN)
+@no_type_check
 def pull_block(constants, nets, pools, train, arrivals, events, initial, began, begin, met, spiking, found):
     """Back through the events of a block, which began at the time `begin` in the state `began`.
 
@@ -205,13 +216,16 @@ def pull_block(constants, nets, pools, train, arrivals, events, initial, began, 
         )
         if here[0] >= 0:
             time_bars += spike_bars[here[0] : here[0] + here.shape[0]]
-            pull_waits(constants, initial, train, here, state, bars, time_bars, now == 0)
+            if can_be_reversed(constants):
+                pull_waits(constants, initial, train, here, state, bars, time_bars, now == 0)
         elif -1 - here[0] < input_bars.shape[0]:
             input_bars[-1 - here[0]] = time_bars[0]
         copy(before, met[first - 1] if first > 0 else began)
         if first > 0:
             strike(constants, before, row_of(events[first - 1], nets, train, arrivals))
         unflow(constants, before, state, bars, now - (time_of(events[first - 1], train, arrivals) if first else begin))
+        if here[0] >= 0 and not can_be_reversed(constants):
+            pull_whole_waits(constants, train, here, state, bars, time_bars)
         past = first
 
 
