@@ -171,13 +171,9 @@ REFUSED = {
     "no network": (lambda: run(QIF, INPUTS, UNTIL), "runs a Network"),
     "a class": (lambda: run(ONE, INPUTS, UNTIL, gradient=ss.Recorded), r"write Recorded\(...\)"),
     "a rule that is none": (lambda: run(ONE, INPUTS, UNTIL, gradient="exact"), "gradient must be one"),
-    "no kernel": (
-        lambda: run(recurrent(ss.QIF(jnp.ones(SIZE))), INPUTS, UNTIL, gradient=ss.TimeReversed()),
-        r"one set of parameters for all: use gradient=Recorded\(\) or Checkpointed\(\)",
-    ),
     "another neuron": (
         lambda: run(recurrent(ss.OscillatoryLIF()), INPUTS, UNTIL, gradient=ss.TimeReversed()),
-        "not OscillatoryLIF: use gradient=Recorded",
+        r"can make OscillatoryLIF spike, which kernels of recurrent networks do not know: use gradient=Recorded\(\)",
     ),
     "reversal of sparse": (
         lambda: run(

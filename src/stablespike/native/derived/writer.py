@@ -61,6 +61,7 @@ CALLS = {
     "checkpoint",
     "remat2",
 }
+SCATTERS = {"scatter-add": 0, "scatter-mul": 1}
 NUMPY: dict[str, Callable] = {"add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply}
 ARITHMETIC = {
     "add": ("fadd", "add"), "add_any": ("fadd", "add"), "sub": ("fsub", "sub"), "mul": ("fmul", "mul"),
@@ -114,8 +115,8 @@ class Writer:
             return self._known(equation, operands)
         if name in MOVES:
             return self._moved(equation, operands)
-        if name == "scatter-add":
-            return [self._added(equation, operands)]
+        if name in SCATTERS:
+            return [self._scattered(equation, operands)]
         if name == "dot_general":
             return [self._product(equation.params["dimension_numbers"], *operands)]
         if name in REDUCTIONS:
@@ -150,20 +151,20 @@ class Writer:
         kinds = [one.aval.dtype for one in equation.outvars]
         return [_picked(numbers, np.asarray(one), kind) for one, kind in zip(results, kinds, strict=True)]
 
-    def _added(self, equation: Any, operands: list[np.ndarray]) -> np.ndarray:
-        """`scatter-add`: where each update goes is found by sending a one alone."""
-        operand, indices, updates = operands
-        result, where = operand.copy(), _array(indices, equation.invars[1].aval.dtype, "scatter-add")
-        kind = equation.invars[0].aval.dtype
+    def _scattered(self, equation: Any, operands: list[np.ndarray]) -> np.ndarray:
+        """Updates that are added or multiplied: where each goes is found by sending another number there alone."""
+        (operand, indices, updates), bind = operands, equation.primitive.bind
+        name = equation.primitive.name.removeprefix("scatter-")
+        result, kind = operand.copy(), equation.invars[0].aval.dtype
+        where = _array(indices, equation.invars[1].aval.dtype, equation.primitive.name)
+        neutral = SCATTERS[equation.primitive.name]
         for place in np.ndindex(updates.shape):
-            alone = np.zeros(updates.shape, kind)
-            alone[place] = 1
+            alone = np.full(updates.shape, neutral, kind)
+            alone[place] = 2
             with jax.ensure_compile_time_eval():
-                hit = np.asarray(
-                    equation.primitive.bind(np.zeros(operand.shape, kind), where, alone, **equation.params)
-                )
-            for to in map(tuple, np.argwhere(hit)):
-                result[to] = self.number("add", [result[to], updates[place]])
+                found = np.asarray(bind(np.full(operand.shape, neutral, kind), where, alone, **equation.params))
+            for to in map(tuple, np.argwhere(found != neutral)):
+                result[to] = self.number(name, [result[to], updates[place]])
         return result
 
     # Control.
