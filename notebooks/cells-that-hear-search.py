@@ -16,9 +16,9 @@
 # **Question.** Do more augmentation, dropout or a higher learning rate help recurrent networks of LIF, adaptive and
 # resonating neurons alike to name digits of unheard speakers?
 #
-# They need not: a cell that fits its training speakers quickly may ask for more augmentation, and one that learns slowly
+# They need not: a cell that fits its training speakers quickly may ask for more augmentation, one that learns slowly
 # for larger steps. The search is small and the same for every kind of neuron: the same settings, epochs and seed. Test
-# speakers are not looked at. `cells-that-hear-training` trains with what is found here, and `cells-that-hear` compares.
+# speakers are not looked at. `cells-that-hear-training` trains with what is found here, `cells-that-hear` compares.
 
 # %% [markdown]
 # ## What is searched
@@ -121,8 +121,8 @@ assert (table.validation > 2 / sizes["classes"]).all(), "a kind does no better t
 # The changes that are taken are a parameter of `cells-that-hear-training` at scale `paper`.
 #
 # **Not shown.** One seed and few epochs for each try, so that differences of a point or two are those of a seed; longer
-# trainings may want more regularisation than short ones, and changes that help alone need not help together. Other readouts, surrogates, ranges of the neurons' parameters,
-# sizes of a batch, weight decay.
+# trainings may want more regularisation than short ones, and changes that help alone need not help together. Other
+# readouts, surrogates, ranges of the neurons' parameters, sizes of a batch, weight decay.
 #
 # ## Files written
 #
