@@ -113,7 +113,7 @@ def setting_with(changes: Iterable[str]) -> Setting:
     """The usual setting with some of the `CHANGES`."""
     setting = Setting()
     for one in changes:
-        setting = setting._replace(**CHANGES[one])
+        setting = setting._replace(**CHANGES[one])  # type: ignore[arg-type]
     return setting
 
 
