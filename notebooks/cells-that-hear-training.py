@@ -109,7 +109,7 @@ trained = {}
 for seed, name in itertools.product(seeds, kinds):
     trained[name, seed] = study.train(
         study.KINDS[name], trials[0], **sizes, seed=seed, hearing=hearing, setting=setting, epochs=epochs,
-        evaluate=judge, checkpoint=raw / "checkpoint" / f"{name}-{seed}.eqx".replace(" ", "-"),
+        evaluate=study.timed(judge), checkpoint=raw / "checkpoint" / f"{name}-{seed}.eqx".replace(" ", "-"),
         progress=lambda left, bar=f"{name}, seed {seed}": tqdm(left, desc=bar),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ Data, readout, loss, penalties, optimiser and number of neurons are those of `ne
 import dataclasses
 import math
 import pathlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -244,6 +245,18 @@ def train(
         identity=f"{kind.neuron.__name__} {dict(kind.drawn)} {dict(kind.shared)} {kind.scale} {kind.bound} {hearing} "
         f"{setting} {epochs} {seed}",
     )  # fmt: skip
+
+
+def timed(evaluate: Callable[[ss.Network], dict[str, Any]]) -> Callable[[ss.Network], dict[str, Any]]:
+    """`evaluate` with the `seconds` on the clock since it was called last: those of an epoch, its judging included."""
+    last = [time.perf_counter()]
+
+    def found(network: ss.Network) -> dict[str, Any]:
+        result = evaluate(network)
+        before, last[0] = last[0], time.perf_counter()
+        return result | {"seconds": last[0] - before}
+
+    return found
 
 
 def count(network: ss.Network) -> int:
