@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from studies.figures.cells_that_hear import cells_that_hear_figure
+from studies.figures.cells_that_hear import cells_that_hear_figure, settings_figure
 
 
 def test_every_kind_and_the_level_are_drawn():
@@ -22,3 +22,11 @@ def test_every_kind_and_the_level_are_drawn():
     _, ends = figure.axes
     assert any(np.allclose(line.get_ydata(), 86) for line in ends.lines)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == kinds
+
+
+def test_every_try_is_drawn():
+    table = pd.DataFrame({"kind": ["LIF", "BRF"] * 2, "setting": ["as before"] * 2 + ["dropout"] * 2})
+    figure = settings_figure(table.assign(validation=[0.6, 0.7, 0.65, 0.72]))
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    np.testing.assert_allclose(lines["BRF"], [70, 72])
+    np.testing.assert_allclose(lines["LIF"], [60, 65])
