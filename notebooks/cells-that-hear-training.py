@@ -48,10 +48,10 @@
 
 # %% tags=["parameters"]
 dataset = "synthetic-small"
-kinds = ["LIF", "SE-adaptive", "BRF", "C-SiLIF"]
-changes = ["more augmentation"]
+kinds = ["LIF", "BRF"]
+changes = []
 seeds = [1]
-epochs = 8
+epochs = 40
 hidden = 32  # neurons
 channels = 70  # of the input
 margin = 10  # channels, the most that a trial is moved by
