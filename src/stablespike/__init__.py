@@ -32,6 +32,12 @@ _PLACES = {
     "AdaptiveGridLIF": "stablespike.dynamics.grid.cells",
     "BinaryCell": "stablespike.dynamics.grid.cells",
     "GridLeakyReadout": "stablespike.dynamics.grid.cells",
+    "SymplecticAdaptiveLIF": "stablespike.dynamics.grid.two_state_cells",
+    "BalancedResonateAndFire": "stablespike.dynamics.grid.two_state_cells",
+    "ComplexLIF": "stablespike.dynamics.grid.two_state_cells",
+    "ResetToZero": "stablespike.dynamics.grid.resets",
+    "ResetBySubtraction": "stablespike.dynamics.grid.resets",
+    "Detached": "stablespike.dynamics.grid.resets",
     # networks
     "Network": "stablespike.dynamics.network",
     "Layer": "stablespike.dynamics.network",
@@ -84,6 +90,7 @@ _PLACES = {
     "DrivenRates": "stablespike.learning.regularisers",
     "RateBand": "stablespike.learning.regularisers",
     "CountCeiling": "stablespike.learning.regularisers",
+    "in_logarithms": "stablespike.learning.coordinates",
     "fluctuation_driven": "stablespike.learning.grid_initialisation",
     "normal_by_fan_in": "stablespike.learning.grid_initialisation",
     # stability
@@ -113,6 +120,12 @@ if TYPE_CHECKING:
     from stablespike.dynamics.grid.cells import BinaryCell as BinaryCell
     from stablespike.dynamics.grid.cells import GridLeakyReadout as GridLeakyReadout
     from stablespike.dynamics.grid.cells import GridLIF as GridLIF
+    from stablespike.dynamics.grid.resets import Detached as Detached
+    from stablespike.dynamics.grid.resets import ResetBySubtraction as ResetBySubtraction
+    from stablespike.dynamics.grid.resets import ResetToZero as ResetToZero
+    from stablespike.dynamics.grid.two_state_cells import BalancedResonateAndFire as BalancedResonateAndFire
+    from stablespike.dynamics.grid.two_state_cells import ComplexLIF as ComplexLIF
+    from stablespike.dynamics.grid.two_state_cells import SymplecticAdaptiveLIF as SymplecticAdaptiveLIF
     from stablespike.dynamics.network import Layer as Layer
     from stablespike.dynamics.network import Network as Network
     from stablespike.dynamics.neurons.general_lif import GeneralLIF as GeneralLIF
@@ -145,6 +158,7 @@ if TYPE_CHECKING:
     from stablespike.learning.classify import classify as classify
     from stablespike.learning.classify import judged as judged
     from stablespike.learning.classify import verdict as verdict
+    from stablespike.learning.coordinates import in_logarithms as in_logarithms
     from stablespike.learning.early_stopping import Patience as Patience
     from stablespike.learning.early_stopping import fit_until as fit_until
     from stablespike.learning.gradients.rules import EProp as EProp

@@ -9,8 +9,8 @@ from numba import njit
 
 import stablespike as ss
 from stablespike.dynamics.neurons.carried import carried, with_parameters
+from stablespike.native.derived.arithmetic import NotWritten
 from stablespike.native.derived.lines import callable_of, functions_of, text_of, traced
-from stablespike.native.derived.writer import NotWritten
 
 KIND = np.dtype(np.float64)
 

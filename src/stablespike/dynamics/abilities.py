@@ -16,8 +16,8 @@ from stablespike.dynamics.neurons.neuron import AbstractNeuron
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
+from stablespike.native.derived.arithmetic import NotWritten
 from stablespike.native.derived.lines import derived_lines
-from stablespike.native.derived.writer import NotWritten
 from stablespike.native.overrides import lif, oscillatory_lif, qif, theta
 from stablespike.native.sparse import lif as lif_rows
 from stablespike.native.sparse import oscillatory_lif as oscillatory_lif_rows

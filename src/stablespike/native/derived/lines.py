@@ -22,7 +22,8 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from stablespike.native.derived.writer import Unknown, Writer
+from stablespike.native.derived.arithmetic import Unknown
+from stablespike.native.derived.writer import Writer
 from stablespike.native.overrides import lines as line
 
 SLACK = 1e-9  # relative, of an interval in which a spike may lie: the spike's time itself decides
@@ -62,7 +63,7 @@ def written(code, context, typing, builder, values):
             array[k] = Unknown(one, code.kind)
         arguments.append(array.reshape(shape))
     (result,) = writer.function(code.closed, arguments)
-    return [writer.value(one, code.kind) for one in result.flat]
+    return [writer.arithmetic.value(one, code.kind) for one in result.flat]
 
 
 @no_type_check

@@ -5,34 +5,17 @@ of short loops and what follows from them leave nothing behind. Loops of unknown
 Operations that only move numbers about are carried out on the places of the numbers, by JAX itself.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, no_type_check
+from collections.abc import Sequence
+from typing import Any, no_type_check
 
 import jax
 import numpy as np
 from jax.extend import core
 from llvmlite import ir
-from numba import from_dtype
 
-MOST_ROUNDS, MOST_WRITTEN = 64, 20_000  # of a loop that is written out: its length, and operations in all
-CONTRACT = ("contract",)
+from stablespike.native.derived.arithmetic import Arithmetic, NotWritten, Unknown, is_known
 
-
-class NotWritten(ValueError):
-    """An operation that has no line here; its text is the operation's name, for a sentence."""
-
-
-class Unknown(NamedTuple):
-    """A number that is known only when the code runs."""
-
-    value: ir.Value
-    dtype: np.dtype
-
-
-def is_known(one: Any) -> bool:
-    """Whether a number is known while writing."""
-    return not isinstance(one, Unknown)
+MOST_ROUNDS = 64  # of a loop that is written out
 
 
 def as_objects(array: Any) -> np.ndarray:
@@ -48,7 +31,6 @@ MOVES = {
     "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "slice", "concatenate", "pad", "rev",
     "gather", "dynamic_slice", "dynamic_update_slice", "scatter", "split", "stack", "unstack",
 }  # fmt: skip
-BOOLEAN = np.dtype(bool)
 NOTHING = {"stop_gradient", "copy", "copy_p", "optimization_barrier"}
 CALLS = {
     "jit",
@@ -62,19 +44,6 @@ CALLS = {
     "remat2",
 }
 SCATTERS = {"scatter-add": 0, "scatter-mul": 1}
-NUMPY: dict[str, Callable] = {"add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply}
-ARITHMETIC = {
-    "add": ("fadd", "add"), "add_any": ("fadd", "add"), "sub": ("fsub", "sub"), "mul": ("fmul", "mul"),
-    "div": ("fdiv", "sdiv"), "rem": ("frem", "srem"),
-}  # fmt: skip
-COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-BITS = {"and": "and_", "or": "or_", "xor": "xor"}
-INTRINSICS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "round": "rint"}
-LIBRARY: dict[str, Callable] = {
-    name: getattr(math, name)
-    for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asinh", "acosh", "atanh",
-                 "asin", "acos", "atan", "atan2", "erf", "erfc", "pow")
-}  # fmt: skip
 REDUCTIONS = {"reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min", "reduce_and": "and",
               "reduce_or": "or"}  # fmt: skip
 
@@ -84,7 +53,7 @@ class Writer:
     """Writes at the place where an LLVM builder stands; `context` and `typing` are numba's."""
 
     def __init__(self, context, typing, builder):
-        self.context, self.typing, self.builder, self.written = context, typing, builder, 0
+        self.arithmetic, self.builder = Arithmetic(context, typing, builder), builder
 
     def function(self, closed: Any, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The results of a closed jaxpr, arrays of objects, from its arguments, the same."""
@@ -164,7 +133,7 @@ class Writer:
             with jax.ensure_compile_time_eval():
                 found = np.asarray(bind(np.full(operand.shape, neutral, kind), where, alone, **equation.params))
             for to in map(tuple, np.argwhere(found != neutral)):
-                result[to] = self.number(name, [result[to], updates[place]])
+                result[to] = self.arithmetic.number(name, [result[to], updates[place]])
         return result
 
     # Control.
@@ -180,7 +149,9 @@ class Writer:
 
     def _loop(self, kinds: Any, carry: Any, goes_on: Any, round_of: Any) -> Any:
         builder = self.builder
-        start = [[self.value(one, kind) for one in array.flat] for array, kind in zip(carry, kinds, strict=True)]
+        start = [
+            [self.arithmetic.value(one, kind) for one in array.flat] for array, kind in zip(carry, kinds, strict=True)
+        ]
         before = builder.block
         head, inside, after = (builder.append_basic_block(name) for name in ("loop", "round", "looped"))
         builder.branch(head)
@@ -193,10 +164,12 @@ class Writer:
             _shaped([Unknown(phi, kind) for phi in ones], array.shape)
             for ones, array, kind in zip(phis, carry, kinds, strict=True)
         ]
-        builder.cbranch(self.value(goes_on(now), np.dtype(bool)), inside, after)
+        builder.cbranch(self.arithmetic.value(goes_on(now), np.dtype(bool)), inside, after)
         builder.position_at_end(inside)
         new = round_of(now)
-        values = [[self.value(one, kind) for one in array.flat] for array, kind in zip(new, kinds, strict=True)]
+        values = [
+            [self.arithmetic.value(one, kind) for one in array.flat] for array, kind in zip(new, kinds, strict=True)
+        ]
         for ones, nexts in zip(phis, values, strict=True):
             for phi, value in zip(ones, nexts, strict=True):
                 phi.add_incoming(value, builder.block)
@@ -224,9 +197,9 @@ class Writer:
         return self._loop(
             kinds,
             [counter, *carry],
-            lambda now: self.compared("<", [now[0].item(), np.int64(length)], np.dtype(np.int64)),
+            lambda now: self.arithmetic.compared("<", [now[0].item(), np.int64(length)], np.dtype(np.int64)),
             lambda now: [
-                _shaped([self.number("add", [now[0].item(), np.int64(1)])], ()),
+                _shaped([self.arithmetic.number("add", [now[0].item(), np.int64(1)])], ()),
                 *self.function(body, [*fixed, *now[1:]]),
             ],
         )[1:]
@@ -235,7 +208,7 @@ class Writer:
         which, branches = operands[0].item(), params["branches"]
         if is_known(which):
             return self.function(branches[int(np.clip(which, 0, len(branches) - 1))], operands[1:])
-        builder, index = self.builder, self.value(which, which.dtype)
+        builder, index = self.builder, self.arithmetic.value(which, which.dtype)
         blocks = [builder.append_basic_block("branch") for _ in branches]
         after, kinds = builder.append_basic_block("branched"), [one.aval.dtype for one in branches[0].jaxpr.outvars]
         switch = builder.switch(index, blocks[-1])
@@ -247,7 +220,9 @@ class Writer:
             builder.position_at_end(block)
             results = self.function(branch, operands[1:])
             shapes = [one.shape for one in results]
-            found.append([[self.value(x, kind) for x in one.flat] for one, kind in zip(results, kinds, strict=True)])
+            found.append(
+                [[self.arithmetic.value(x, kind) for x in one.flat] for one, kind in zip(results, kinds, strict=True)]
+            )
             found[-1] = (found[-1], builder.block)
             builder.branch(after)
         builder.position_at_end(after)
@@ -262,8 +237,6 @@ class Writer:
             merged.append(_shaped(phis, shape))
         return merged
 
-    # Arithmetic.
-
     def _product(self, numbers: Any, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         (ones, others), (batch, other_batch) = numbers
         free = [axis for axis in range(one.ndim) if axis not in (*ones, *batch)]
@@ -274,7 +247,7 @@ class Writer:
         result = np.empty((*lead, *left, *right), object)
         for place in np.ndindex(result.shape):
             b, i, j = place[: len(lead)], place[len(lead) : len(lead) + len(left)], place[len(lead) + len(left) :]
-            terms = [self.number("mul", [one[(*b, *i, *k)], other[(*b, *j, *k)]]) for k in np.ndindex(inner)]
+            terms = [self.arithmetic.number("mul", [one[(*b, *i, *k)], other[(*b, *j, *k)]]) for k in np.ndindex(inner)]
             result[place] = self._folded("add", terms)
         return result
 
@@ -289,7 +262,7 @@ class Writer:
     def _folded(self, name: str, terms: list[Any]) -> Any:
         result = terms[0]
         for one in terms[1:]:
-            result = self.number(name, [result, one])
+            result = self.arithmetic.number(name, [result, one])
         return result
 
     def _each(self, equation: Any, operands: list[np.ndarray]) -> np.ndarray:
@@ -299,165 +272,8 @@ class Writer:
         result = np.empty(shape, object)
         for place in np.ndindex(shape):
             ones = [operand[place] for operand in spread]
-            result[place] = self.elementwise(equation, ones, kinds)
+            result[place] = self.arithmetic.elementwise(equation, ones, kinds)
         return result
-
-    def elementwise(self, equation: Any, ones: list[Any], kinds: list[np.dtype]) -> Any:
-        """One number of an operation that treats each alike."""
-        name, params = equation.primitive.name, equation.params
-        kind = equation.outvars[0].aval.dtype
-        if name == "convert_element_type":
-            return self.converted(ones[0], kind)
-        if name == "select_n":
-            return self._selected(ones, kind)
-        if name == "integer_pow":
-            return self._power(ones[0], params["y"], kind)
-        if name == "clamp":
-            return self.number("min", [self.number("max", [ones[1], ones[0]]), ones[2]])
-        if name in COMPARISONS:
-            return self.compared(COMPARISONS[name], ones, kinds[0])
-        return self.number(name, ones)
-
-    def number(self, name: str, ones: list[Any]) -> Any:
-        """One number from others of one type."""
-        known = [is_known(one) for one in ones]
-        if all(known) and name in NUMPY:
-            with np.errstate(all="ignore"):
-                return NUMPY[name](*ones)
-        neutral = {"add": 0, "add_any": 0, "mul": 1}.get(name)
-        for one, other, sure in zip(ones, reversed(ones), known, strict=True):
-            if neutral is not None and sure and one == neutral:
-                return other
-        kind = next((one.dtype for one in ones if not is_known(one)), np.asarray(ones[0]).dtype)
-        self.written += 1
-        if self.written > MOST_WRITTEN:
-            raise NotWritten(f"more than {MOST_WRITTEN} operations")
-        value = self._value_of(name, [self.value(one, kind) for one in ones], kind)
-        return Unknown(value, np.dtype(bool) if name == "is_finite" else kind)
-
-    def _value_of(self, name, values, kind):
-        builder, floating = self.builder, kind.kind == "f"
-        if name in ARITHMETIC:
-            method = getattr(builder, ARITHMETIC[name][0 if floating else 1])
-            return method(*values, flags=CONTRACT) if floating and name != "rem" else method(*values)
-        if name in BITS:
-            return getattr(builder, BITS[name])(*values)
-        if name == "not":
-            return builder.not_(values[0])
-        if name == "neg":
-            return builder.fneg(values[0]) if floating else builder.neg(values[0])
-        if name in ("max", "min"):
-            return self._extreme(name, values, floating)
-        if not floating:
-            raise NotWritten(name if name != "abs" else "abs of whole numbers")
-        one = ir.Constant(values[0].type, 1.0)
-        if name in INTRINSICS:
-            return self._intrinsic(INTRINSICS[name], values)
-        if name == "square":
-            return builder.fmul(values[0], values[0], flags=CONTRACT)
-        if name == "rsqrt":
-            return builder.fdiv(one, self._intrinsic("sqrt", values))
-        if name == "is_finite":
-            return builder.fcmp_ordered("<", self._intrinsic("fabs", values), ir.Constant(values[0].type, math.inf))
-        if name == "sign":
-            signed = self._intrinsic("copysign", [one, values[0]])
-            zero = builder.fcmp_unordered("ueq", values[0], ir.Constant(values[0].type, 0.0))
-            return builder.select(zero, values[0], signed)
-        if name == "logistic":
-            fall = self._library(math.exp, [builder.fneg(values[0])], kind)
-            return builder.fdiv(one, builder.fadd(one, fall))
-        if name in LIBRARY:
-            return self._library(LIBRARY[name], values, kind)
-        raise NotWritten(name)
-
-    def _extreme(self, name, values, floating):
-        builder, (one, other), sign = self.builder, values, ">" if name == "max" else "<"
-        if not floating:
-            return builder.select(builder.icmp_signed(sign, one, other), one, other)
-        chosen = builder.select(builder.fcmp_ordered(sign, one, other), one, other)
-        return builder.select(builder.fcmp_unordered("uno", one, one), one, chosen)
-
-    def _intrinsic(self, name, values):
-        kind = values[0].type
-        signature = ir.FunctionType(kind, [kind] * len(values))
-        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
-        return self.builder.call(function, values)
-
-    def _library(self, function, values, kind):
-        number = from_dtype(kind)
-        known = self.typing.resolve_value_type(function)
-        signature = known.get_call_type(self.typing, (number,) * len(values), {})
-        code = self.context.get_function(known, signature)
-        cast = [
-            self.context.cast(self.builder, one, number, to) for one, to in zip(values, signature.args, strict=True)
-        ]
-        result = code(self.builder, cast)
-        self.context.add_linking_libs(getattr(code, "libs", ()))
-        return self.context.cast(self.builder, result, signature.return_type, number)
-
-    def _selected(self, ones, kind):
-        which, cases = ones[0], ones[1:]
-        if is_known(which):
-            return cases[int(which)]
-        if all(is_known(one) for one in cases) and len({_bytes(one) for one in cases}) == 1:
-            return cases[0]
-        if len(cases) > 2 or which.dtype != BOOLEAN:
-            raise NotWritten("a choice among more than two")
-        no, yes = (self.value(one, kind) for one in cases)
-        return Unknown(self.builder.select(which.value, yes, no), kind)
-
-    def _power(self, one: Any, exponent: int, kind: np.dtype) -> Any:
-        if exponent < 0:
-            return self.number("div", [kind.type(1), self._power(one, -exponent, kind)])
-        result: Any = kind.type(1)
-        while exponent:
-            result = self.number("mul", [result, one]) if exponent % 2 else result
-            exponent //= 2
-            one = self.number("mul", [one, one]) if exponent else one
-        return result
-
-    def compared(self, sign, ones, kind):
-        """Whether two numbers of one type stand in a relation."""
-        values = [self.value(one, kind) for one in ones]
-        if kind.kind == "f":
-            compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
-        else:
-            compare = self.builder.icmp_signed if kind.kind == "i" else self.builder.icmp_unsigned
-        return Unknown(compare(sign, *values), np.dtype(bool))
-
-    def converted(self, one, kind):
-        """A number of another type."""
-        if is_known(one):
-            return np.asarray(one).astype(kind)[()]
-        value, builder, to, old = one.value, self.builder, self.type_of(kind), one.dtype
-        if old == kind:
-            return one
-        if kind == BOOLEAN:
-            zero = ir.Constant(value.type, 0)
-            compare = builder.fcmp_unordered if old.kind == "f" else builder.icmp_signed
-            new = compare("!=", value, zero)
-        elif kind.kind == "f":
-            if old.kind == "f":
-                new = builder.fpext(value, to) if kind.itemsize > old.itemsize else builder.fptrunc(value, to)
-            else:
-                new = builder.sitofp(value, to) if old.kind == "i" else builder.uitofp(value, to)
-        elif old.kind == "f":
-            new = builder.fptosi(value, to)
-        elif kind.itemsize > old.itemsize or old == BOOLEAN:
-            new = builder.sext(value, to) if old.kind == "i" else builder.zext(value, to)
-        else:
-            new = builder.trunc(value, to) if kind.itemsize < old.itemsize else value
-        return Unknown(new, kind)
-
-    def type_of(self, kind):
-        """LLVM's type of a number; a truth value has one bit."""
-        return ir.IntType(1) if kind == BOOLEAN else self.context.get_value_type(from_dtype(kind))
-
-    def value(self, one, kind):
-        """A number as LLVM has it."""
-        if not is_known(one):
-            return one.value
-        return ir.Constant(self.type_of(kind), bool(one) if kind == BOOLEAN else np.asarray(one).astype(kind).item())
 
 
 def _body(params: Any) -> Any:
@@ -489,7 +305,3 @@ def _shaped(ones: list[Any], shape: tuple[int, ...]) -> np.ndarray:
 
 def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
     return _shaped([one for array in arrays for one in array.flat], (len(arrays), *arrays[0].shape))
-
-
-def _bytes(one: Any) -> bytes:
-    return np.asarray(one).tobytes()
