@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.faults import disks
 from tests.workflow import miniature
 
 from workflow.hashing import digest, file_digest
@@ -71,10 +72,11 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, "-m", start, "--cores", "2", TARGET]
 
 
-def started(folder: Path, **options: Any) -> subprocess.Popen[str]:
-    """Start a run in a process group of its own."""
+def started(folder: Path, line: list[str] | None = None, **options: Any) -> subprocess.Popen[str]:
+    """Start a run, or another command line, in a process group of its own."""
     given = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    return subprocess.Popen(command(folder), cwd=folder, env=miniature.environment(folder), **(given | options))
+    environment = miniature.environment(folder)
+    return subprocess.Popen(line or command(folder), cwd=folder, env=environment, **(given | options))
 
 
 def ended(run: subprocess.Popen[str]) -> str:
@@ -140,6 +142,16 @@ def limited(folder: Path, chance: random.Random, _: float, what: int, sizes: tup
     return ended(started(folder, preexec_fn=partial(resource.setrlimit, what, (size, resource.RLIM_INFINITY))))
 
 
+def small_disk(folder: Path, chance: random.Random, _: float, kind: str) -> str:
+    """Run on a disk that becomes full, or beyond a quota."""
+    return ended(started(folder, disks.small(command(folder), folder, chance, kind)))
+
+
+def read_only(folder: Path, chance: random.Random, _: float) -> str:
+    """Run where something is mounted read-only."""
+    return ended(started(folder, disks.read_only(command(folder), folder, chance)))
+
+
 def unwritable(folder: Path, chance: random.Random, _: float) -> str:
     """Run where a file lies in the place of a folder, which no right of an administrator overcomes."""
     place = folder / chance.choice(["results", ".cache", "logs", ".cache/plans", "results/quick/walk-training"])
@@ -202,7 +214,10 @@ FAULTS: dict[str, Strike] = {
     "Ctrl-C (SIGINT to the group)": partial(signalled, who="group", number=signal.SIGINT),
     "SIGTERM to the group": partial(signalled, who="group", number=signal.SIGTERM),
     "the reader of the pipe leaves": reader_left,
-    "disk full (ulimit -f)": partial(limited, what=resource.RLIMIT_FSIZE, sizes=(0, 300, 3000, 30000)),
+    "disk full": partial(small_disk, kind="full"),
+    "beyond the quota": partial(small_disk, kind="quota"),
+    "mounted read-only": read_only,
+    "a file too large (ulimit -f)": partial(limited, what=resource.RLIMIT_FSIZE, sizes=(0, 300, 3000, 30000)),
     "little memory (ulimit -v)": partial(
         limited, what=resource.RLIMIT_AS, sizes=tuple(n << 20 for n in (200, 400, 800))
     ),
@@ -213,6 +228,7 @@ FAULTS: dict[str, Strike] = {
     "a result flipped or cut": partial(damaged, raw=False),
     "a raw file flipped or cut": partial(damaged, raw=True),
 }
+MOUNTED = ("disk full", "beyond the quota", "mounted read-only")  # where the system lets us mount
 
 
 class Workshop:
@@ -315,7 +331,7 @@ def main() -> None:
     chosen = parser.parse_args()
     miniature.ROOT = chosen.repository.resolve()
     until = time.monotonic() + 60 * chosen.minutes
-    faults = [name for name in FAULTS if re.search(chosen.only, name)]
+    faults = [name for name in FAULTS if re.search(chosen.only, name) and (name not in MOUNTED or disks.mountable())]
     with tempfile.TemporaryDirectory() as place:
         code = code_of(miniature.build(Path(place, "read")))
         tries = [one for one in kept(chosen.keep, code) if one.fault in faults and one.seed < chosen.tries]
