@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,6 +119,27 @@ def test_delays_have_a_gradient():
     differences = [(loss(delays.at[k].add(step)) - loss(delays.at[k].add(-step))) / 2e-6 for k in range(SIZE)]
     assert float(jnp.max(jnp.abs(gradient))) > 1e-3
     np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("rule", [ss.RealTimeRecurrent(), ss.EProp()])
+def test_rules_that_go_forwards_in_time_refuse_other_states_than_rest(rule):
+    """They ran from rest whatever was asked for."""
+    network = ss.Network(ss.Layer(ss.QIF(1.0), ss.Dense(W_IN), ss.Dense(LOOP)))
+    states = ss.initial_states(ss.QIF(1.0), jnp.full(SIZE, 9.0))
+    with pytest.raises(ValueError, match="starts from rest"):
+        ss.simulate(network, INPUTS, UNTIL, on=ss.Grid(0.05, ss.SuperSpike(5.0)), gradient=rule, initial=states)
+
+
+def test_real_time_recurrent_learning_knows_sparse_connections():
+    def loss(network, rule):
+        on = ss.Grid(0.05, ss.SuperSpike(5.0))
+        return jnp.sum(ss.simulate(network, INPUTS, UNTIL, on=on, gradient=rule).output.signals)
+
+    sparse = [ss.Sparse(ss.from_matrix(np.asarray(one))) for one in (W_IN, LOOP)]
+    network = ss.Network(ss.Layer(ss.LIF(1.0), *sparse))
+    found, exact = (eqx.filter_grad(loss)(network, rule) for rule in (ss.RealTimeRecurrent(), ss.Recorded()))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_rules_that_go_forwards_in_time_are_backpropagation_where_they_are_exact():

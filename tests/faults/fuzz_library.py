@@ -6,13 +6,10 @@ times become odd ones. What is accepted must give finite values, spikes in order
 """
 
 import argparse
-import linecache
 import math
 import random
-import re
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -40,7 +37,7 @@ from tests.faults.odd import (
     odd_value,
     planted,
 )
-from tests.faults.outcomes import Outcome, counted, table
+from tests.faults.outcomes import Outcome, Said, counted, table, told
 
 import stablespike as ss
 from stablespike.learning.training import TrainingError
@@ -48,10 +45,6 @@ from stablespike.stability.lyapunov import SingularJacobian
 
 SECONDS = 120  # a case that takes longer hangs: the longest compile something
 OURS = (ValueError, ss.SimulationError, TrainingError, SingularJacobian)
-
-
-class Said(Exception):
-    """A sentence of the library's own."""
 
 
 # What networks are made of
@@ -302,28 +295,12 @@ KINDS = {
 SHARES = {"parts": 8, "runs": 6, "gradients": 2, "training": 3, "exponents": 2}
 
 
-def told(call: Callable[[], str | None]) -> str | None:
-    """The call, whose errors are sentences only where a line of ours raises them."""
-    try:
-        return call()
-    except TypeError as error:
-        if re.match(r"[\w.]+\(\) (missing|takes|got an unexpected|got multiple)", str(error)):
-            raise Said("Python says which argument is missing or too many") from error
-        raise
-    except OURS as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        ours = "/stablespike/" in frame.filename and "raise" in linecache.getline(frame.filename, frame.lineno or 0)
-        if ours and str(error).endswith((".", ")")):
-            raise Said(str(error)) from error
-        raise RuntimeError(f"foreign: {type(error).__name__}: {error}").with_traceback(error.__traceback__) from None
-
-
 def case_of(kinds: list[str]) -> Callable[[random.Random], tuple[str, Callable[[], str | None]]]:
     """Cases of these kinds."""
 
     def case(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
         what, call = KINDS[chance.choices(kinds, [SHARES[kind] for kind in kinds])[0]](chance)
-        return what, lambda: told(call)
+        return what, lambda: told(call, OURS)
 
     return case
 

@@ -157,6 +157,9 @@ def networks() -> dict[str, tuple[ss.Network, Any, Any]]:
     grid = ss.Grid(DT, ss.SuperSpike(10.0))
     runs["grid"] = (found["forward"], grid, None)
     runs["grid of delays"] = (found["delayed"], grid, None)
+    looked_at = ss.Layer(ss.GridLeakyReadout(0.5, DT), ss.Dense(jnp.ones((CLASSES, SIZE))))
+    read = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(W_IN), ss.Dense(LOOP)), looked_at)
+    runs["grid that is read"] = (read, grid, None)
     runs["grid of QIF"] = (recurrent(ss.QIF(1.0)), grid, states)
     runs["grid of sparse"] = (found["sparse"], grid, None)
     return runs

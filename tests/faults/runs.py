@@ -34,7 +34,7 @@ from workflow.hashing import digest, file_digest
 
 RESULTS = Path("results/quick")
 TARGET = str(RESULTS / "walk/numbers.json")
-REMOVE = re.compile(r"remove (\S+?)[,.]? (?:to|and|or)\b")
+REMOVE = re.compile(r"^(\S+)[^\n]*: remove it\b|remove (\S+?)[,.]? (?:to|and|or)\b", re.MULTILINE)
 PATIENCE = 180
 
 
@@ -266,7 +266,7 @@ class Workshop:
             run = started(folder)
             found.again = ended(run)
             if run.returncode and (asked := REMOVE.search(found.again)):
-                (folder / asked[1]).unlink()
+                (folder / (asked[1] or asked[2])).unlink()
                 run = started(folder)
                 found.again += ended(run)
             after = products(folder)

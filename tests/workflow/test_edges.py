@@ -207,6 +207,15 @@ def test_a_whole_run_ends_when_its_reader_goes_away(miniature):
         time.sleep(0.5)
 
 
+def test_a_job_ends_whose_workflow_ended_while_it_was_started(miniature):
+    edit(miniature / "config/quick.yaml", "pause: 0.05", "pause: 9.5")  # longer than anybody waits here
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    started = environment(miniature) | {"WORKFLOW_PROCESS": str(ended.pid)}
+    command = [sys.executable, "-m", "workflow.run", "config/quick.yaml", "walk-training"]
+    assert subprocess.run(command, env=started, cwd=miniature, timeout=60, check=False).returncode == 1
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.6, 1.2])
 def test_ctrl_c_before_anything_runs_prints_no_traceback(miniature, moment):
     command = [sys.executable, "-m", "workflow.start", "--cores", "2", "-n"]

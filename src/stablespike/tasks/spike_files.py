@@ -106,7 +106,7 @@ def read_recordings(path: str | pathlib.Path, *, channel_count: int | None = Non
     except UnicodeError as error:
         raise DatasetError(f"{path} contradicts itself: a name in extra/keys is no text in UTF-8 ({error}).") from error
     except ValueError as error:
-        raise DatasetError(f"{path} contradicts itself: {error}") from error
+        raise DatasetError(f"{path} contradicts itself: {str(error).rstrip('.')}.") from error
     except UNREADABLE as error:
         why = str(error) or type(error).__name__
         raise DatasetError(f"{path} is damaged or not in the layout of SHD ({why}): replace it.") from error
