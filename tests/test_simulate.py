@@ -130,6 +130,21 @@ def test_rules_that_go_forwards_in_time_refuse_other_states_than_rest(rule):
         ss.simulate(network, INPUTS, UNTIL, on=ss.Grid(0.05, ss.SuperSpike(5.0)), gradient=rule, initial=states)
 
 
+@pytest.mark.parametrize("rule", [None, ss.Recorded(), ss.TimeReversed()])
+def test_states_that_are_not_finite_are_refused_whatever_the_rule(rule):
+    """The plain event loop took an infinite current for a neuron that never spikes, and its gradient was no number."""
+    states = ss.initial_states(ss.QIF(1.0), jnp.zeros(SIZE)).at[2, 1].set(jnp.inf)
+
+    def loss(initial):
+        return finite_sum(
+            ss.simulate(recurrent(ss.QIF(1.0)), INPUTS, UNTIL, gradient=rule, initial=initial).output.times
+        )
+
+    for call in (loss, jax.grad(loss)):
+        with pytest.raises(ValueError, match=r"initial states of QIF must be finite\."):
+            call(states)
+
+
 def test_real_time_recurrent_learning_knows_sparse_connections():
     def loss(network, rule):
         on = ss.Grid(0.05, ss.SuperSpike(5.0))

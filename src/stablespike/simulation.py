@@ -179,6 +179,9 @@ def _require_initial(states: Any, layer: Any, on: Any) -> None:
             f"initial states of {name} must be an array of floating-point numbers [neurons, variables], not "
             f"{shown(states)}: `initial_states` makes them from voltages."
         )
+    finite = jnp.all(jnp.isfinite(jax.lax.stop_gradient(states)))
+    if not isinstance(finite, jax.core.Tracer) and not finite:
+        raise ValueError(f"initial states of {name} must be finite.")
     if isinstance(layer.neuron, AbstractNeuron):
         require_states(layer.neuron, states, layer.size)
 

@@ -126,6 +126,7 @@ def _in_order(times: np.ndarray, channels: np.ndarray) -> tuple[np.ndarray, np.n
 def _whole(values: np.ndarray, kind: Any, what: str) -> np.ndarray:
     """The same numbers as integers of a `kind` that has room for all of them; the array itself if it is one."""
     require(values.dtype.kind in "biuf", f"{what} of recordings must be whole numbers, not {values.dtype}.")
+    require(values.ndim == 1, f"{what} of recordings must be a list, not an array {list(values.shape)}.")
     with np.errstate(invalid="ignore"):  # compared with what they were before
         whole = values.astype(kind, copy=False)
     wrong = values[whole != values]
