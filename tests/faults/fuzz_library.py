@@ -24,8 +24,10 @@ from tests.faults.odd import (
     DT,
     INPUTS,
     LOOP,
+    SHAPES,
     SIZE,
     TRIALS,
+    TYPES,
     UNTIL,
     W_IN,
     Arguments,
@@ -169,6 +171,36 @@ def restored(chance: random.Random, state: Any) -> random.Random:
     return chance
 
 
+def shaped(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
+    """A run of which weights, inputs or states have another shape or type, each as the constructors let them pass."""
+    neuron = chance.choice([ss.QIF(1.0), ss.LIF(1.0), ss.Theta(1.0)])
+    sound = {"inputs": W_IN, "loop": LOOP, "times": INPUTS.times, "sources": INPUTS.sources}
+    sound["initial"] = ss.initial_states(neuron, jnp.zeros(SIZE))
+    odd = {
+        name: chance.choice([reshaped, retyped])(chance, sound[name])
+        for name in chance.sample(sorted(sound), chance.choice([1, 1, 2, 5]))
+    }
+    told = {name: (one.dtype, one.shape) for name, one in odd.items()}
+    on = chance.choice([ss.Events(32, 10), ss.Grid(DT, ss.SuperSpike(10.0))])
+    return f"{neuron} {told} {on}", lambda: made_and_ran(neuron, sound | odd, on)
+
+
+def reshaped(chance: random.Random, sound: jax.Array) -> jax.Array:
+    """Zeros of another shape."""
+    return jnp.zeros(chance.choice(SHAPES), sound.dtype)
+
+
+def retyped(chance: random.Random, sound: jax.Array) -> jax.Array:
+    """The same values as another type holds them."""
+    return sound.astype(chance.choice([kind for kind in TYPES if kind is not object]))
+
+
+def made_and_ran(neuron: Any, of: dict[str, Any], on: Any) -> str | None:
+    """Make a network of these arrays and run it."""
+    network = ss.Network(ss.Layer(neuron, ss.Dense(of["inputs"]), ss.Dense(of["loop"])))
+    return ran(network, ss.Spikes(of["times"], of["sources"]), UNTIL, on=on, initial=of["initial"])
+
+
 def ran(network: Any, inputs: Any, until: Any, **options: Any) -> str | None:
     """Simulate, and say what is wrong with what was accepted."""
     inputs = inputs() if callable(inputs) else inputs
@@ -285,14 +317,9 @@ def spectrum(made: Arguments, cut: Arguments, options: Arguments) -> str | None:
 
 # Counting
 
-KINDS = {
-    "parts": part,
-    "runs": simulated,
-    "gradients": fuzz_gradients.case,
-    "training": trained,
-    "exponents": exponents,
-}
-SHARES = {"parts": 8, "runs": 6, "gradients": 2, "training": 3, "exponents": 2}
+KINDS = {"parts": part, "runs": simulated, "shapes": shaped, "gradients": fuzz_gradients.case, "training": trained}
+KINDS |= {"exponents": exponents}
+SHARES = {"parts": 8, "runs": 6, "shapes": 1, "gradients": 2, "training": 3, "exponents": 2}
 
 
 def case_of(kinds: list[str]) -> Callable[[random.Random], tuple[str, Callable[[], str | None]]]:
