@@ -130,6 +130,24 @@ def test_rules_that_go_forwards_in_time_refuse_other_states_than_rest(rule):
         ss.simulate(network, INPUTS, UNTIL, on=ss.Grid(0.05, ss.SuperSpike(5.0)), gradient=rule, initial=states)
 
 
+def test_a_gradient_that_is_not_finite_is_never_silent():
+    """Outside jit it is raised; inside nothing can be said; derivatives of other modes and orders pass as they are."""
+    network, on = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(W_IN), ss.Dense(LOOP))), ss.Grid(0.05, ss.SuperSpike(5.0))
+
+    def loss(weights, rule=None):
+        varied = eqx.tree_at(lambda one: one.layers[0].inputs.weights, network, weights)
+        return jnp.sum(ss.simulate(varied, INPUTS, UNTIL, on=on, gradient=rule).output.signals)
+
+    huge = W_IN.at[1, 1].set(1e300)
+    for rule in (None, ss.Recorded(), ss.Checkpointed()):
+        with pytest.raises(ss.SimulationError, match="The gradient of this run is not finite"):
+            jax.grad(loss)(huge, rule)
+    assert not jnp.isfinite(jax.jit(jax.grad(loss))(huge)).all()
+    slope = jnp.sum(jax.grad(loss)(W_IN, ss.Recorded()) * W_IN)
+    np.testing.assert_allclose(jax.jvp(lambda w: loss(w, ss.Recorded()), (W_IN,), (W_IN,))[1], slope, rtol=1e-9)
+    assert jnp.isfinite(jax.hessian(lambda scale: loss(scale * W_IN, ss.Recorded()))(1.0))
+
+
 @pytest.mark.parametrize("rule", [None, ss.Recorded(), ss.TimeReversed()])
 def test_states_that_are_not_finite_are_refused_whatever_the_rule(rule):
     """The plain event loop took an infinite current for a neuron that never spikes, and its gradient was no number."""
