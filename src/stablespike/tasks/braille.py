@@ -31,6 +31,10 @@ def braille(file: str | pathlib.Path, *, step: float = 1.0, frame_rate: float = 
         require(letters.ndim == 1, f"letters must be a list, not an array {list(letters.shape)}.")
         trains = [crossings(taxel[a:b].astype(float), step, frame_rate) for a, b in itertools.pairwise(offsets)]
         return gather(trains, label, None, tuple(map(str, letters)), 2 * TAXELS)
+    except MemoryError as error:
+        raise DatasetError(
+            f"{file} has values of which a step of {step} makes more spikes than there is room for."
+        ) from error
     except ValueError as error:
         raise DatasetError(f"{file} contradicts itself: {str(error).rstrip('.')}.") from error
 
