@@ -77,6 +77,7 @@ import pathlib
 
 import equinox as eqx
 import jax
+import numpy as np
 import optax
 import pandas as pd
 from tqdm import tqdm
@@ -134,7 +135,7 @@ pd.DataFrame(
 # ## Training
 #
 # Every step whose simulation failed or whose gradient is not finite would stop the training with an error; every epoch
-# leaves a checkpoint.
+# leaves a checkpoint, and is sampled: a training that degrades says so here.
 
 # %%
 neurons = {
@@ -171,7 +172,7 @@ trainings = {
 trained = {
     (name, kind, seed): ss.fit(
         update, init(draws[kind](jax.random.key(seed), name), jax.random.key(1000 + seed)), trials[name][0],
-        judge=trials[name][1], epochs=settings[name][f"{kind}_epochs"], batch_size=batch_size,
+        judge=trials[name][1], watch=ss.Watch(), epochs=settings[name][f"{kind}_epochs"], batch_size=batch_size,
         checkpoint=raw / "checkpoint" / f"{name}-{kind}-{seed}.eqx", identity=f"{name} {kind} {seed}",
         progress=lambda left, bar=f"{name}, {kind}, seed {seed}": tqdm(left, desc=bar),
     )
@@ -179,14 +180,26 @@ trained = {
 }  # fmt: skip
 
 # %% [markdown]
-# ## What is kept
+# ## Were the trainings sound?
 #
-# The trained networks, and the histories; that every network learned something is asserted here.
+# The worst of all epochs: how far the gradient is from that of recorded states (as a part of its size, rounded up to a
+# power of ten), how many input spikes come after the end of a trial, which part of its budget of spikes the busiest
+# neuron uses, and how many parameters and entries of the gradient are no finite numbers.
 
 # %%
 keys = ["dataset", "kind", "seed"]
 frames = [pd.DataFrame(history).assign(**dict(zip(keys, key, strict=True))) for key, (_, history) in trained.items()]
 history = pd.concat(frames, ignore_index=True)
+worst = history.groupby(keys[:2])[["reversal_error", "late_spikes", "fullest", "not_finite"]].max()
+assert (worst.not_finite == 0).all(), "a training went on with numbers that are not finite"
+worst.assign(reversal_error=10 ** np.ceil(np.log10(worst.reversal_error)))
+
+# %% [markdown]
+# ## What is kept
+#
+# The trained networks, and the histories; that every network learned something is asserted here.
+
+# %%
 history.to_csv(raw / "history.csv", index=False)
 for (name, kind, seed), (state, _) in trained.items():
     eqx.tree_serialise_leaves(raw / f"{name}-{kind}-{seed}.eqx", state.parameters)

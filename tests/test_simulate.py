@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,6 +119,60 @@ def test_delays_have_a_gradient():
     differences = [(loss(delays.at[k].add(step)) - loss(delays.at[k].add(-step))) / 2e-6 for k in range(SIZE)]
     assert float(jnp.max(jnp.abs(gradient))) > 1e-3
     np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("rule", [ss.RealTimeRecurrent(), ss.EProp()])
+def test_rules_that_go_forwards_in_time_refuse_other_states_than_rest(rule):
+    """They ran from rest whatever was asked for."""
+    network = ss.Network(ss.Layer(ss.QIF(1.0), ss.Dense(W_IN), ss.Dense(LOOP)))
+    states = ss.initial_states(ss.QIF(1.0), jnp.full(SIZE, 9.0))
+    with pytest.raises(ValueError, match="starts from rest"):
+        ss.simulate(network, INPUTS, UNTIL, on=ss.Grid(0.05, ss.SuperSpike(5.0)), gradient=rule, initial=states)
+
+
+def test_a_gradient_that_is_not_finite_is_never_silent():
+    """Outside jit it is raised; inside nothing can be said; derivatives of other modes and orders pass as they are."""
+    network, on = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(W_IN), ss.Dense(LOOP))), ss.Grid(0.05, ss.SuperSpike(5.0))
+
+    def loss(weights, rule=None):
+        varied = eqx.tree_at(lambda one: one.layers[0].loop.weights, network, weights)
+        return jnp.sum(ss.simulate(varied, INPUTS, UNTIL, on=on, gradient=rule).output.signals)
+
+    huge = LOOP.at[1, 2].set(1e300)
+    for rule in (None, ss.Recorded(), ss.Checkpointed()):
+        with pytest.raises(ss.SimulationError, match="The gradient of this run is not finite"):
+            jax.grad(loss)(huge, rule)
+    assert not jnp.isfinite(jax.jit(jax.grad(loss))(huge)).all()
+    slope = jnp.sum(jax.grad(loss)(LOOP, ss.Recorded()) * LOOP)
+    np.testing.assert_allclose(jax.jvp(lambda w: loss(w, ss.Recorded()), (LOOP,), (LOOP,))[1], slope, rtol=1e-9)
+    assert jnp.isfinite(jax.hessian(lambda scale: loss(scale * LOOP, ss.Recorded()))(1.0))
+
+
+@pytest.mark.parametrize("rule", [None, ss.Recorded(), ss.TimeReversed()])
+def test_states_that_are_not_finite_are_refused_whatever_the_rule(rule):
+    """The plain event loop took an infinite current for a neuron that never spikes, and its gradient was no number."""
+    states = ss.initial_states(ss.QIF(1.0), jnp.zeros(SIZE)).at[2, 1].set(jnp.inf)
+
+    def loss(initial):
+        return finite_sum(
+            ss.simulate(recurrent(ss.QIF(1.0)), INPUTS, UNTIL, gradient=rule, initial=initial).output.times
+        )
+
+    for call in (loss, jax.grad(loss)):
+        with pytest.raises(ValueError, match=r"initial states of QIF must be finite\."):
+            call(states)
+
+
+def test_real_time_recurrent_learning_knows_sparse_connections():
+    def loss(network, rule):
+        on = ss.Grid(0.05, ss.SuperSpike(5.0))
+        return jnp.sum(ss.simulate(network, INPUTS, UNTIL, on=on, gradient=rule).output.signals)
+
+    sparse = [ss.Sparse(ss.from_matrix(np.asarray(one))) for one in (W_IN, LOOP)]
+    network = ss.Network(ss.Layer(ss.LIF(1.0), *sparse))
+    found, exact = (eqx.filter_grad(loss)(network, rule) for rule in (ss.RealTimeRecurrent(), ss.Recorded()))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_rules_that_go_forwards_in_time_are_backpropagation_where_they_are_exact():

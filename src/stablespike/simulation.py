@@ -18,6 +18,7 @@ from stablespike.dynamics.spikes import Spikes, require_inputs
 from stablespike.dynamics.status import SimulationError, as_known, raise_unless_ok
 from stablespike.dynamics.ways import DEFAULT_BUDGET, Events, Grid
 from stablespike.learning.gradients.by_events import planned_checkpoints, run_by_events
+from stablespike.learning.gradients.finite import guarded
 from stablespike.learning.gradients.on_grid import as_grid_network, run_on_a_grid
 from stablespike.learning.gradients.rules import RULES, Rule
 from stablespike.native.conventions import Flag
@@ -58,12 +59,13 @@ def simulate(
     default V = 0 without current.
 
     Raises `ValueError` for what cannot be meant, before anything is compiled, and `SimulationError` outside jit for a
-    run that failed; inside jit look at `run.status`.
+    run that failed, or whose gradient is not finite; inside jit look at `run.status`, and at the gradient.
     """
     _require(network, on, gradient, unknown)
     _require_trial(network, inputs, until, on)
     started = _as_tuple(initial, network, on)
     inputs, until = _in_one_unit(network, inputs, until, on)
+    network, inputs, started = guarded((network, inputs, started))
     if not isinstance(on, Events):
         return _checked(_on_grid(as_grid_network(network, on), inputs, until, on, gradient, started))
     checkpoints = planned_checkpoints(network, until, gradient)
@@ -179,6 +181,9 @@ def _require_initial(states: Any, layer: Any, on: Any) -> None:
             f"initial states of {name} must be an array of floating-point numbers [neurons, variables], not "
             f"{shown(states)}: `initial_states` makes them from voltages."
         )
+    finite = jnp.all(jnp.isfinite(jax.lax.stop_gradient(states)))
+    if not isinstance(finite, jax.core.Tracer) and not finite:
+        raise ValueError(f"initial states of {name} must be finite.")
     if isinstance(layer.neuron, AbstractNeuron):
         require_states(layer.neuron, states, layer.size)
 

@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 
 KEPT_METADATA = ("kernelspec", "language_info")
 # A progress bar of tqdm, on a line of its own: how far it counts depends on where an interrupted run was taken up.
-PROGRESS = re.compile(r"(?:.*: +)?(?:\d+%\|[^|]*\|.*|\d+\S*it \[[^\]]*\])\s*")
+PROGRESS = re.compile(r"(?:.*: +| *)(?:\d+%\|[^|]*\|.*|\d+\S*it \[[^\]]*\])\s*")
 CELL_FILES = re.compile(r"\S*ipykernel_\d+\S*?\.py")
 ADDRESSES = re.compile(r"\b0x[0-9a-f]{6,}\b")
 

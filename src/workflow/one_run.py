@@ -38,14 +38,15 @@ def settle_times() -> None:
 
 
 def require_room() -> None:
-    """Stop before Snakemake answers a full disk by a traceback."""
-    trial = LOCK.with_name("room")
-    try:
-        LOCK.parent.mkdir(exist_ok=True)
-        trial.write_bytes(bytes(ROOM))
-        trial.unlink()
-    except OSError as error:
-        raise Fault(f"No {ROOM / 1e6:.0f} MB can be written to {LOCK.parent} ({error.strerror}): make room.") from error
+    """Stop before Snakemake answers a full disk, or one that cannot be written, by a traceback."""
+    for folder in (LOCK.parent, Path(".snakemake")):
+        trial = folder / "room"
+        try:
+            folder.mkdir(exist_ok=True)
+            trial.write_bytes(bytes(ROOM))
+            trial.unlink()
+        except OSError as error:
+            raise Fault(f"No {ROOM / 1e6:.0f} MB can be written to {folder} ({error.strerror}): make room.") from error
 
 
 def begin() -> None:

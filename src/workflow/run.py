@@ -23,6 +23,7 @@ from workflow.one_run import hold_lock
 from workflow.provenance import new_record, products, raw_hash, write_json, write_record
 
 CHECKPOINT = "checkpoint"
+STARTED_BY = "WORKFLOW_PROCESS"
 MADE_FROM = "made_from.txt"
 UNFINISHED = "unfinished.ipynb"
 KEPT_OUT_OF_MANIFEST = (MADE_FROM, UNFINISHED, Path(MANIFEST).name)
@@ -90,8 +91,11 @@ def write_manifest(raw: Path) -> None:
 
 
 def die_with_parent() -> None:
-    """End this process soon after the workflow that started it was killed, so that it never races with the next."""
-    parent = os.getppid()
+    """End this process soon after the workflow that started it was killed, so that it never races with the next.
+
+    Which process that is, the rule says: it may have ended before this line, while libraries were imported.
+    """
+    parent = int(os.environ.pop(STARTED_BY, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:

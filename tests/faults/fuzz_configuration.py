@@ -122,6 +122,19 @@ def case(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
     return repr(content if text is None else text), lambda: accepted_wrongly(content, text)
 
 
+def parameter(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
+    """One notebook with an odd value for one to three of its parameters."""
+    content = a_few_questions(chance)
+    question = chance.choice(sorted(content["questions"]))
+    known, entry = parameters(question), content["questions"][question]
+    for name in chance.sample(sorted(known), min(len(known), chance.choice([1, 1, 2, 3]))):
+        entry[name] = chance.choice(
+            [of_the_same_kind(chance, known[name]), of_the_same_kind(chance, known[name]), chance.choice(ODD)]
+        )
+    text = yaml.dump(content, allow_unicode=True).encode("utf-8", "surrogatepass")
+    return f"{question}: {entry}", lambda: accepted_wrongly(content, text)
+
+
 def accepted_wrongly(content: Any, text: bytes | None) -> str | None:
     """Check a configuration, and return how what the jobs read differs from what was accepted, if it does."""
     with tempfile.TemporaryDirectory() as folder:
@@ -145,9 +158,12 @@ def changed_on_the_way(configuration: Configuration, file: Path) -> str | None:
     return None if repr(found) == repr(entries) else f"{entries} became {found}"
 
 
-def fuzz(count: int, seed: int) -> list[Outcome]:
+KINDS = {"configuration": case, "parameters": parameter}
+
+
+def fuzz(count: int, seed: int, kind: str = "configuration") -> list[Outcome]:
     """Run `count` cases in the repository's root."""
-    return counted(case, count, seed, (Fault,))
+    return counted(KINDS[kind], count, seed, (Fault,))
 
 
 def main() -> None:
@@ -156,9 +172,9 @@ def main() -> None:
     parser.add_argument("count", type=int, nargs="?", default=1000)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    outcomes = fuzz(chosen.count, chosen.seed)
-    print(table("configuration", outcomes))
-    sys.exit(any(found.kind not in ("result", "sentence") for found in outcomes))
+    found = {kind: fuzz(chosen.count // len(KINDS), chosen.seed, kind) for kind in KINDS}
+    print(*(table(kind, outcomes) for kind, outcomes in found.items()), sep="\n")
+    sys.exit(any(one.kind not in ("result", "sentence") for outcomes in found.values() for one in outcomes))
 
 
 if __name__ == "__main__":

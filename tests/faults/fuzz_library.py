@@ -6,125 +6,47 @@ times become odd ones. What is accepted must give finite values, spikes in order
 """
 
 import argparse
-import linecache
 import math
 import random
-import re
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tests.faults.outcomes import Outcome, counted, table
+from tests.faults import fuzz_gradients
+from tests.faults.odd import (
+    CHANNELS,
+    DT,
+    INPUTS,
+    LOOP,
+    SHAPES,
+    SIZE,
+    TRIALS,
+    TYPES,
+    UNTIL,
+    W_IN,
+    Arguments,
+    damaged,
+    floats,
+    networks,
+    not_finite,
+    odd_array,
+    odd_value,
+    planted,
+)
+from tests.faults.outcomes import Outcome, Said, counted, table, told
 
 import stablespike as ss
 from stablespike.learning.training import TrainingError
 from stablespike.stability.lyapunov import SingularJacobian
 
-jax.config.update("jax_enable_x64", True)
 SECONDS = 120  # a case that takes longer hangs: the longest compile something
 OURS = (ValueError, ss.SimulationError, TrainingError, SingularJacobian)
-SIZE, CHANNELS, CLASSES, TRIALS, UNTIL, DT = 4, 3, 2, 4, 2.0, 0.1
-RNG = np.random.default_rng(0)
-W_IN, LOOP = jnp.asarray(RNG.normal(4, 2, (SIZE, CHANNELS))), jnp.asarray(RNG.normal(0, 1, (SIZE, SIZE)))
-INPUTS = ss.Spikes(jnp.asarray([0.1, 0.3, 0.4, 0.9, 1.2, 1.7]), jnp.asarray([0, 1, 2, 0, 1, 2]))
-NUMBERS = [0.0, -0.0, 1.0, -1.0, 0.5, 3.0, 1e-9, 1e-300, 5e-324, 1e9, -1e9, 1e160, 1e300, math.nan, math.inf, -math.inf]
-ODD: list[Any] = [
-    None,
-    "",
-    "x",
-    "1.0",
-    b"1",
-    True,
-    False,
-    0,
-    1,
-    -1,
-    2,
-    2**40,
-    1j,
-    [],
-    [1.0],
-    (1.0,),
-    {},
-    {1.0},
-    object(),
-]
-ODD += [
-    ss.QIF,
-    ss.SuperSpike,
-    np.float32(0.5),
-    np.int8(1),
-    np.zeros(0),
-    np.ones(3, bool),
-    jax.random.key(0),
-    len,
-    np.nan,
-]
-SHAPES = [(), (0,), (1,), (SIZE,), (SIZE + 1,), (SIZE, SIZE), (SIZE, CHANNELS + 1), (0, 3), (1, SIZE, CHANNELS), (2, 4)]
-TYPES = [np.float32, np.float64, np.float16, np.int32, np.int64, np.uint8, np.bool_, np.complex128, object]
-Arguments = dict[str, Any]
-
-
-class Said(Exception):
-    """A sentence of the library's own."""
-
-
-def odd_value(chance: random.Random, sound: Any) -> Any:
-    """Something in the place of a sound argument; of an array often a similar one."""
-    if isinstance(sound, jax.Array) and not jnp.issubdtype(sound.dtype, jax.dtypes.prng_key) and chance.random() < 0.7:
-        return odd_array(chance, sound)
-    if isinstance(sound, eqx.Module) and chance.random() < 0.5:
-        return planted(chance, sound)
-    return chance.choice(NUMBERS) if chance.random() < 0.4 else chance.choice(ODD)
-
-
-def odd_array(chance: random.Random, sound: jax.Array) -> Any:
-    """An array like another, with a number planted, or of another type or shape, or what is no array of JAX."""
-    how = chance.choice(["planted"] * 4 + ["scaled", "type", "shape", "wrong by one", "list", "numpy", "random"])
-    values = np.asarray(sound)
-    if how == "planted" and values.size:
-        planted = np.array(values)
-        with np.errstate(all="ignore"):
-            planted.flat[chance.randrange(values.size)] = np.asarray(chance.choice(NUMBERS)).astype(values.dtype)
-        return jnp.asarray(planted)
-    if how == "type":
-        with np.errstate(all="ignore"):
-            other = values.astype(chance.choice(TYPES))
-        return other if other.dtype == object else jnp.asarray(other)
-    if how == "shape":
-        return jnp.zeros(chance.choice(SHAPES), values.dtype)
-    if how == "wrong by one" and values.ndim:
-        return jnp.asarray(np.pad(values, [(0, chance.randint(0, 1)) for _ in values.shape]))
-    if how == "list":
-        return values.tolist()
-    if how == "numpy":
-        return values
-    return sound * jnp.asarray(chance.choice([0, 1, -1, 3, 7])).astype(sound.dtype)
-
-
-def damaged(chance: random.Random, sound: Arguments) -> Arguments:
-    """Arguments of which some are odd, missing, renamed or too many."""
-    found = dict(sound)
-    for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
-        how = chance.choice(["value"] * 12 + ["gone", "new", "renamed"])
-        name = chance.choice(sorted(found)) if found else "nothing"
-        if how == "value" or not found:
-            found[name] = odd_value(chance, found.get(name))
-        elif how == "new":
-            found[chance.choice(["tau", "max_events", "weights", "recurrent", "colour"])] = 1.0
-        else:
-            value = found.pop(name)
-            if how == "renamed":
-                found[f"{name}s"] = value
-    return found
 
 
 # What networks are made of
@@ -184,35 +106,6 @@ def used(name: str, make: Callable[..., Any], given: Arguments) -> None:
 # Runs
 
 
-def recurrent(neuron: Any) -> ss.Network:
-    """Four neurons that hear three channels and each other."""
-    return ss.Network(ss.Layer(neuron, ss.Dense(W_IN), ss.Dense(LOOP)))
-
-
-@cache
-def networks() -> dict[str, tuple[ss.Network, Any, Any]]:
-    """Every way to be connected, with the way it is run and its states at the start."""
-    sparse = [ss.Sparse(ss.from_matrix(np.asarray(one))) for one in (W_IN, LOOP)]
-    readout = ss.Layer(ss.LeakyReadout(0.5), ss.Dense(jnp.ones((CLASSES, SIZE))))
-    found = {f"recurrent {type(one).__name__}": recurrent(one) for one in (ss.QIF(1.0), ss.LIF(1.0), ss.Theta(1.0))}
-    found["oscillatory"] = recurrent(ss.OscillatoryLIF(1.0))
-    found["heterogeneous"] = recurrent(ss.QIF(jnp.linspace(0.5, 1.5, SIZE)))
-    found["general"] = recurrent(ss.GeneralQIF(1.0, 0.4))
-    found["forward"] = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(W_IN)), readout)
-    found["delayed"] = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(W_IN), ss.Delayed(LOOP, jnp.full(SIZE, 0.3))))
-    found["late inputs"] = ss.Network(ss.Layer(ss.QIF(1.0), ss.Delayed(W_IN, jnp.full(CHANNELS, 0.1))))
-    found["sparse"] = ss.Network(ss.Layer(ss.LIF(1.0), *sparse))
-    runs = {name: (one, ss.Events(32, 10), None) for name, one in found.items()}
-    states = ss.initial_states(ss.QIF(1.0), jnp.zeros(SIZE))
-    runs["started"] = (recurrent(ss.QIF(1.0)), ss.Events(32, 10), states)
-    grid = ss.Grid(DT, ss.SuperSpike(10.0))
-    runs["grid"] = (found["forward"], grid, None)
-    runs["grid of delays"] = (found["delayed"], grid, None)
-    runs["grid of QIF"] = (recurrent(ss.QIF(1.0)), grid, states)
-    runs["grid of sparse"] = (found["sparse"], grid, None)
-    return runs
-
-
 RULES: list[Any] = [None, ss.Recorded(), ss.Checkpointed(), ss.TimeReversed(), ss.Truncated(3), ss.EProp()]
 RULES += [ss.RealTimeRecurrent(), ss.Recorded, "exact", 1]
 ENDS: list[Any] = [UNTIL] * 12 + [
@@ -230,18 +123,6 @@ ENDS: list[Any] = [UNTIL] * 12 + [
     [2.0],
     True,
 ]
-
-
-def planted(chance: random.Random, tree: Any) -> Any:
-    """A tree of which one array of floats has an odd number somewhere, past the checks of constructors."""
-    leaves, build = jax.tree.flatten(tree)
-    places = [k for k, leaf in enumerate(leaves) if eqx.is_inexact_array(leaf) and leaf.size]
-    if places:
-        place = chance.choice(places)
-        values = np.array(leaves[place])
-        values.flat[chance.randrange(values.size)] = chance.choice(NUMBERS)
-        leaves[place] = jnp.asarray(values)
-    return jax.tree.unflatten(build, leaves)
 
 
 def odd_inputs(chance: random.Random, on: Any) -> Any:
@@ -290,6 +171,36 @@ def restored(chance: random.Random, state: Any) -> random.Random:
     return chance
 
 
+def shaped(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
+    """A run of which weights, inputs or states have another shape or type, each as the constructors let them pass."""
+    neuron = chance.choice([ss.QIF(1.0), ss.LIF(1.0), ss.Theta(1.0)])
+    sound = {"inputs": W_IN, "loop": LOOP, "times": INPUTS.times, "sources": INPUTS.sources}
+    sound["initial"] = ss.initial_states(neuron, jnp.zeros(SIZE))
+    odd = {
+        name: chance.choice([reshaped, retyped])(chance, sound[name])
+        for name in chance.sample(sorted(sound), chance.choice([1, 1, 2, 5]))
+    }
+    told = {name: (one.dtype, one.shape) for name, one in odd.items()}
+    on = chance.choice([ss.Events(32, 10), ss.Grid(DT, ss.SuperSpike(10.0))])
+    return f"{neuron} {told} {on}", lambda: made_and_ran(neuron, sound | odd, on)
+
+
+def reshaped(chance: random.Random, sound: jax.Array) -> jax.Array:
+    """Zeros of another shape."""
+    return jnp.zeros(chance.choice(SHAPES), sound.dtype)
+
+
+def retyped(chance: random.Random, sound: jax.Array) -> jax.Array:
+    """The same values as another type holds them."""
+    return sound.astype(chance.choice([kind for kind in TYPES if kind is not object]))
+
+
+def made_and_ran(neuron: Any, of: dict[str, Any], on: Any) -> str | None:
+    """Make a network of these arrays and run it."""
+    network = ss.Network(ss.Layer(neuron, ss.Dense(of["inputs"]), ss.Dense(of["loop"])))
+    return ran(network, ss.Spikes(of["times"], of["sources"]), UNTIL, on=on, initial=of["initial"])
+
+
 def ran(network: Any, inputs: Any, until: Any, **options: Any) -> str | None:
     """Simulate, and say what is wrong with what was accepted."""
     inputs = inputs() if callable(inputs) else inputs
@@ -312,42 +223,6 @@ def wrong_spikes(layer: ss.Trains, until: float) -> str | None:
         return "spikes out of order or outside of the trial"
     counts = np.bincount(np.asarray(spikes.sources)[np.asarray(spikes.real)], minlength=layer.size)
     return None if np.array_equal(counts, np.asarray(layer.counts)) else "counts that are not those of the spikes"
-
-
-def not_finite(tree: Any) -> str | None:
-    """Whether there are arrays with values that are not finite."""
-    return None if all(np.isfinite(one).all() for one in floats(tree)) else "values that are not finite"
-
-
-def floats(tree: Any) -> list[np.ndarray]:
-    """Arrays of a tree."""
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
-
-
-# Derivatives
-
-DIFFERENTIATED = ["recurrent QIF", "recurrent LIF", "recurrent Theta", "forward", "delayed", "sparse", "grid"]
-
-
-def differentiated(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
-    """The gradient of a run with respect to its network, some of whose numbers are odd."""
-    name = chance.choice(DIFFERENTIATED)
-    network, on, _ = networks()[name]
-    network = planted(chance, network) if chance.random() < 0.8 else network
-    rule = chance.choice([None, None, ss.Recorded()])
-    return f"{name} {rule} {network}", lambda: gradient_of(network, on, rule)
-
-
-def gradient_of(network: ss.Network, on: Any, rule: Any) -> str | None:
-    """Differentiate the sum of all spike times or signals, and say what is wrong with it."""
-
-    def loss(varied):
-        run = ss.simulate(eqx.combine(varied, rest), INPUTS, UNTIL, on=on, gradient=rule)
-        times = run.output.signals if run.output.signals is not None else run.output.spikes.times
-        return jnp.sum(jnp.where(jnp.isfinite(times), times, 0))
-
-    varied, rest = eqx.partition(network, eqx.is_inexact_array)
-    return not_finite(jax.grad(loss)(varied))
 
 
 # Training
@@ -442,24 +317,9 @@ def spectrum(made: Arguments, cut: Arguments, options: Arguments) -> str | None:
 
 # Counting
 
-KINDS = {"parts": part, "runs": simulated, "gradients": differentiated, "training": trained, "exponents": exponents}
-SHARES = {"parts": 8, "runs": 6, "gradients": 2, "training": 3, "exponents": 2}
-
-
-def told(call: Callable[[], str | None]) -> str | None:
-    """The call, whose errors are sentences only where a line of ours raises them."""
-    try:
-        return call()
-    except TypeError as error:
-        if re.match(r"[\w.]+\(\) (missing|takes|got an unexpected|got multiple)", str(error)):
-            raise Said("Python says which argument is missing or too many") from error
-        raise
-    except OURS as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        ours = "/stablespike/" in frame.filename and "raise" in linecache.getline(frame.filename, frame.lineno or 0)
-        if ours and str(error).endswith((".", ")")):
-            raise Said(str(error)) from error
-        raise RuntimeError(f"foreign: {type(error).__name__}: {error}").with_traceback(error.__traceback__) from None
+KINDS = {"parts": part, "runs": simulated, "shapes": shaped, "gradients": fuzz_gradients.case, "training": trained}
+KINDS |= {"exponents": exponents}
+SHARES = {"parts": 8, "runs": 6, "shapes": 1, "gradients": 2, "training": 3, "exponents": 2}
 
 
 def case_of(kinds: list[str]) -> Callable[[random.Random], tuple[str, Callable[[], str | None]]]:
@@ -467,7 +327,7 @@ def case_of(kinds: list[str]) -> Callable[[random.Random], tuple[str, Callable[[
 
     def case(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
         what, call = KINDS[chance.choices(kinds, [SHARES[kind] for kind in kinds])[0]](chance)
-        return what, lambda: told(call)
+        return what, lambda: told(call, OURS)
 
     return case
 
@@ -478,8 +338,7 @@ def warm(kinds: list[str]) -> None:
         for network, on, initial in networks().values():
             ss.simulate(network, INPUTS, UNTIL, on=on, initial=initial)
     if "gradients" in kinds:
-        for name in DIFFERENTIATED:
-            gradient_of(*networks()[name][:2], None)
+        fuzz_gradients.warm()
     for init, update, network in trainings().values() if "training" in kinds else ():
         spikes, labels = jax.tree.map(lambda leaf: jnp.stack([leaf] * TRIALS), INPUTS), jnp.asarray([0, 1, 0, 1])
         ss.fit(update, init(network, jax.random.key(0)), (spikes, labels), epochs=1, batch_size=2)

@@ -1,6 +1,8 @@
 """Random cases, and how many end in a result, a sentence of ours, a foreign traceback, something wrong, or a hang."""
 
+import linecache
 import random
+import re
 import signal
 import traceback
 import warnings
@@ -20,6 +22,10 @@ class Outcome(NamedTuple):
     said: str
     place: str
     case: str
+
+
+class Said(Exception):
+    """A sentence of the library's own."""
 
 
 class Hang(BaseException):
@@ -62,6 +68,22 @@ def outcome(
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
     return Outcome("wrong" if wrong else "result", wrong or "", "", description)
+
+
+def told(call: Callable[[], str | None], ours: tuple[type[Exception], ...]) -> str | None:
+    """The call, whose errors of these types are sentences only where a line of ours raises them."""
+    try:
+        return call()
+    except TypeError as error:
+        if re.match(r"[\w.]+\(\) (missing|takes|got an unexpected|got multiple)", str(error)):
+            raise Said("Python says which argument is missing or too many") from error
+        raise
+    except ours as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raised = "/stablespike/" in frame.filename and "raise" in linecache.getline(frame.filename, frame.lineno or 0)
+        if raised and str(error).endswith((".", ")")):
+            raise Said(str(error)) from error
+        raise RuntimeError(f"foreign: {type(error).__name__}: {error}").with_traceback(error.__traceback__) from None
 
 
 def table(name: str, outcomes: list[Outcome]) -> str:

@@ -1,11 +1,15 @@
 """Runs of the miniature workflow that something happens to: `python -m tests.faults.runs --tries 2` prints the table.
 
+With `--keep FILE` each try is a line of that file as soon as it is over, and tries of the same code that stand there
+are not made again: what is stopped goes on where it was, and two of it with other faults can share a file.
+
 A fault strikes one run at a moment drawn from a seed. Then the same command is given again, and where it answers with a
 sentence that says what to remove, that is removed, once. It survives if the command succeeds, nothing was left running
 and nobody had to unlock anything; its bytes are compared with those of a run that nothing happened to.
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -18,16 +22,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.faults import disks
 from tests.workflow import miniature
+
+from workflow.hashing import digest, file_digest
 
 RESULTS = Path("results/quick")
 TARGET = str(RESULTS / "walk/numbers.json")
-REMOVE = re.compile(r"remove (\S+?)[,.]? (?:to|and|or)\b")
+REMOVE = re.compile(r"^(\S+)[^\n]*: remove it\b|remove (\S+?)[,.]? (?:to|and|or)\b", re.MULTILINE)
 PATIENCE = 180
 
 
@@ -36,6 +43,7 @@ class Try:
     """One run that something happened to: how it ended, and the run after it."""
 
     fault: str
+    seed: int = 0
     said: str = ""
     left_running: int = 0
     again: str = ""
@@ -64,10 +72,11 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, "-m", start, "--cores", "2", TARGET]
 
 
-def started(folder: Path, **options: Any) -> subprocess.Popen[str]:
-    """Start a run in a process group of its own."""
+def started(folder: Path, line: list[str] | None = None, **options: Any) -> subprocess.Popen[str]:
+    """Start a run, or another command line, in a process group of its own."""
     given = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    return subprocess.Popen(command(folder), cwd=folder, env=miniature.environment(folder), **(given | options))
+    environment = miniature.environment(folder)
+    return subprocess.Popen(line or command(folder), cwd=folder, env=environment, **(given | options))
 
 
 def ended(run: subprocess.Popen[str]) -> str:
@@ -133,6 +142,16 @@ def limited(folder: Path, chance: random.Random, _: float, what: int, sizes: tup
     return ended(started(folder, preexec_fn=partial(resource.setrlimit, what, (size, resource.RLIM_INFINITY))))
 
 
+def small_disk(folder: Path, chance: random.Random, _: float, kind: str) -> str:
+    """Run on a disk that becomes full, or beyond a quota."""
+    return ended(started(folder, disks.small(command(folder), folder, chance, kind)))
+
+
+def read_only(folder: Path, chance: random.Random, _: float) -> str:
+    """Run where something is mounted read-only."""
+    return ended(started(folder, disks.read_only(command(folder), folder, chance)))
+
+
 def unwritable(folder: Path, chance: random.Random, _: float) -> str:
     """Run where a file lies in the place of a folder, which no right of an administrator overcomes."""
     place = folder / chance.choice(["results", ".cache", "logs", ".cache/plans", "results/quick/walk-training"])
@@ -195,7 +214,10 @@ FAULTS: dict[str, Strike] = {
     "Ctrl-C (SIGINT to the group)": partial(signalled, who="group", number=signal.SIGINT),
     "SIGTERM to the group": partial(signalled, who="group", number=signal.SIGTERM),
     "the reader of the pipe leaves": reader_left,
-    "disk full (ulimit -f)": partial(limited, what=resource.RLIMIT_FSIZE, sizes=(0, 300, 3000, 30000)),
+    "disk full": partial(small_disk, kind="full"),
+    "beyond the quota": partial(small_disk, kind="quota"),
+    "mounted read-only": read_only,
+    "a file too large (ulimit -f)": partial(limited, what=resource.RLIMIT_FSIZE, sizes=(0, 300, 3000, 30000)),
     "little memory (ulimit -v)": partial(
         limited, what=resource.RLIMIT_AS, sizes=tuple(n << 20 for n in (200, 400, 800))
     ),
@@ -206,6 +228,7 @@ FAULTS: dict[str, Strike] = {
     "a result flipped or cut": partial(damaged, raw=False),
     "a raw file flipped or cut": partial(damaged, raw=True),
 }
+MOUNTED = ("disk full", "beyond the quota", "mounted read-only")  # where the system lets us mount
 
 
 class Workshop:
@@ -237,13 +260,13 @@ class Workshop:
     def tried(self, fault: str, seed: int) -> Try:
         """Let a fault strike a run, give the command again, and return what became of it."""
         with self.copied() as folder:
-            found = Try(fault, FAULTS[fault](folder, random.Random(f"{fault}-{seed}"), self.seconds))
+            found = Try(fault, seed, FAULTS[fault](folder, random.Random(f"{fault}-{seed}"), self.seconds))
             time.sleep(3)
             found.left_running = len(at_work(folder))
             run = started(folder)
             found.again = ended(run)
             if run.returncode and (asked := REMOVE.search(found.again)):
-                (folder / asked[1]).unlink()
+                (folder / (asked[1] or asked[2])).unlink()
                 run = started(folder)
                 found.again += ended(run)
             after = products(folder)
@@ -269,6 +292,34 @@ def table(tries: list[Try]) -> str:
     return "\n".join(rows)
 
 
+def kept(file: Path | None, code: str) -> list[Try]:
+    """Return the tries of this code that a file has."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []
+    read = [json.loads(line) for line in lines]
+    return [Try(**one["try"] | {"differing": tuple(one["try"]["differing"])}) for one in read if one["code"] == code]
+
+
+def keep(file: Path | None, code: str, one: Try) -> None:
+    """Add a try to the file."""
+    if file:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"code": code, "try": asdict(one)}) + "\n")
+
+
+def code_of(folder: Path) -> str:
+    """Return the hash of what runs in a miniature."""
+    return digest({str(path.relative_to(folder)): file_digest(path) for path in folder.rglob("*") if path.is_file()})
+
+
+def troubled(one: Try) -> str:
+    """Return what a try that did not go well said; nothing for the others."""
+    if one.survived and one.same and not one.traceback and not one.unlock:
+        return ""
+    differing = ", ".join(one.differing) or "none"
+    head = f"\n## {one.fault}, seed {one.seed}: {one.left_running} left running; other bytes: {differing}"
+    return f"{head}\n{one.said[-1500:]}\n# again\n{one.again[-1500:]}"
+
+
 def main() -> None:
     """Let every fault strike some runs and print the table; what did not go well is told below it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -276,25 +327,23 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="no new try begins after these")
     parser.add_argument("--only", default="", help="a regular expression that the fault's name has to match")
     parser.add_argument("--repository", type=Path, default=miniature.ROOT, help="whose workflow to run")
+    parser.add_argument("--keep", type=Path, help="a file of the tries, which are not made again")
     chosen = parser.parse_args()
     miniature.ROOT = chosen.repository.resolve()
     until = time.monotonic() + 60 * chosen.minutes
-    tries: list[Try] = []
+    faults = [name for name in FAULTS if re.search(chosen.only, name) and (name not in MOUNTED or disks.mountable())]
     with tempfile.TemporaryDirectory() as place:
-        workshop = Workshop(Path(place).resolve())
-        print(f"a run takes {workshop.seconds:.0f} s", file=sys.stderr)
-        for seed in range(chosen.tries):
-            for fault in (name for name in FAULTS if re.search(chosen.only, name)):
-                if time.monotonic() < until:
-                    tries.append(workshop.tried(fault, seed))
-                    print(fault, tries[-1].survived, tries[-1].same, file=sys.stderr, flush=True)
-    print(table(tries))
-    for one in tries:
-        if not (one.survived and one.same) or one.traceback or one.unlock:
-            print(
-                f"\n## {one.fault}: {one.left_running} left running; other bytes: {', '.join(one.differing) or 'none'}"
-            )
-            print(f"{one.said[-1500:]}\n# again\n{one.again[-1500:]}")
+        code = code_of(miniature.build(Path(place, "read")))
+        tries = [one for one in kept(chosen.keep, code) if one.fault in faults and one.seed < chosen.tries]
+        done = {(one.fault, one.seed) for one in tries}
+        left = [(fault, seed) for seed in range(chosen.tries) for fault in faults if (fault, seed) not in done]
+        workshop = Workshop(Path(place).resolve()) if left else None
+        for fault, seed in left if workshop else ():
+            if time.monotonic() < until:
+                tries.append(workshop.tried(fault, seed))
+                keep(chosen.keep, code, tries[-1])
+                print(fault, seed, tries[-1].survived, tries[-1].same, file=sys.stderr, flush=True)
+    print(table(tries), *filter(None, map(troubled, tries)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Some of the faults, once each; all of them, more often: `python -m tests.faults.runs`."""
 
 import random
+from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from tests.faults.runs import FAULTS, Try, Workshop, table
+from tests.faults.runs import FAULTS, REMOVE, Try, Workshop, keep, kept, table
 
 from stablespike.learning.training import fit, gradient_training
 
@@ -32,6 +33,26 @@ def test_the_table_counts_what_went_wrong():
         Try(fault, again="run with --unlock"),
     ]
     assert table(tries).splitlines()[-1] == f"| {fault} | 3 | 1 | 2 | 1 | 1 |"
+
+
+@pytest.mark.parametrize(
+    ("said", "file"),
+    [
+        ("results/walk/raw/manifest.json cannot be read (no JSON): remove it to train again.", "manifest.json"),
+        ("Stopped.\nraw/walk.json is not what walk wrote: remove raw/manifest.json to train again.", "manifest.json"),
+    ],
+)
+def test_what_a_sentence_asks_to_remove_is_found_in_it(said, file):
+    asked = REMOVE.search(said)
+    assert Path(asked[1] or asked[2]).name == file
+
+
+def test_tries_that_are_kept_are_not_made_again(tmp_path):
+    tries = [Try("umask 077", 0, survived=True), Try("umask 077", 1, differing=("a",))]
+    for one in tries:
+        keep(tmp_path / "tries", "this code", one)
+    assert kept(tmp_path / "tries", "this code") == tries
+    assert kept(tmp_path / "tries", "other code") == []
 
 
 def trained(checkpoint, epochs):

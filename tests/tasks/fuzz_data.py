@@ -12,6 +12,7 @@ import warnings
 import zipfile
 
 import numpy as np
+from tests.tasks.fuzz_sets import MORE
 from tests.tasks.fuzzing import Wrong, main
 
 ODD = (0, -1, 1, 3, 0.5, float("nan"), float("inf"), 10**12, 1e-300, "a", None, True)
@@ -351,7 +352,7 @@ def arguments(chance, folder):
     return f"{name}, {first!r}, {second!r}", ask
 
 
-KINDS = (spike_file, spike_file, there_and_back, sound, sound, sound, sound_folder, archive, hearts, arguments)
+KINDS = (spike_file, spike_file, there_and_back, sound, sound, sound, sound_folder, archive, hearts, arguments, *MORE)
 
 
 if __name__ == "__main__":

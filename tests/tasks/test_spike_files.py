@@ -94,6 +94,40 @@ def odd(tmp_path):
     return write
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_damaged_heap_is_named_and_not_read_for_ever(packed, tmp_path):
+    """One bit in the length of a train: the library of HDF5 then never came back."""
+    path = tmp_path / "damaged.h5"
+    with h5py.File(path, "w") as file:
+        for name, kind in (("times", np.float16), ("units", np.uint16)):
+            rows = file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(kind))
+            rows[0], rows[1] = np.array([0.25, 0.5], kind), np.array([1], kind)
+        file["labels"] = np.array([0, 1])
+    content = bytearray(path.read_bytes())
+    start = content.index(b"GCOL")
+    last = start + 16
+    while (index := int.from_bytes(content[last : last + 2], "little")) != 0:
+        place, last = last, last + 16 + -(-int.from_bytes(content[last + 8 : last + 16], "little") // 8) * 8
+    assert index == 0
+    content[place + 8] ^= 16
+    path.write_bytes(content)
+    if packed:
+        path = path.with_suffix(".h5.gz")
+        path.write_bytes(gzip.compress(content))
+    with pytest.raises(DatasetError, match="damaged"):
+        read_recordings(path)
+
+
+def test_more_rows_than_the_file_has_bytes_are_refused(odd, tmp_path):
+    path = tmp_path / "rows.h5"
+    with h5py.File(odd(), "r") as whole, h5py.File(path, "w") as file:
+        for name in ("spikes/times", "spikes/units"):
+            file.create_dataset(name, (10**7,), whole[name].dtype)
+        file["labels"] = whole["labels"][:]
+    with pytest.raises(DatasetError, match=r"spikes/times claims 10000000 rows, in a file of \d+ bytes"):
+        read_recordings(path)
+
+
 def test_labels_beyond_all_names_cost_no_memory(odd):
     with pytest.raises(DatasetError, match=r"labels go up to 1000000000 and extra/keys names no classes: number them"):
         read_recordings(odd(labels=np.array([0, 10**9]), extra__keys=None))

@@ -143,6 +143,23 @@ def test_a_full_disk_is_told_before_anything_runs(miniature, kilobytes):
     assert said.stderr == "No 1 MB can be written to .cache (File too large): make room.\n"
 
 
+def test_what_cannot_be_written_is_told_before_anything_runs(miniature):
+    Path(".snakemake").touch()
+    start = [sys.executable, "-m", "workflow.start", "--cores", "1", "-n"]
+    said = subprocess.run(start, env=environment(miniature), capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stderr == "No 1 MB can be written to .snakemake (File exists): make room.\n"
+
+
+def test_a_limit_of_memory_at_the_start_is_one_sentence(miniature):
+    start = [sys.executable, "-m", "workflow.start", "--cores", "1", "-n"]
+    command = ["bash", "-c", 'ulimit -v 200000 && exec "$@"', "-", *start]
+    said = subprocess.run(command, env=environment(miniature), capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert "Traceback" not in said.stderr
+    assert re.fullmatch("The run cannot begin: .*\\.", said.stderr.splitlines()[-1])
+
+
 def test_a_file_from_the_future_becomes_older_than_now(miniature):
     later, before = time.time() + 86400, time.time() - 86400
     os.utime("notebooks/line.py", (later, later))
@@ -188,6 +205,15 @@ def test_a_whole_run_ends_when_its_reader_goes_away(miniature):
     while at_work(miniature):
         assert time.monotonic() < until, at_work(miniature)
         time.sleep(0.5)
+
+
+def test_a_job_ends_whose_workflow_ended_while_it_was_started(miniature):
+    edit(miniature / "config/quick.yaml", "pause: 0.05", "pause: 9.5")  # longer than anybody waits here
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    started = environment(miniature) | {"WORKFLOW_PROCESS": str(ended.pid)}
+    command = [sys.executable, "-m", "workflow.run", "config/quick.yaml", "walk-training"]
+    assert subprocess.run(command, env=started, cwd=miniature, timeout=60, check=False).returncode == 1
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.6, 1.2])

@@ -28,10 +28,15 @@ def braille(file: str | pathlib.Path, *, step: float = 1.0, frame_rate: float = 
         raise DatasetError(f"{file} is damaged or not the file of Braille letters ({error}): replace it.") from error
     try:
         _require_trials(taxel, offsets)
+        require(letters.ndim == 1, f"letters must be a list, not an array {list(letters.shape)}.")
         trains = [crossings(taxel[a:b].astype(float), step, frame_rate) for a, b in itertools.pairwise(offsets)]
         return gather(trains, label, None, tuple(map(str, letters)), 2 * TAXELS)
+    except MemoryError as error:
+        raise DatasetError(
+            f"{file} has values of which a step of {step} makes more spikes than there is room for."
+        ) from error
     except ValueError as error:
-        raise DatasetError(f"{file} contradicts itself: {error}") from error
+        raise DatasetError(f"{file} contradicts itself: {str(error).rstrip('.')}.") from error
 
 
 def _require_trials(taxel: np.ndarray, offsets: np.ndarray) -> None:

@@ -126,6 +126,7 @@ def _in_order(times: np.ndarray, channels: np.ndarray) -> tuple[np.ndarray, np.n
 def _whole(values: np.ndarray, kind: Any, what: str) -> np.ndarray:
     """The same numbers as integers of a `kind` that has room for all of them; the array itself if it is one."""
     require(values.dtype.kind in "biuf", f"{what} of recordings must be whole numbers, not {values.dtype}.")
+    require(values.ndim == 1, f"{what} of recordings must be a list, not an array {list(values.shape)}.")
     with np.errstate(invalid="ignore"):  # compared with what they were before
         whole = values.astype(kind, copy=False)
     wrong = values[whole != values]
@@ -240,11 +241,11 @@ def binned(recordings: Recordings, steps: int, duration: float) -> Int[np.ndarra
         )
     shape = (len(recordings), steps, recordings.channel_count)
     scale = bins_per_time(steps, duration, recordings.times.dtype)
-    bins = np.minimum((recordings.times.astype(np.float64) * scale).astype(np.int64), steps - 1)
-    place = (recordings.trials * steps + bins) * recordings.channel_count + recordings.channels
     try:
+        bins = np.minimum((recordings.times.astype(np.float64) * scale).astype(np.int64), steps - 1)
+        place = (recordings.trials * steps + bins) * recordings.channel_count + recordings.channels
         return np.bincount(place, minlength=math.prod(shape)).reshape(shape).astype(np.int32)
-    except MemoryError as error:
+    except (MemoryError, OverflowError) as error:
         raise ValueError(
             f"Counts {list(shape)} need {12 * math.prod(shape) / 2**30:.3g} GiB, more than there is: take fewer steps, "
             "merge channels or select trials."
@@ -271,7 +272,12 @@ def as_events(recordings: Recordings, *, room: int | None = None, time_unit: flo
     require_whole(room=room)
     if most > room:
         raise ValueError(f"A trial has {most} spikes, which do not fit into a room of {room}: give more.")
-    times, channels = np.full((len(recordings), room), np.inf), np.zeros((len(recordings), room), np.int32)
+    shape = (len(recordings), room)
+    try:
+        times, channels = np.full(shape, np.inf), np.zeros(shape, np.int32)
+    except (MemoryError, ValueError) as error:  # the latter of more than there can be
+        need = 12 * math.prod(shape) / 2**30
+        raise ValueError(f"Room for {room} spikes a trial needs {need:.3g} GiB, more than there is.") from error
     place = np.arange(recordings.times.size) - recordings.offsets[recordings.trials]
     times[recordings.trials, place] = recordings.times / time_unit
     channels[recordings.trials, place] = recordings.channels

@@ -26,6 +26,7 @@ def require_whole(**values: Any) -> None:
     """Raise `ValueError` that names the first of the values that is no whole number."""
     for name, value in values.items():
         try:
+            require(not isinstance(value, bool), f"{name} must be a whole number, not {value}.")
             operator.index(value)
         except TypeError:
             raise ValueError(f"{name} must be a whole number, not {value!r}.") from None

@@ -77,6 +77,13 @@ def read_sound(file: str | pathlib.Path | io.BufferedIOBase, *, name: str | None
     return Sound(resample(samples.mean(1), rate), ", ".join([*mixed, *changed]))
 
 
+class _Content(io.BytesIO):
+    """Bytes in which a damaged file may look for what lies before its begin, without an error on the terminal."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return super().seek(offset if whence else max(0, offset), whence)
+
+
 def _decoded(content: bytes, name: str) -> tuple[Float[np.ndarray, "samples channels"], int]:
     """Samples and rate of a file, decoded block by block: what its head says about its size allocates nothing."""
     import soundfile  # only those who read sound files need it
@@ -88,7 +95,7 @@ def _decoded(content: bytes, name: str) -> tuple[Float[np.ndarray, "samples chan
             return False
 
     try:
-        with Forward(io.BytesIO(content)) as file:
+        with Forward(_Content(content)) as file:
             if file.format not in FORMATS:
                 raise DatasetError(f"{name} is a sound of format {file.format}, which is not read here: convert it.")
             blocks = [np.zeros((0, file.channels))]

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import mmap
 import os
 import pathlib
 import zipfile
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from stablespike.tasks.dataset_error import DAMAGED_ARCHIVE, DatasetError
+from stablespike.tasks.heaps import require_sound_heaps
 from stablespike.tasks.recordings import Recordings, gather
 from stablespike.tasks.requirements import require
 from stablespike.tasks.whole_files import whole_file
 
 PRECISION = 1e-3  # s; the largest step between two times that can be told apart in a file
 UNNAMED = 1 << 16  # classes of a file that names none: as many as the published layout has room for
+ROWS_A_BYTE = 64  # of a compressed file: a row of times alone is a pointer of 16 bytes
 MOST_CHANNELS = np.iinfo(np.int32).max
 UNREADABLE = (OSError, KeyError, TypeError, AttributeError, RuntimeError, LookupError, MemoryError, *DAMAGED_ARCHIVE)
 
@@ -103,10 +106,12 @@ def read_recordings(path: str | pathlib.Path, *, channel_count: int | None = Non
     try:
         with _unpacked(path) as content, h5py.File(content, "r") as file:
             return _recordings(file, channel_count or _channels(file.attrs.get("channels", 700)))
+    except DatasetError:
+        raise
     except UnicodeError as error:
         raise DatasetError(f"{path} contradicts itself: a name in extra/keys is no text in UTF-8 ({error}).") from error
     except ValueError as error:
-        raise DatasetError(f"{path} contradicts itself: {error}") from error
+        raise DatasetError(f"{path} contradicts itself: {str(error).rstrip('.')}.") from error
     except UNREADABLE as error:
         why = str(error) or type(error).__name__
         raise DatasetError(f"{path} is damaged or not in the layout of SHD ({why}): replace it.") from error
@@ -115,14 +120,20 @@ def read_recordings(path: str | pathlib.Path, *, channel_count: int | None = Non
 @contextlib.contextmanager
 def _unpacked(path: pathlib.Path) -> Iterator[Any]:
     """What h5py opens: the file itself, or what its archive holds."""
-    if path.suffix == ".gz":
-        with gzip.open(path) as content:
-            yield io.BytesIO(content.read())
-    elif path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            yield io.BytesIO(archive.read(path.stem))
-    else:
+    if path.suffix not in (".gz", ".zip"):
+        if path.stat().st_size:  # there is no map of nothing
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                require_sound_heaps(content, path.name)
         yield path
+        return
+    if path.suffix == ".gz":
+        with gzip.open(path) as packed:
+            whole = packed.read()
+    else:
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.read(path.stem)
+    require_sound_heaps(whole, path.name)
+    yield io.BytesIO(whole)
 
 
 def _channels(said: Any) -> int:
@@ -132,8 +143,15 @@ def _channels(said: Any) -> int:
     return int(said)
 
 
+def _read(file: Any, name: str) -> np.ndarray:
+    """All of a data set, if the file has room for it: a damaged head may claim any number of rows."""
+    found, size = file[name], file.file.id.get_filesize()
+    require(found.size <= ROWS_A_BYTE * size, f"{name} claims {found.size} rows, in a file of {size} bytes.")
+    return found[:]
+
+
 def _recordings(file: Any, channel_count: int) -> Recordings:
-    labels, times, units = file["labels"][:], file["spikes/times"][:], file["spikes/units"][:]
+    labels, times, units = (_read(file, name) for name in ("labels", "spikes/times", "spikes/units"))
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be one whole number a trial, not {labels.dtype} {list(labels.shape)}.")
     if not len(labels) == len(times) == len(units):
@@ -141,7 +159,7 @@ def _recordings(file: Any, channel_count: int) -> Recordings:
     if not labels.size:
         raise ValueError("it holds no trials.")
     extra = file.get("extra", {})
-    speakers = extra["speaker"][:] if "speaker" in extra else None
+    speakers = _read(extra, "speaker") if "speaker" in extra else None
     trains = [(np.asarray(one), np.asarray(other)) for one, other in zip(times, units, strict=True)]
     kind = np.result_type(np.float32, *{one.dtype for one, _ in trains})
     return gather(trains, labels, speakers, _classes(extra, labels), channel_count, dtype=kind)
@@ -150,7 +168,7 @@ def _recordings(file: Any, channel_count: int) -> Recordings:
 def _classes(extra: Any, labels: np.ndarray) -> tuple[str, ...]:
     """The names of the classes, their numbers where the file has none."""
     if "keys" in extra:
-        return tuple(key.decode() for key in extra["keys"][:])
+        return tuple(key.decode() for key in _read(extra, "keys"))
     require(
         labels.max() < UNNAMED,
         f"its labels go up to {labels.max()} and extra/keys names no classes: number them from 0, or name them.",

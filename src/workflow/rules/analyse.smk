@@ -24,4 +24,4 @@ rule analyse:
     message:
         "{wildcards.study}: running notebooks/{wildcards.study}.py; progress in {log}"
     shell:
-        "exec {params.python:q} -m workflow.run {params.configuration} {wildcards.study} --log {log}"
+        "WORKFLOW_PROCESS=$PPID exec {params.python:q} -m workflow.run {params.configuration} {wildcards.study} --log {log}"

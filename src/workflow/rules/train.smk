@@ -25,4 +25,4 @@ rule train:
     message:
         "{wildcards.study}: training; progress in {log}"
     shell:
-        "exec {params.python:q} -m workflow.run {params.configuration} {params.question} --log {log}"
+        "WORKFLOW_PROCESS=$PPID exec {params.python:q} -m workflow.run {params.configuration} {params.question} --log {log}"

@@ -36,6 +36,8 @@ def run_on_a_grid(
     initial: Any,
 ) -> Run:
     """One trial of what `as_grid_network` made; see `simulate`, which checks and raises."""
+    if isinstance(gradient, EProp | RealTimeRecurrent) and any(one is not None for one in initial or ()):
+        raise ValueError(f"{type(gradient).__name__}() starts from rest: leave `initial` out, or use Recorded().")
     if isinstance(inputs, Spikes):
         inputs = on.signals(inputs, grid.channels, whole_steps(until, on.dt))
     signals = inputs.astype(grid.layers[0].inputs.dtype)

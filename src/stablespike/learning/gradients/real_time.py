@@ -87,7 +87,7 @@ def gradient_in_real_time(
     if any(jnp.shape(leaf)[:1] != jnp.shape(inputs)[:1] for leaf in jax.tree.leaves(targets)):
         raise ValueError(f"targets must have a leading axis of {jnp.shape(inputs)[0]} steps, as the inputs.")
     init, step = rule
-    signals = inputs.astype(network.layers[0].inputs.weights.dtype)
+    signals = inputs.astype(network.layers[0].inputs.dtype)
 
     def scanned(state: Any, example: tuple[Any, Any]) -> tuple[Any, tuple[Array, Array]]:
         state, info = step(network, state, *example)
