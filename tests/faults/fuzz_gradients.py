@@ -1,6 +1,10 @@
-"""Gradients of runs by every rule, of networks, inputs and states of which single numbers are odd."""
+"""Gradients of runs by every rule, of networks, inputs and states of which single numbers are odd.
+
+A kind of `tests.faults.fuzz_library`; `python -m tests.faults.fuzz_gradients 100 "grid of sparse"` takes some networks.
+"""
 
 import random
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -11,16 +15,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from tests.faults.odd import INPUTS, NUMBERS, UNTIL, networks, not_finite
+from tests.faults.outcomes import Said, counted, table, told
 
 import stablespike as ss
 
 RULES = (None, ss.Recorded(), ss.Checkpointed(), ss.TimeReversed(), ss.Truncated(3), ss.EProp(), ss.RealTimeRecurrent())
+OURS = (ValueError, ss.SimulationError)
 Differentiated = tuple[ss.Network, Any, Any]
 
 
-def case(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
+def case(chance: random.Random, names: tuple[str, ...] = ()) -> tuple[str, Callable[[], str | None]]:
     """The gradient of a run, by a rule that it may not have, with respect to all that it is made of."""
-    name, rule = chance.choice(sorted(networks())), chance.choice(RULES)
+    name, rule = chance.choice(names or sorted(networks())), chance.choice(RULES)
     network, on, initial = networks()[name]
     given = [network, INPUTS.times, initial]
     told = [name, repr(rule)]
@@ -68,3 +74,20 @@ def warm() -> None:
         for rule in RULES:
             with suppress(Exception):
                 gradient_of((network, INPUTS.times, initial), on, rule)
+
+
+def main() -> None:
+    """Print what became of so many cases of some networks."""
+    count, *names = sys.argv[1:]
+
+    def of_these(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
+        what, call = case(chance, tuple(names))
+        return what, lambda: told(call, OURS)
+
+    outcomes = counted(of_these, int(count), 0, (Said,), 120)
+    print(table("gradients", outcomes))
+    sys.exit(any(found.kind not in ("result", "sentence") for found in outcomes))
+
+
+if __name__ == "__main__":
+    main()
