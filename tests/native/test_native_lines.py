@@ -97,7 +97,7 @@ def around_reset(constants, state, bar):
     return (
         after,
         lines.unreset(constants, after),
-        lines.reset_pullback(constants, bar),
+        lines.reset_pullback(constants, state, bar),
         lines.distance(constants, after, after),
     )
 
