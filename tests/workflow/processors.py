@@ -1,7 +1,8 @@
 """What XLA, numba, BLAS, LAPACK and NumPy compute on several processors, with and without the switch that holds them.
 
 `python -m tests.workflow.processors` runs every part here and on processors that `qemu-user` emulates (Debian's
-package; some four minutes each), and prints a hash for each: with the switch those of a part must all be the same.
+package; some four minutes each), and prints a hash for each: with the switch those of a part are the same, but for
+XLA in single precision, whose matrix products and reciprocal roots follow the processor.
 """
 
 import hashlib
@@ -12,11 +13,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from workflow.environment import V3, set_environment
+from workflow.environment import V3
 from workflow.machine import HELD
 
 EMULATED = ("Haswell", "EPYC")  # of Intel and of AMD, both without AVX-512, which this machine may have
-CODE = "from tests.workflow.processors import main; main()"
+PREPARE = "import os, sys; from workflow.environment import set_environment; set_environment(); "
+PREPARE += "os.execvp(sys.argv[1], sys.argv[1:])"  # as a job starts its kernel: variables are there before libraries
+COMPUTE = "from tests.workflow.processors import main; main()"
 
 
 def recurrent(numpy, chance):
@@ -89,8 +92,7 @@ PARTS: dict[str, Callable] = {
 
 
 def main() -> None:
-    """Print a line for each part: the hash of what it computes in the environment of a job."""
-    set_environment()
+    """Print a line for each part: the hash of what it computes."""
     import numpy as np
 
     for name, part in PARTS.items():
@@ -103,7 +105,8 @@ def computed(processor: str | None, held: bool) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         caches = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/jax", "NUMBA_CACHE_DIR": f"{folder}/numba"}
         variables = os.environ | caches | {HELD: V3 if held else ""}
-        command = [*emulator, sys.executable, "-c", CODE]
+        python = [*emulator, sys.executable, "-c"]
+        command = [*python, PREPARE, *python, COMPUTE]
         said = subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
     return dict(line.split("\t") for line in said.splitlines())
 
