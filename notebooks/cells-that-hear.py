@@ -73,9 +73,8 @@ jax.config.update("jax_enable_x64", True)
 # ## A linear classifier on the same trials, and published values
 #
 # Logistic regression on the square roots of spike counts in 35 groups of channels and 14 bins of time, solved
-# approximately. Published values
-# are context: they come from the official set, whose test holds trials of training speakers as well, and from other
-# readouts, losses and training.
+# approximately. Published values are context: they come from the official set, whose test holds trials of training
+# speakers as well, and from other readouts, losses and training.
 
 # %%
 raw = pathlib.Path(training_folder) / "raw"
