@@ -66,16 +66,15 @@ from stablespike.tasks.speaker_splits import Split
 from studies import cells_that_hear as study
 from studies import networks_that_hear as hearing_study
 from studies.figures.cells_that_hear import cells_that_hear_figure
-from studies.linear_baseline import logistic_accuracy
 
 jax.config.update("jax_enable_x64", True)
 
 # %% [markdown]
 # ## A linear classifier on the same trials, and published values
 #
-# Logistic regression on the square roots of spike counts in 35 groups of channels and 14 bins of time. Published values
-# are context: they come from the official set, whose test holds trials of training speakers as well, and from other
-# readouts, losses and training.
+# Logistic regression on the square roots of spike counts in 35 groups of channels and 14 bins of time, solved
+# approximately. Published values are context: they come from the official set, whose test holds trials of training
+# speakers as well, and from other readouts, losses and training.
 
 # %%
 raw = pathlib.Path(training_folder) / "raw"
@@ -83,7 +82,7 @@ setup = json.loads((raw / "setup.json").read_text())
 history, ends = pd.read_csv(raw / "history.csv"), pd.read_csv(raw / "ends.csv")
 places = Places(data_folder, cache_folder, functools.partial(tqdm, desc="recordings"))
 split = hearing_study.validated(setup["dataset"], NAMED_SETS[setup["dataset"]](places))
-linear = logistic_accuracy(Split(split.train, split.test), setup["duration"])
+linear = study.linear_accuracy(Split(split.train, split.test), setup["duration"])
 print(f"linear classifier: {linear:.3f}")
 pd.DataFrame(study.PUBLISHED, columns=["network", "accuracy on the official set", "source"]).set_index("network")
 
@@ -166,7 +165,21 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# READING
+# At scale `paper`, with three seeds, both claims came true, the first one by a hair. SE-adaptive and C-SiLIF cells
+# reach the claimed level in the mean over seeds; BRF cells, the best on the validation speakers, just miss it. Wilson's
+# intervals of most of these networks span the level, so that which of the three is ahead is not shown. All three are
+# ahead of LIF by much more than was claimed, in every seed, and learn faster: a third to a half of the epochs takes
+# them on the validation speakers to where LIF networks end.
+#
+# Three things make this less than it sounds. First, LIF networks are not at their end after so few epochs: those of
+# `networks-that-hear`, by other penalties and with twice as many epochs, make up about two thirds of the lead, and
+# *LIF, different* at the same epochs nearly as much. What the richer neuron adds beyond slower membranes and longer
+# training is of the order of the gain that was claimed, no more; of the three, SE-adaptive cells alone are ahead of
+# *LIF, different* by the paired test in every seed. Second, the level of the literature in the strict sense is not reached: published networks
+# of the same cells stand several points higher on the official set, with more epochs, finer steps or more layers.
+# Third, speakers still limit: all kinds name nine of ten training trials or more, and far fewer of the validation
+# speakers'. The adaptive and resonating cells spike half as often again as LIF cells or twice as often, for a tenth to
+# a sixth more synaptic operations, most of which are those of the input.
 #
 # **Not shown.** Exact gradients: these cells exist on a grid only. More than one layer, other numbers of neurons,
 # delays, longer training, a search for each kind alone. Intervals and paired tests count trials as independent; there
