@@ -429,3 +429,16 @@ def test_a_clone_by_git_on_windows_has_the_same_bytes(tmp_path):
         subprocess.run([*git, "-C", source, *arguments], check=True)
     subprocess.run([*git, "clone", "-q", "-c", "core.autocrlf=true", source, clone], check=True)
     assert {name: (clone / name).read_bytes() for name in files} == files
+
+
+def test_an_environment_that_is_a_link_is_not_emptied(machine):
+    """Setting up clears the folder first: that of another clone, through the link."""
+    other = machine.clone.parent / "other"
+    other.mkdir()
+    (other / "kept").write_text("mine")
+    (machine.clone / ".venv").symlink_to(other)
+    result = machine.reproduce("test")
+    assert result.returncode != 0
+    assert ".venv is a link" in result.stderr
+    assert "remove the link" in result.stderr
+    assert (other / "kept").read_text() == "mine"
