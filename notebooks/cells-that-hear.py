@@ -175,11 +175,11 @@ Image(save_figure(figure, results_folder), width=900)
 # `networks-that-hear`, by other penalties and with twice as many epochs, make up about two thirds of the lead, and
 # *LIF, different* at the same epochs nearly as much. What the richer neuron adds beyond slower membranes and longer
 # training is of the order of the gain that was claimed, no more; of the three, SE-adaptive cells alone are ahead of
-# *LIF, different* by the paired test in every seed. Second, the level of the literature in the strict sense is not reached: published networks
-# of the same cells stand several points higher on the official set, with more epochs, finer steps or more layers.
-# Third, speakers still limit: all kinds name nine of ten training trials or more, and far fewer of the validation
-# speakers'. The adaptive and resonating cells spike half as often again as LIF cells or twice as often, for a tenth to
-# a sixth more synaptic operations, most of which are those of the input.
+# *LIF, different* by the paired test in every seed. Second, the level of the literature in the strict sense is not
+# reached: published networks of the same cells stand several points higher on the official set, with more epochs,
+# finer steps or more layers. Third, speakers still limit: all kinds name nine of ten training trials or more, and far
+# fewer of the validation speakers'. The adaptive and resonating cells spike half as often again as LIF cells or twice
+# as often, for a tenth to a sixth more synaptic operations, most of which are those of the input.
 #
 # **Not shown.** Exact gradients: these cells exist on a grid only. More than one layer, other numbers of neurons,
 # delays, longer training, a search for each kind alone. Intervals and paired tests count trials as independent; there
