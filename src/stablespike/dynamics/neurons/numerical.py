@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.arguments import require_number
+from stablespike.dynamics.arguments import require_number, require_numbers
 from stablespike.dynamics.neurons.forward_mode import by_forward_mode
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, State, as_floats, one_neuron, require
 from stablespike.dynamics.neurons.switches import switch_of
@@ -54,6 +54,7 @@ class NumericalNeuron(AbstractNeuron):
 
     def __check_init__(self) -> None:
         """Refuse a horizon and a step that are not positive, and a right-hand side that may jump."""
+        require_numbers(self)
         for name in ("horizon", "longest_step"):
             require_number(name, getattr(self, name))
             require(0 < getattr(self, name) < jnp.inf, f"{name} must be positive and finite.")
