@@ -94,11 +94,20 @@ def test_every_neuron_can_be_held(neuron):
     np.testing.assert_allclose(jax.jit(refractory.flow)(after, 0.3), twice, rtol=1e-11, atol=1e-12)
 
 
+class Subtracting(ss.LIF):
+    """Its reset takes the threshold off."""
+
+    def reset(self, state):
+        return state.at[0].add(-1.0)
+
+
 def test_what_cannot_be_meant_is_refused():
     with pytest.raises(ValueError, match="takes a neuron such as"):
         ss.Refractory(ss.LIF, 0.1)
     with pytest.raises(ValueError, match="period must be positive"):
         ss.Refractory(ss.LIF(), 0.0)
+    with pytest.raises(ValueError, match="a second reset moves Subtracting on"):
+        ss.Refractory(Subtracting())
     with pytest.raises(ValueError, match="exponents of refractory QIF"):
         ss.Refractory(ss.QIF()).chart()
 
@@ -108,10 +117,25 @@ def test_a_right_hand_side_that_jumps_is_refused():
         def right_hand_side(self, state):
             return jnp.where(state[1] > 0, state[1] - state[0], 0.0) * jnp.ones(2)
 
+    class Counted(Leaky):
+        def right_hand_side(self, state):
+            return (state[1] > 0).astype(float) * super().right_hand_side(state)
+
+    class Tabled(Leaky):
+        def right_hand_side(self, state):
+            return jnp.asarray([0.1, 0.2, 0.3])[jnp.asarray(state[0], int)] * jnp.ones(2)
+
+    class Looped(Leaky):
+        def right_hand_side(self, state):
+            return jax.lax.fori_loop(0, 3, lambda _, x: jnp.where(x > 0, x, -1.0), state)
+
     class Trusted(Clocked):
         continuous = True
 
     with pytest.raises(ValueError, match=r"Clocked may jump \(select_n.*Refractory\(Clocked"):
         Clocked()
+    for one in (Counted, Tabled, Looped):
+        with pytest.raises(ValueError, match=f"{one.__name__} may jump"):
+            one()
     assert Trusted().continuous
     assert Leaky().voltage(jnp.zeros(2)) == 0

@@ -7,7 +7,15 @@ from jaxtyping import Array, Bool
 
 from stablespike.dynamics.arguments import shown
 from stablespike.dynamics.neurons.charts import AbstractChart, AsItIs
-from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, Scalar, State, positive_time, require
+from stablespike.dynamics.neurons.neuron import (
+    AbstractNeuron,
+    Parameter,
+    Scalar,
+    State,
+    one_neuron,
+    positive_time,
+    require,
+)
 
 
 class Refractory(AbstractNeuron):
@@ -28,8 +36,15 @@ class Refractory(AbstractNeuron):
         require(fits, f"Refractory takes a neuron such as LIF(), not {shown(self.neuron)}.")
 
     def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
-        """Those of the neuron, and a positive period."""
-        return (*self.neuron.requirements(), positive_time("period", self.period))
+        """Those of the neuron, a positive period, and a reset that can hold it."""
+        sentence = (
+            f"a second reset moves {type(self.neuron).__name__} on, so that its reset cannot hold it: write its `held`."
+        )
+        return (
+            *self.neuron.requirements(),
+            positive_time("period", self.period),
+            (_can_be_held(self.neuron), sentence),
+        )
 
     def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
         """That of the neuron, not refractory."""
@@ -96,3 +111,12 @@ class Refractory(AbstractNeuron):
 def _left(time: Scalar, passed: Scalar) -> Scalar:
     """What is left of a time; one-sided where nothing is."""
     return jnp.where(time > passed, time - passed, 0)
+
+
+def _can_be_held(neuron: AbstractNeuron) -> Bool[Array, ""]:
+    """Whether the neuron says how it is held, or a second reset changes nothing, as `AbstractNeuron.held` needs."""
+    if type(neuron).held is not AbstractNeuron.held:
+        return jnp.asarray(True)
+    one = one_neuron(neuron, 0)
+    after = one.reset(one.initial_state(0.3, 0.7))
+    return jnp.all(one.reset(after) == after)
