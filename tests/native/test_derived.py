@@ -128,6 +128,19 @@ class Perfect(ss.AbstractNeuron):
         return state.at[0].add(-1.0)
 
 
+def test_in_single_precision_they_are_written_in_it():
+    neuron, state = NEURONS["GeneralLIF"]
+    kind = np.dtype(np.float32)
+    whole = with_parameters(neuron, jnp.asarray([state], kind))[0]
+    codes = functions_of(carried(neuron, len(state)), whole.shape[0], kind)
+    flow, wait = callable_of(codes["flow"]), callable_of(codes["wait"])
+    run = njit(lambda state, x: (flow((state, x)), wait((state, x))))
+    moved, time = run(tuple(np.asarray(whole)), np.float32(9.0))
+    assert "double" not in text_of(codes["flow"])
+    np.testing.assert_allclose(moved, neuron.flow(jnp.asarray(state), 9.0).tolist() + [1.0, 0.3, 1.0], rtol=2e-5)
+    np.testing.assert_allclose(time, neuron.time_to_spike(jnp.asarray(state)), rtol=1e-5)
+
+
 SIZE, UNTIL = 5, 3.0
 RNG = np.random.default_rng(4)
 W_IN, LOOP = jnp.asarray(RNG.uniform(1, 4, (SIZE, 3))), jnp.asarray(RNG.normal(0, 0.3, (SIZE, SIZE)))
