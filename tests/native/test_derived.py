@@ -137,7 +137,7 @@ def test_in_single_precision_they_are_written_in_it():
     run = njit(lambda state, x: (flow((state, x)), wait((state, x))))
     moved, time = run(tuple(np.asarray(whole)), np.float32(9.0))
     assert "double" not in text_of(codes["flow"])
-    np.testing.assert_allclose(moved, neuron.flow(jnp.asarray(state), 9.0).tolist() + [1.0, 0.3, 1.0], rtol=2e-5)
+    np.testing.assert_allclose(moved, [*neuron.flow(jnp.asarray(state), 9.0).tolist(), 1.0, 0.3, 1.0], rtol=2e-5)
     np.testing.assert_allclose(time, neuron.time_to_spike(jnp.asarray(state)), rtol=1e-5)
 
 
