@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Do LIF networks learn worse than QIF networks because their loss jumps?
 #
-# **Question.** Spike times of QIF neurons are continuous functions of all weights; a spike of a LIF neuron can vanish in
-# the midst of a trial, and the loss jumps. Wenig, Memmesheimer and Klos (2026) report that QIF networks train better by
-# exact gradients, that landscapes of LIF networks are fragmented, and that changes of spike order are the cause. Is it
-# so on other tasks, and are the jumps what hurts?
+# **Question.** Spike times of QIF neurons are continuous functions of all weights; a spike of a LIF neuron can vanish
+# in the midst of a trial, and the loss jumps. Wenig, Memmesheimer and Klos (2026) report that QIF networks train better
+# by exact gradients, that landscapes of LIF networks are fragmented, and that changes of spike order are the cause. Is
+# it so on other tasks, and are the jumps what hurts?
 #
 # The answer would be no if QIF networks did not end lower at equal budgets of search, if jumps began elsewhere than at
 # changes of order, or if learning did not get better where jumps are kept away.
