@@ -55,24 +55,26 @@
 # %% tags=["parameters"]
 seeds = [1, 2, 3, 4, 5, 6, 7, 8]  # of trainings
 search_seeds = [101, 102]
-line_seeds = [1, 2, 3]  # of lines
-recurrent = [True]  # kinds of network
+line_seeds = [1, 2]  # of lines
+recurrent = [True]  # kinds of network: recurrent or not
+trained_recurrent = [True]  # those that are trained
 trials = 8  # patterns along lines
 span = 0.2  # of lines to both sides
-intervals = 60
+intervals = 40
 batches = [1, 2, 4, 8]
 pixels = 25  # of a side of the planes
 sizes = 21  # of steps along the gradient, from 1e-5 to 1
-training_trials = [4]  # patterns that are learned at a time
+training_trials = [2]  # patterns that are learned at a time
 gains = {"LIF": [0.5, 1.0], "QIF": [1.0, 3.0]}  # the last of each also for lines
 rates = [0.03, 0.1]  # of Adam
 near = [0.001]  # distances of the control that starts close to a solution
 near_rates = [0.3, 1.0, 3.0, 10.0]  # of Adam, in units of that distance
-steps = 150
+steps = 100
 largest_move = 0.25  # of a spike, in the intervention
-parts = 8  # of a step, for the bill
-bill_seeds = 3
+parts = 4  # of a step, for the bill
+bill_seeds = 2
 grid_steps = 250  # of the surrogate network
+halted_neurons = ["LIF"]
 halted_seeds = [1]
 halted_steps = 50
 results_folder = "../results/draft/loss-landscapes"
@@ -191,7 +193,9 @@ trusted.describe()[["count", "25%", "50%", "75%"]]
 # %%
 treatments = {"plain": 0.0, "no jumps": largest_move}
 rows, bills = [], []
-for kind, many, neuron in tqdm([*itertools.product(shapes, training_trials, study.NEURONS)], desc="training"):
+for kind, many, neuron in tqdm(
+    [*itertools.product(map(kinds.get, trained_recurrent), training_trials, study.NEURONS)], desc="training"
+):
     shape = shapes[kind]._replace(trials=many)
     for treatment, largest in treatments.items():
         descent, tried = landscape_training.Descent(steps, largest), gains[neuron]
@@ -226,7 +230,7 @@ bills.groupby(["kind", "trials", "neuron"])[["smooth", "jumps", "down", "up"]].m
 
 # %%
 options = {"steps": halted_steps, "every": halted_steps}
-halted = [flat_timing.halted_rows(neuron, seed, **options) for neuron in study.NEURONS for seed in halted_seeds]
+halted = [flat_timing.halted_rows(neuron, seed, **options) for neuron in halted_neurons for seed in halted_seeds]
 halted = pd.concat(halted, ignore_index=True)
 halted.groupby(["neuron", "step"])[["distance", "owed", "silent", "deaf", "theirs"]].mean().round(3)
 
@@ -252,7 +256,7 @@ many = max(training_trials)
 far = trained[(trained.near == 0) & (trained.trials == many)]
 ends = far.pivot_table("last", ["kind", "seed"], ["neuron", "treatment"])
 generator, pairs = np.random.default_rng(0), {}
-for kind in shapes:
+for kind in ends.index.unique("kind"):
     lif_plain, qif_plain, without = (ends.loc[kind][pair].to_numpy() for pair in (
         ("LIF", "plain"), ("QIF", "plain"), ("LIF", "no jumps")))  # fmt: skip
     pairs[kind] = {"QIF over LIF": landscape_training.paired_difference(generator, qif_plain, lif_plain)}

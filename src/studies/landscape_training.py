@@ -22,7 +22,8 @@ from studies.landscape_slices import weights_of, with_weights
 from studies.loss_landscapes import NEURONS, Shape, Timing, random_timing, timing_loss, timing_network
 from studies.spike_patterns import spike_move_limit
 
-HALVINGS = 14
+HALVINGS = 10
+LANES = 8  # trainings that run side by side, whatever their number: one program for all
 LAST = 0.1  # part of the steps over whose mean a training is judged
 
 
@@ -106,13 +107,22 @@ def started(start: Start, shape: Shape) -> tuple[ss.Network, Timing, float]:
 
 def courses_of(starts: Sequence[Start], shape: Shape, descent: Descent) -> tuple[pd.DataFrame, Course]:
     """A row for each start: loss at the beginning and in the last steps, and the parts of steps taken and refused."""
-    networks, tasks, rates = zip(*(started(start, shape) for start in starts), strict=True)
-    course = descended(_side_by_side(networks), _side_by_side(tasks), jnp.asarray(rates), descent)
+    groups = [starts[place : place + LANES] for place in range(0, len(starts), LANES)]
+    courses = [_side_by_side_trained(group, shape, descent) for group in groups]
+    course = jax.tree.map(lambda *parts: np.concatenate(parts), *courses)
     loss = np.asarray(course.loss)
     last = max(1, int(LAST * descent.steps))
     columns = {"first": loss[:, 0], "last": loss[:, -last:].mean(1), "refused": 1 - np.asarray(course.applied).mean(1)}
     columns["shortened"] = (np.asarray(course.size) < 1).mean(1)
     return pd.DataFrame(starts).assign(**columns), course
+
+
+def _side_by_side_trained(starts: Sequence[Start], shape: Shape, descent: Descent) -> Course:
+    """Train some starts, filled up to `LANES` with copies of the first."""
+    filled = [*starts, *[starts[0]] * (LANES - len(starts))]
+    networks, tasks, rates = zip(*(started(start, shape) for start in filled), strict=True)
+    course = descended(_side_by_side(networks), _side_by_side(tasks), jnp.asarray(rates), descent)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(starts)], course)
 
 
 def _side_by_side(trees: Sequence[Any]) -> Any:
