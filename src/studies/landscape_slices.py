@@ -67,7 +67,7 @@ def gradient_direction(network: ss.Network, task: Timing) -> tuple[Float[Array, 
 _gradient = eqx.filter_jit(eqx.filter_grad(lambda network, task: timing_loss(network, task)[0]))
 
 
-def _at(network: ss.Network, direction: Array, task: Timing, trial: Array, position: Array) -> tuple[Any, Any]:
+def _at(network: ss.Network, direction: Array, task: Timing, trial: Array, position: Any) -> tuple[Any, Any]:
     moved = with_weights(network, weights_of(network) + position * direction)
     spikes, targets = jax.tree.map(lambda leaf: leaf[trial], (task.spikes, task.targets))
     return trial_loss(moved, spikes, targets, task)
@@ -137,9 +137,9 @@ def line_of(network: ss.Network, direction: Float[Array, " weights"], task: Timi
         rows.append({
             "trial": trial, "interval": interval, "start": positions[interval], "end": positions[interval + 1],
             "before": loss[trial, interval], "after": loss[trial, interval + 1],
-            "orders": order_changes(*times[trial, part], inputs, task.until),
+            "orders": order_changes(times[trial, interval], times[trial, interval + 1], inputs, task.until),
             "jump": size if found else 0.0, "place": float(ends.low[number]),
-            "cause": cause_of(*(side[number] for side in sides), inputs, task) if found else "",
+            "cause": cause_of(sides[0][number], sides[1][number], inputs, task) if found else "",
             "fine": bool(fine[trial, part].all()),
         })  # fmt: skip
     return pd.DataFrame(rows)
