@@ -341,13 +341,10 @@ for (kind, neuron, gradient), row in trusted.median().to_frame().iterrows():
     numbers[f"trusted {kind} {neuron} {gradient}"] = float(row.trusted)
 for where, row in trained.groupby(by_training)[["gain", "rate", "first", "last", "refused"]].median().iterrows():
     numbers[" ".join(str(part).replace(".", "_") for part in where)] = row.to_dict()
-for (kind, trials_, neuron), row in (
-    bills.groupby(["kind", "trials", "neuron"])[["smooth", "jumps", "up"]].mean().iterrows()
-):
-    numbers[f"bill {kind} {trials_} {neuron}"] = row.to_dict()
-for (neuron, step), row in (
-    courses.groupby(["neuron", "step"])[["distance", "owed", "deaf", "theirs"]].mean().iterrows()
-):
-    numbers[f"halted {neuron} {'end' if step else 'start'}"] = row.to_dict()
+for (kind, given, neuron), rows in bills.groupby(["kind", "trials", "neuron"]):
+    numbers[f"bill {kind} {given} {neuron}"] = rows[["smooth", "jumps", "down", "up"]].mean().to_dict()
+for (neuron, step), rows in courses.groupby(["neuron", "step"]):
+    place = "end" if step else "start"
+    numbers[f"halted {neuron} {place}"] = rows[["distance", "owed", "deaf", "theirs"]].mean().to_dict()
 save_table(trained, results_folder)
 save_numbers(numbers, results_folder)
