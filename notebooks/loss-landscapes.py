@@ -303,14 +303,15 @@ Image(save_figure(figure, results_folder), width=900)
 # *What is not.* Changes of order are the beginning of somewhat more than half of the jumps, when inhibition overtakes a
 # spike that was to come; the rest graze, with no arrival near. And of a hundred changes of order about one is a jump.
 # The gradient of a LIF network can be trusted about as far as that of a QIF network: where networks are as they were
-# drawn, both landscapes are rough at the size of a useful step.
+# drawn, both landscapes are rough at the size of a useful step. These are few networks. What a surrogate gradient
+# predicts for its own grid hardly ever comes, at any size of the step, and it trains all the same.
 #
 # *What jumps do.* They carry the loss up and down by more than it falls in all, and in the sum they do not raise it.
 # With steps that are shortened until no spike jumps, LIF networks stand still after a few steps: nearly all others are
-# refused, as there is a wall close by on every way, and the more so the more patterns there are. QIF networks under the
-# same bound learn, if more slowly, and so do LIF networks that start before the next wall of a solution. So plain
-# descent on LIF networks works because it jumps. The intervention does not tell how they would learn on whole ground,
-# and whether QIF networks are better because of it, or because of what else they are, remains open.
+# refused, as there is a wall close by. QIF networks under the same bound learn, if more slowly, and so do LIF networks
+# that start before the next wall of a solution. So plain descent on LIF networks works because it jumps. The
+# intervention does not tell how they would learn on whole ground, and whether QIF networks are better because of it, or
+# because of what else they are, remains open.
 #
 # A few jumps begin with no spike in the trial. They are of the continuation: in a loop, rates at the trial's end are
 # taken before any input and coupled in one step, which is no longer continuous when a spike of another neuron enters.
