@@ -27,6 +27,7 @@ _PLACES = {
     "LeakyReadout": "stablespike.dynamics.neurons.readout",
     "ShapedReadout": "stablespike.dynamics.neurons.readout",
     "initial_states": "stablespike.dynamics.neurons.neuron",
+    "check_neuron": "stablespike.dynamics.neurons.check",
     # cells on a grid
     "GridLIF": "stablespike.dynamics.grid.cells",
     "AdaptiveGridLIF": "stablespike.dynamics.grid.cells",
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
     from stablespike.dynamics.grid.two_state_cells import SymplecticAdaptiveLIF as SymplecticAdaptiveLIF
     from stablespike.dynamics.network import Layer as Layer
     from stablespike.dynamics.network import Network as Network
+    from stablespike.dynamics.neurons.check import check_neuron as check_neuron
     from stablespike.dynamics.neurons.general_lif import GeneralLIF as GeneralLIF
     from stablespike.dynamics.neurons.general_qif import GeneralQIF as GeneralQIF
     from stablespike.dynamics.neurons.lif import LIF as LIF

@@ -25,9 +25,17 @@ class AbstractNeuron(Told):
     All methods act on one neuron, whose state is a vector `[variables]`; time is in the unit of the time constants.
     """
 
-    @abc.abstractmethod
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Refuse a class that lacks a member, saying what it is for."""
+        del args, kwargs
+        lacking = [f"`{name}`: {getattr(cls, name).__doc__}" for name in _lacking(cls)]
+        if lacking:
+            raise TypeError(f"{cls.__name__} lacks {'; '.join(lacking)}")
+        return super().__new__(cls)
+
     def requirements(self) -> tuple[tuple[Bool[Array, "*neurons"], str], ...]:
         """Conditions on the parameters with the sentence for each: raised at construction, flagged under jit."""
+        return ()
 
     def __check_init__(self) -> None:
         """Refuse parameters that the model does not allow."""
@@ -106,6 +114,12 @@ class AbstractNeuron(Told):
     def spike_time_derivative(self, state: State) -> State:
         """Derivative of `time_to_spike` with respect to the state; also where the spike is due."""
         return jax.grad(self.time_to_spike)(state)
+
+
+def _lacking(cls: type) -> list[str]:
+    """Abstract members of a class, those of its bases first, in the order in which they are written."""
+    abstract = getattr(cls, "__abstractmethods__", frozenset())
+    return list(dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base) if name in abstract))
 
 
 def as_floats(*values: Scalar) -> tuple[Float[Array, ""], ...]:

@@ -150,6 +150,11 @@ class DerivedLines(NamedTuple):
     unpack: Callable
 
 
+def digest_of(codes: dict[str, Traced]) -> str:
+    """What names the code of a neuron: the same for the same functions. Raises `NotWritten`."""
+    return hashlib.sha256("".join(map(text_of, codes.values())).encode()).hexdigest()[:24]
+
+
 @cache
 def derived_lines(neuron: Any, variables: int, kind: np.dtype) -> DerivedLines:
     """The lines of a neuron without parameters, made when it is first asked for.
@@ -157,8 +162,7 @@ def derived_lines(neuron: Any, variables: int, kind: np.dtype) -> DerivedLines:
     Raises `NotWritten`, whose text is the operation, where the class does something that has no line.
     """
     codes = functions_of(neuron, variables, kind)
-    digest = hashlib.sha256("".join(map(text_of, codes.values())).encode()).hexdigest()[:24]
-    name = f"derived_{digest}"
+    name = f"derived_{digest_of(codes)}"
     constants = namedtuple(name, ["zero", "one"])  # type: ignore[misc]
 
     @no_type_check
