@@ -119,6 +119,6 @@ def test_a_class_without_a_member_says_which_and_what_it_is_for():
 
     with pytest.raises(TypeError, match=r"Half lacks `time_to_spike`: Time until the next spike.*; `reset`: State"):
         Half()
-    with pytest.raises(TypeError, match="lacks `jump`.*`right_hand_side`: dx/dt of the free evolution"):
+    with pytest.raises(TypeError, match=r"lacks `jump`.*`right_hand_side`: dx/dt of the free evolution"):
         type("Model", (ss.NumericalNeuron,), {})()
     assert Leaky().requirements() == ()

@@ -118,7 +118,7 @@ class AbstractNeuron(Told):
 
 def _lacking(cls: type) -> list[str]:
     """Abstract members of a class, those of its bases first, in the order in which they are written."""
-    abstract = getattr(cls, "__abstractmethods__", frozenset())
+    abstract: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
     return list(dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base) if name in abstract))
 
 
