@@ -97,16 +97,17 @@ def test_lines_of_a_neuron_are_its_class(name):
     codes = functions_of(inside, size, KIND)
     state, bar = tuple(map(float, whole)), tuple(np.linspace(-1, 1, size))
     given = {
-        "flow": (state, 0.25), "unflow": (state, 0.25, bar), "power": (state, bar), "wait": (state, 9.0),
+        "flow": (state, 0.25), "unflow": (state, 0.25, bar), "power": (state, bar), "may": (state, 9.0),
+        "wait": (state, 9.0),
         "slope": (state,), "reset": (state,), "unreset": (state, bar), "jump": (state, 0.4),
         "unjump": (state, 0.4, bar), "distance": (state, bar), "add": (state, bar, 2.0),
     }  # fmt: skip
     runs = [callable_of(codes[one]) for one in given]
-    a, b, c, d, e, f, g, h, i, j, k = runs
+    a, b, c, m, d, e, f, g, h, i, j, k = runs
 
     @njit
-    def all_lines(flow, unflow, power, wait, slope, reset, unreset, jump, unjump, distance, add):
-        first = a(flow), b(unflow), c(power), d(wait), e(slope), f(reset)
+    def all_lines(flow, unflow, power, may, wait, slope, reset, unreset, jump, unjump, distance, add):
+        first = a(flow), b(unflow), c(power), m(may), d(wait), e(slope), f(reset)
         return *first, g(unreset), h(jump), i(unjump), j(distance), k(add)
 
     found = all_lines(*given.values())

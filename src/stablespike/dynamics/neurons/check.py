@@ -27,6 +27,7 @@ EQUALITIES = {
     "velocity": "velocity(state) must be the derivative of flow(state, dt) at dt = 0",
     "time_to_spike on the way": "after a part of its wait a neuron must have the rest of it to wait",
     "time_to_spike_within": "within a longer limit it must be time_to_spike",
+    "may_spike_within": "it must not be False where a spike comes",
     "state after a spike": "reset(flow(state, time_to_spike(state))) must be finite",
     "spike_time_derivative": "at the spike, taken back along the flow, it must be the slope of time_to_spike",
     "derivative of time_to_spike": "jax.grad of it must be its slope",
@@ -199,6 +200,8 @@ def _compared(neuron: Any, states: Array, waits: Array, weight: float) -> Iterat
         left = each(neuron.time_to_spike, each(neuron.flow, states, part * waits))
         yield "time_to_spike on the way", (_off(left / waits, 1 - part + jnp.zeros_like(left)), 0)
     yield "time_to_spike_within", (_off(each(neuron.time_to_spike_within, states, 2 * waits) / waits, waits / waits), 0)
+    may = each(neuron.may_spike_within, states, waits)
+    yield "may_spike_within", (np.where(may, 0.0, np.inf), 0)
     after = each(lambda state, wait: neuron.reset(neuron.flow(state, wait)), states, waits)
     yield "state after a spike", (_off(after, after), 0)
     yield "derivative of time_to_spike", _derivative(neuron.time_to_spike, states)
@@ -234,6 +237,7 @@ def _kernels(neuron: Any, state: Array, wait: Array, weight: float) -> float:
             "flow": (0.3 * wait,),
             "unflow": (0.3 * wait, whole),
             "power": (whole,),
+            "may": (2 * wait,),
             "wait": (2 * wait,),
             "slope": (),
             "reset": (),

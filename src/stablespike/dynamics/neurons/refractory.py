@@ -91,6 +91,11 @@ class Refractory(AbstractNeuron):
         rest = self._waited(state, state[-1])
         return _clock(state, 0.0) + self.neuron.time_to_spike_within(rest, _left(limit, state[-1]))
 
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """Not before the period ends."""
+        waited = self._waited(state, dt)
+        return (state[-1] <= dt) & self.neuron.may_spike_within(waited, self._free(state, dt))
+
     def spike_time_derivative(self, state: State) -> State:
         """That of the neuron; within a period that of the whole wait."""
         own = self._joined(self.neuron.spike_time_derivative(state[:-1]), 0.0)
