@@ -23,6 +23,7 @@ _PLACES = {
     "NumericalNeuron": "stablespike.dynamics.neurons.numerical",
     "ExponentialIF": "stablespike.dynamics.neurons.numerical_models",
     "AdaptiveLIF": "stablespike.dynamics.neurons.numerical_models",
+    "AdaptiveQIF": "stablespike.dynamics.neurons.numerical_models",
     "Izhikevich": "stablespike.dynamics.neurons.numerical_models",
     "LeakyReadout": "stablespike.dynamics.neurons.readout",
     "ShapedReadout": "stablespike.dynamics.neurons.readout",
@@ -137,6 +138,7 @@ if TYPE_CHECKING:
     from stablespike.dynamics.neurons.neuron import initial_states as initial_states
     from stablespike.dynamics.neurons.numerical import NumericalNeuron as NumericalNeuron
     from stablespike.dynamics.neurons.numerical_models import AdaptiveLIF as AdaptiveLIF
+    from stablespike.dynamics.neurons.numerical_models import AdaptiveQIF as AdaptiveQIF
     from stablespike.dynamics.neurons.numerical_models import ExponentialIF as ExponentialIF
     from stablespike.dynamics.neurons.numerical_models import Izhikevich as Izhikevich
     from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF as OscillatoryLIF

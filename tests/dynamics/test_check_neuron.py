@@ -19,6 +19,18 @@ def test_neurons_of_this_package_fit_together(neuron):
     assert str(check).splitlines()[-1].startswith(check.worst)
 
 
+def test_an_adaptive_quadratic_neuron_is_the_quadratic_one_where_it_is_not_adapted():
+    neuron, reference = ss.AdaptiveQIF(1.1, 0.55), ss.QIF(1.1)
+    moved = neuron.flow(neuron.initial_state(-0.7, 6.0), 0.4)
+    expected = reference.flow(reference.initial_state(-0.7, 6.0), 0.4)
+    assert abs(moved[0] - reference.voltage(expected)) < 1e-12
+    time = neuron.time_to_spike(neuron.initial_state(-0.7, 6.0))
+    rest = reference.time_to_spike(reference.initial_state(-0.7, 6.0)) - time
+    assert 0 < rest < 1.1 / neuron.cutoff * 1.1
+    assert neuron.reset(moved)[2] == 1.0
+    ss.check_neuron(neuron, jnp.asarray([[-0.7, 6.0, 0.2], [0.3, 3.0, 0.1]]), kernels=False)
+
+
 def test_code_that_is_derived_is_compared_too():
     assert 0 < ss.check_neuron(ss.GeneralLIF(1.0, 0.3)).errors["kernels"] < 1e-13
 
