@@ -98,6 +98,7 @@ def test_no_example_is_left_out():
         "own-neuron",
         "delays",
         "millions",
+        "neurons",
         "stability",
     }
 
