@@ -137,15 +137,15 @@ def _heard(what: str, source: str, setting: str, value: float, spread: float, qu
 
 SPOKEN = (
     _heard(
-        "Spiking Heidelberg Digits, recurrent LIF, surrogate", "cramer2022", "recurrent LIF, no augmentation", 71.4,
+        "SHD, recurrent LIF, surrogate", "cramer2022", "recurrent LIF, no augmentation", 71.4,
         1.9, "paper/networks-that-hear", "LIF surrogate",
     ),
     _heard(
-        "Spiking Heidelberg Digits, BRF", "higuchi2024", "128 recurrent neurons, last epoch of the authors' code", 91.4,
+        "SHD, BRF", "higuchi2024", "128 recurrent neurons, last epoch of the authors' code", 91.4,
         0.4, "paper/cells-that-hear", "BRF",
     ),
     _heard(
-        "Spiking Heidelberg Digits, C-SiLIF", "fabre2025", "128 neurons a layer, not recurrent", 95.06, 0.37,
+        "SHD, C-SiLIF", "fabre2025", "128 neurons a layer, not recurrent", 95.06, 0.37,
         "paper/cells-that-hear", "C-SiLIF",
     ),
 )  # fmt: skip
@@ -153,7 +153,7 @@ SPOKEN = (
 COCHLEA = (
     Reported(
         "cochlea: spikes of the reference recording", "cramer2022", "same",
-        "published conversion, 700 channels, seeds 7208, 7096 and 7072", 7125.33, 72.6, "spikes",
+        "published conversion, 700 channels; 7208, 7096 and 7072 spikes by three seeds", 7125.33, 72.6, "spikes",
         Stated("paper/from-sound-to-spikes", "spikes_mean", "spikes_sd", "seeds"),
         "binomial draws of the fibres in place of single ones: the same distribution",
     ),
