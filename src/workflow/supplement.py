@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from workflow.configuration import Question
-from workflow.fingerprint import NOTEBOOK
+from workflow.fingerprint import NOTEBOOK, code_hashes, sources
 from workflow.notebook import Notebook, assignment
 from workflow.provenance import read_record
 
-STUDIES = "studies."
+STUDIES, LIBRARY = Path("src/studies"), "stablespike."
 
 
 def settings(questions: Iterable[Question]) -> dict[str, dict[str, Any]]:
@@ -65,13 +65,12 @@ def code_index(questions: Iterable[Question]) -> dict[str, dict[str, Any]]:
 
 def entry(question: Question) -> dict[str, Any]:
     """Return the index of one question."""
-    code = (read_record(question.folder) or {}).get("identity", {}).get("code", {})
-    own = sorted(name for name in code if name.startswith(STUDIES))
-    others = [names for name, names in code.items() if name != NOTEBOOK and not name.startswith(STUDIES)]
+    code = code_hashes(question.notebook)
+    reached = [names for name, names in code.items() if name != NOTEBOOK and name.startswith(LIBRARY)]
     return {
         "notebook": question.notebook.path.as_posix(),
         "training": Path("notebooks", f"{question.training}.py").as_posix() if question.training else None,
-        "modules": [f"src/{name.replace('.', '/')}.py" for name in own],
-        "library": sum(len(names) for names in others if isinstance(names, dict)),
+        "modules": [file.as_posix() for file in sources(question.notebook) if file.is_relative_to(STUDIES)],
+        "library": sum(len(names) for names in reached),
         "figure": (question.folder / "figure.pdf").as_posix(),
     }
