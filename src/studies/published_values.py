@@ -189,7 +189,7 @@ SIGNS = (
         "one seed of exact networks, no delay line, fewer epochs; " + HEARD, claim="exact not behind",
     ),
     Reported(
-        "different against equal time constants", "pereznieves2021", "other", "several sets, 128 recurrent neurons",
+        "different against equal time constants", "pereznieves2021", "other", "several sets, recurrent networks",
         None, None, "%",
         Contrast(*(_hearing(kind, "paper/time-constants") for kind in ("20 to 100 ms", "20 ms"))), HEARD,
         claim="different ahead",
