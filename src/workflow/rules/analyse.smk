@@ -7,6 +7,7 @@ rule analyse:
         code=lambda wildcards: ancient(PLAN.code(wildcards.study)),
         data=lambda wildcards: ancient(PLAN.receipts(wildcards.study)),
         training=lambda wildcards: PLAN.training(wildcards.study),
+        answers=lambda wildcards: PLAN.answers(wildcards.study),
     output:
         expand(f"{RESULTS}/{{{{study}}}}/{{product}}", product=[*ANSWER, RECORD]),
     params:
