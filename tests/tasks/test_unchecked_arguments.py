@@ -60,7 +60,7 @@ CASES = {
     "as_events(one, room=float('nan'))": "room must be a whole number, not nan.",
     "as_events(one, time_unit=None)": "time_unit must be a number, not None.",
     "cut(one, None)": "duration must be a number, not None.",
-    "on_grid.drives(events, {})": "windows must be a whole number and at least 1, not {}.",
+    "on_grid.drives(events, {})": "windows must be a whole number and at least 1, not a dict.",
     "on_grid.drives(events, 'x')": "windows must be a whole number and at least 1, not 'x'.",
     "by_events.drives(events, 1.5)": "windows must be a whole number and at least 1, not 1.5.",
     "TimeJitter('x')": "deviation must be a number, not 'x'.",
