@@ -11,7 +11,7 @@ rule analyse:
     output:
         expand(f"{RESULTS}/{{{{study}}}}/{{product}}", product=[*ANSWER, RECORD]),
     params:
-        python=sys.executable,
+        python=PYTHON,
         configuration=lambda wildcards: PLAN.handed_on(wildcards.study),
     wildcard_constraints:
         study=PLAN.studies(),
@@ -25,4 +25,4 @@ rule analyse:
     message:
         "{wildcards.study}: running notebooks/{wildcards.study}.py; progress in {log}"
     shell:
-        "WORKFLOW_PROCESS=$PPID exec {params.python:q} -m workflow.run {params.configuration} {wildcards.study} --log {log}"
+        "{params.python} -m workflow.run {params.configuration} {wildcards.study} --log {log}"
