@@ -44,9 +44,8 @@
 # channels carry the events (four signals, up and down), a ninth ticks all 40 ms, so that a network can go on where
 # nothing happens.
 #
-# - *Surrogate*: on a grid whose step is the data's, with the slope of SuperSpike: LIF; LIF with membranes that differ
-#   and are trained; adaptive LIF (Baronig et al. 2025) and balanced resonate-and-fire neurons (Higuchi et al. 2024) as
-#   in `cells-that-hear`.
+# - *Surrogate*: on a grid whose step is the data's, with the slope of SuperSpike: LIF, and balanced resonate-and-fire
+#   neurons (Higuchi et al. 2024) as in `cells-that-hear`; others are there to be asked for.
 # - *Exact*: LIF and QIF networks event by event; the readout is looked at, in closed form, at the ends of all steps.
 #
 # Networks by events learn from pieces of a trial, since gradients of single trials grow with the length, and are held

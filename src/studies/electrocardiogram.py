@@ -273,10 +273,10 @@ def filtered(marked: MarkedRecordings, every: int = 1) -> Float[np.ndarray, "sam
 
 
 def linear_waves(
-    training: MarkedRecordings, test: MarkedRecordings, every: int = 10
+    training: MarkedRecordings, test: MarkedRecordings, every: int = 20
 ) -> Int[np.ndarray, "trials steps"]:
     """Waves of the test's steps by logistic regression on `filtered` events, learned from each `every`-th step."""
-    model = LogisticRegression(C=1.0, max_iter=200, tol=1e-3)
+    model = LogisticRegression(C=1.0, max_iter=100, tol=1e-3)
     features = filtered(training, every)
     size = np.where(features.any(0), features.std(0), 1)
     model.fit(features / size, as_published(training.waves)[:, ::every].ravel())
