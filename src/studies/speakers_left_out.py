@@ -14,7 +14,16 @@ from jaxtyping import Float
 import stablespike as ss
 from stablespike.learning.classify import Classification, Labelled
 from stablespike.tasks.free_spoken_digits import SPEAKERS
-from stablespike.tasks.recordings import Recordings, as_events, cut, in_volleys, joined, merge_channels, with_margins
+from stablespike.tasks.recordings import (
+    Recordings,
+    as_events,
+    cut,
+    in_volleys,
+    joined,
+    merge_channels,
+    select,
+    with_margins,
+)
 from stablespike.tasks.speaker_splits import Split, leave_one_speaker_out
 from studies import cells_that_hear, networks_that_hear
 from studies.networks_that_hear import Hearing, Learning
@@ -40,11 +49,15 @@ def name_of(competitor: Competitor) -> str:
     return f"{competitor.kind} {'exact' if competitor.exact else 'surrogate'}"
 
 
-def folds(split: Split) -> Iterator[tuple[str, Split]]:
-    """The official split, and for each speaker the split with all that this one says as the test set."""
-    yield OFFICIAL, split
-    for speaker, one in leave_one_speaker_out(joined(*split)):
-        yield SPEAKERS[speaker], one
+def folds(split: Split, seed: int = 0) -> Iterator[tuple[str, Split]]:
+    """The official split, and for each speaker the split with all that this one says as the test set.
+
+    Of the official training set so many trials are drawn, by the seed, as the smallest of the others has.
+    """
+    left = [(SPEAKERS[speaker], one) for speaker, one in leave_one_speaker_out(joined(*split))]
+    order = np.random.default_rng(seed).permutation(len(split.train))
+    yield OFFICIAL, Split(select(split.train, np.sort(order[: min(len(one.train) for _, one in left)])), split.test)
+    yield from left
 
 
 def trials_of(recordings: Recordings, hearing: Hearing, room: int) -> Labelled:

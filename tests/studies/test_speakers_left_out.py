@@ -32,6 +32,7 @@ def test_every_speaker_is_left_out_once_and_all_are_in_the_official_split():
         assert set(found[name].test.speakers) == {study.SPEAKERS.index(name)}
         assert not set(found[name].train.speakers) & set(found[name].test.speakers)
         assert len(found[name].train) + len(found[name].test) == len(joined(*split))
+    assert len(found["official"].train) == min(len(split.train), *(len(found[one].train) for one in study.SPEAKERS[:3]))
     room = study.room_of(split, HEARING)
     for one in found.values():
         assert all(study.trials_of(part, HEARING, room)[0].times.shape[1] == room for part in one)
