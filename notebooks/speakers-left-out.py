@@ -183,8 +183,8 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # READING
 #
-# **Not shown.** QIF and adaptive neurons, longer training, a search of settings, several seeds (the folds are what spreads here), feed-forward networks, more
-# channels, longer trials, trained time constants and delays.
+# **Not shown.** QIF and adaptive neurons, longer training, a search of settings, several seeds (the folds are what
+# spreads here), feed-forward networks, more channels, longer trials, trained time constants and delays.
 #
 # ## Files written
 #
