@@ -145,7 +145,7 @@ Image(save_figure(event_flossing_figure(networks, courses, learned), results_fol
 # networks, for which networks of one rate and different coupling would be needed.
 #
 # **Not shown.** Other sizes, neurons and tasks; flossing during training; whether networks stay as they were flossed
-# while they are trained. Settings of flossing were chosen on one network (seed 1), by its exponents.
+# while they are trained. Settings of flossing were chosen on one network, the first, by its exponents.
 #
 # ## Files written
 #

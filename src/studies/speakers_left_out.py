@@ -1,0 +1,165 @@
+"""Networks that hear the digits of people whom they do not know: each speaker in turn is left out of the training."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import scipy.stats
+from jaxtyping import Float
+
+import stablespike as ss
+from stablespike.learning.classify import Classification, Labelled
+from stablespike.tasks.free_spoken_digits import SPEAKERS
+from stablespike.tasks.recordings import (
+    Recordings,
+    as_events,
+    cut,
+    in_volleys,
+    joined,
+    merge_channels,
+    select,
+    with_margins,
+)
+from stablespike.tasks.speaker_splits import Split, leave_one_speaker_out
+from studies import cells_that_hear, networks_that_hear
+from studies.networks_that_hear import Hearing, Learning
+
+OFFICIAL = "official"  # the split of the authors, which shares its speakers
+
+
+class Competitor(NamedTuple):
+    """A kind of neuron, whether by events, and how fast hidden weights learn.
+
+    The readout's voltages are multiplied by `gain`; the gradient of a trial has at most the norm `limit` (0: any).
+    """
+
+    kind: str
+    exact: bool = False
+    hidden_rate: float = 8e-3
+    gain: float = 10.0
+    limit: float = 0.0
+
+
+def name_of(competitor: Competitor) -> str:
+    """What a competitor is called: "LIF exact", "SE-adaptive surrogate"."""
+    return f"{competitor.kind} {'exact' if competitor.exact else 'surrogate'}"
+
+
+def folds(split: Split, seed: int = 0) -> Iterator[tuple[str, Split]]:
+    """The official split, and for each speaker the split with all that this one says as the test set.
+
+    Of the official training set so many trials are drawn, by the seed, as the smallest of the others has.
+    """
+    left = [(SPEAKERS[speaker], one) for speaker, one in leave_one_speaker_out(joined(*split))]
+    order = np.random.default_rng(seed).permutation(len(split.train))
+    yield OFFICIAL, Split(select(split.train, np.sort(order[: min(len(one.train) for _, one in left)])), split.test)
+    yield from left
+
+
+def trials_of(recordings: Recordings, hearing: Hearing, room: int) -> Labelled:
+    """Input spikes as in `networks_that_hear`, with the same room in all folds, so that one program runs them."""
+    merged = merge_channels(cut(recordings, hearing.duration), hearing.channels)
+    spikes = as_events(with_margins(in_volleys(merged, hearing.volley), hearing.shift), room=room)
+    return ss.Spikes(spikes.times.astype(jnp.float32), spikes.sources), jnp.asarray(recordings.labels)
+
+
+def room_of(split: Split, hearing: Hearing) -> int:
+    """The largest number of spikes that a trial has."""
+    return max(int(cut(part, hearing.duration).counts.max()) for part in split)
+
+
+def _of_two(competitor: Competitor) -> networks_that_hear.Competitor | None:
+    """What `networks_that_hear` calls a LIF or QIF network; None for another kind, which `cells_that_hear` knows."""
+    neuron: Any = networks_that_hear.NEURONS.get(competitor.kind)
+    return None if neuron is None else networks_that_hear.Competitor(neuron, competitor.exact)
+
+
+def heard(competitor: Competitor, hearing: Hearing) -> Hearing:
+    """What all share, with what is the competitor's own."""
+    return hearing._replace(gain=competitor.gain, limit=competitor.limit or None)
+
+
+def loss_of(competitor: Competitor, hearing: Hearing) -> Classification:
+    """The loss that a competitor is trained and judged by: that of the study which knows its neurons."""
+    own, known = heard(competitor, hearing), _of_two(competitor)
+    return cells_that_hear.task_of(own) if known is None else networks_that_hear.hearing_task(known, own)
+
+
+def network_of(competitor: Competitor, hearing: Hearing, classes: int, seed: int) -> ss.Network:
+    """The network at the start."""
+    own, known, key = heard(competitor, hearing), _of_two(competitor), jax.random.key(seed)
+    channels = hearing.channels + 2 * hearing.shift
+    if known is None:
+        return cells_that_hear.network_of(key, cells_that_hear.KINDS[competitor.kind], own, channels, classes)
+    return networks_that_hear.hearing_network(key, known, own, channels, classes)
+
+
+def optimiser_of(competitor: Competitor, learning: Learning, trials: int) -> optax.GradientTransformation:
+    """Adam whose rates fall to 0 by half a cosine."""
+    if _of_two(competitor) is not None:
+        return networks_that_hear.optimiser(learning, trials)
+    setting = cells_that_hear.Setting(learning.hidden_rate, readout_rate=learning.readout_rate)
+    steps = learning.epochs * (trials // learning.batch_size)
+    return cells_that_hear.optimiser(cells_that_hear.KINDS[competitor.kind], setting, steps)
+
+
+def train(
+    competitor: Competitor,
+    trials: Mapping[str, tuple[Labelled, Labelled]],
+    *,
+    classes: int,
+    seed: int,
+    hearing: Hearing,
+    learning: Learning,
+    folder: pathlib.Path | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> dict[str, dict[str, Any]]:
+    """A network for each fold `(training, test)`, and what it makes of both at the end; goes on from its checkpoint.
+
+    The test trials are looked at once. Folds of one size run one compiled program. Found are the `history` of the
+    training loss, `train` and `test` accuracy, and which of the test trials were `named` rightly.
+    """
+    learning = learning._replace(hidden_rate=competitor.hidden_rate)
+    loss, found, rules = loss_of(competitor, hearing), {}, {}
+    for fold, (training, test) in trials.items():
+        size = training[1].shape[0]
+        if size not in rules:
+            rules[size] = ss.gradient_training(loss, optimiser_of(competitor, learning, size))
+        init, update = rules[size]
+        start = network_of(competitor, hearing, classes, seed)
+        state, history = ss.fit(
+            update, init(start, jax.random.key(1000 + seed)), training, epochs=learning.epochs,
+            batch_size=learning.batch_size, evaluate=lambda network: {}, progress=progress,
+            checkpoint=None if folder is None else folder / f"{name_of(competitor)}-{fold}.eqx".replace(" ", "-"),
+            identity=f"{competitor} {hearing._replace(budget=0)} {learning} {fold} {seed}",
+        )  # fmt: skip
+        found[fold] = {"history": history} | judged(loss, state.parameters, training, test, learning.judged_at_once)
+    return found
+
+
+def judged(
+    loss: Classification, network: ss.Network, training: Labelled, test: Labelled, at_once: int
+) -> dict[str, Any]:
+    """Accuracies of a trained network, which test trials it names rightly, and its spikes."""
+    own = ss.verdict(loss, network, training, min(at_once, training[1].shape[0]))
+    other = ss.verdict(loss, network, test, min(at_once, test[1].shape[0]))
+    right = other.named == np.asarray(test[1])
+    return {
+        "train": float((own.named == np.asarray(training[1])).mean()),
+        "test": float(right.mean()),
+        "right": right,
+        "spikes": float(other.rates.sum()),
+        "silent": float((other.rates == 0).mean()),
+    }
+
+
+def ahead(one: Float[np.ndarray, " folds"], other: Float[np.ndarray, " folds"]) -> tuple[float, float]:
+    """By how much the one is ahead in the mean over folds, and the probability of that by a paired t test.
+
+    Folds share training speakers, so that their differences are not independent: the test is too sure.
+    """
+    return float(np.mean(one - other)), float(scipy.stats.ttest_rel(one, other).pvalue)
