@@ -19,7 +19,7 @@
 # it so on other tasks, and are the jumps what hurts?
 #
 # **Outcome.** QIF networks do end lower, and landscapes of LIF networks are broken into pieces. Changes of order begin
-# somewhat more than half of the jumps; the others graze. That jumps are what hurts did not come out: in their sum they
+# about half of the jumps; the others graze. That jumps are what hurts did not come out: in their sum they
 # do not raise the loss, gradients of LIF networks can be trusted about as far as those of QIF networks, and LIF
 # networks that are kept from jumping do not learn at all.
 #
@@ -300,8 +300,8 @@ Image(save_figure(figure, results_folder), width=900)
 # and patterns add their jumps, so that a batch is broken more finely, while the part of its way that is in jumps hardly
 # falls. No jump of a QIF network begins with a spike within the trial, though its spikes change their order, too.
 #
-# *What is not.* Changes of order are the beginning of somewhat more than half of the jumps, when inhibition overtakes a
-# spike that was to come; the rest graze, with no arrival near. And of a hundred changes of order about one is a jump.
+# *What is not.* Changes of order are the beginning of about half of the jumps, when inhibition overtakes a spike that
+# was to come; the rest graze, with no arrival near. And of a hundred changes of order about one is a jump.
 # The gradient of a LIF network can be trusted about as far as that of a QIF network: where networks are as they were
 # drawn, both landscapes are rough at the size of a useful step. These are few networks. What a surrogate gradient
 # predicts for its own grid hardly ever comes, at any size of the step, and it trains all the same.
