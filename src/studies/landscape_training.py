@@ -148,7 +148,7 @@ def _smooth_changes(network: ss.Network, task: Timing, before: Array, after: Arr
         place = start + part * (end - start)
         return jnp.vdot(jax.grad(lambda w: timing_loss(with_weights(network, w), task)[0])(place), end - start)
 
-    middles = (jnp.arange(parts) + 0.5) / parts
+    middles = (jnp.arange(parts, dtype=before.dtype) + 0.5) / parts
     return jax.vmap(lambda start, end: jax.vmap(lambda part: slope(start, end, part))(middles).mean())(before, after)
 
 

@@ -133,7 +133,9 @@ def test_a_step_of_the_intervention_moves_no_spike_by_more_than_the_bound():
     starts = [training.Start("LIF", 1.0, 0.1, seed) for seed in (1, 2)]
     rows, course = training.courses_of(starts, SMALL, training.Descent(12, 0.25))
     network, task, _ = training.started(starts[0], SMALL)
-    times = [study.timing_loss(slices.with_weights(network, weights), task)[1][1] for weights in course.path[0]]
+    times = [
+        study.timing_loss(slices.with_weights(network, weights), task)[1][1] for weights in jnp.asarray(course.path[0])
+    ]
     moves = [float(largest_move(*pair, END)) for pair in itertools.pairwise(times)]
     assert max(moves) <= 0.25
     assert max(moves) > 0

@@ -27,7 +27,7 @@ def loss_landscapes_figure(
     sides; `counted`: `kind`, `neuron`, `batch`, `jumps`, `orders`; `trust`: `neuron`, `gradient`, `size`, `ratio`;
     `trained`: `kind`, `trials`, `neuron`, `treatment`, `last`.
     """
-    figure = new_figure(FULL_WIDTH, 4.2)
+    figure = new_figure(FULL_WIDTH, 4.4)
     panels = list(figure.subplots(2, 3).flat)
     plot_line(lines, panels[0])
     plot_planes(planes, span, panels[1:3])
@@ -53,7 +53,7 @@ def plot_line(lines: pd.DataFrame, axes: Axes) -> Axes:
         axes.plot(places, losses, color=NEURONS[neuron], linewidth=1, label=neuron)
         jumps = rows[rows.jump != 0]
         axes.plot(jumps.place, jumps.before, MARKS[neuron], color=NEURONS[neuron], markersize=2)
-    axes.set(xlabel="place on the line (norm of weights)", ylabel=r"loss of one pattern ($\tau^2$)", ylim=(0, None))
+    axes.set(xlabel="place (norm of weights)", ylabel=r"loss of one pattern ($\tau^2$)", ylim=(0, None))
     axes.legend()
     return axes
 
@@ -79,7 +79,7 @@ def plot_counts(counted: pd.DataFrame, axes: Axes) -> Axes:
         rows = rows[rows > 0]
         axes.plot(rows.index, rows, line, color=NEURONS[neuron], marker=MARKS[neuron])
     ticks = sorted(counted.batch.unique())
-    axes.set(xscale="log", yscale="log", xlabel="patterns in the batch", ylabel="number per norm of weights")
+    axes.set(xscale="log", yscale="log", xlabel="patterns in the batch", ylabel="per norm of weights")
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.plot([], [], ":", color=INK, label="changes of order")
@@ -96,7 +96,7 @@ def plot_trust(trust: pd.DataFrame, axes: Axes) -> Axes:
         good = ((rows.ratio - 1).abs() <= 0.5).groupby(rows["size"]).mean()
         line, name = ("--", f"{neuron}, surrogate") if gradient == "surrogate" else ("-", f"{neuron}, exact")
         axes.plot(good.index, good, line, color=NEURONS[neuron], label=name)
-    axes.set(xscale="log", ylim=(-0.03, 1.45), xlabel="step (norm of weights)", ylabel="part of networks as predicted")
+    axes.set(xscale="log", ylim=(-0.03, 1.45), xlabel="step (norm of weights)", ylabel="part as predicted")
     axes.set_yticks([0, 0.5, 1])
     axes.legend(fontsize=6, loc="upper right")
     return axes
