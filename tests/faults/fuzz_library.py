@@ -8,6 +8,7 @@ times become odd ones. What is accepted must give finite values, spikes in order
 import argparse
 import math
 import random
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -46,6 +47,7 @@ from stablespike.learning.training import TrainingError
 from stablespike.stability.lyapunov import SingularJacobian
 
 SECONDS = 120  # a case that takes longer hangs: the longest compile something
+MOST_MEMORY = 12 << 30  # bytes: a case that asks for more is told so, and takes no machine with it
 OURS = (ValueError, ss.SimulationError, TrainingError, SingularJacobian)
 
 
@@ -359,6 +361,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=sorted(KINDS))
     chosen = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.RLIM_INFINITY))
     failed = False
     for kind in chosen.kinds:
         begun = time.process_time()
