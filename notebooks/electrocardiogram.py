@@ -46,6 +46,7 @@
 #
 # - *Surrogate*: on a grid whose step is the data's, with the slope of SuperSpike: LIF, and balanced resonate-and-fire
 #   neurons (Higuchi et al. 2024) as in `cells-that-hear`; others are there to be asked for.
+# - *Readout*: LIF on the grid, whose hidden weights stay as they were drawn: what the readout learns alone.
 # - *Exact*: LIF and QIF networks event by event; the readout is looked at, in closed form, at the ends of all steps.
 #
 # Networks by events learn from pieces of a trial, since gradients of single trials grow with the length, and are held
