@@ -181,7 +181,7 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# READING
+# At scale `paper` the networks have not been trained yet, so that nothing is said of the claims.
 #
 # **Not shown.** QIF and adaptive neurons, longer training, a search of settings, several seeds (the folds are what
 # spreads here), feed-forward networks, more channels, longer trials, trained time constants and delays.
