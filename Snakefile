@@ -1,10 +1,12 @@
 """From the notebooks to the manuscript: `snakemake --cores all` (config/quick.yaml unless --configfile says else)."""
 
 import sys
+from pathlib import Path
 
 from workflow.cluster import start_run
 from workflow.configuration import TRAINING
 from workflow.faults import Fault
+from workflow.job import python
 from workflow.kept import KEPT, MANIFEST
 from workflow.machine import gpu_is_visible
 from workflow.manuscript import MANUSCRIPT, prose
@@ -17,6 +19,7 @@ try:
     settle_times()
     PLAN = prepare(config, workflow.configfiles, decides=workflow.is_main_process)
     require_folders([question.folder for question in PLAN.configuration.questions.values()])
+    require_folders([Path("logs/data"), Path("logs", PLAN.configuration.scale)])
 except Fault as fault:
     sys.exit(str(fault))
 except OSError as error:
@@ -28,6 +31,7 @@ for name, reasons in PLAN.reasons.items():
 
 RESULTS = f"results/{PLAN.configuration.scale}"
 LOGS = f"logs/{PLAN.configuration.scale}"
+PYTHON = python()
 
 
 include: "src/workflow/rules/data.smk"

@@ -162,8 +162,8 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# The table says which packages are faster or slower here; a difference below 1.4-fold is not resolved. **Not shown:**
-# other sizes, GPUs, and what else each package can do.
+# The table says which packages are faster or slower here; a difference smaller than what repeated runs differ by (see
+# above) is not resolved. **Not shown:** other sizes, GPUs, and what else each package can do.
 
 # %%
 numbers = {"failed": failed, "drift": drift, "repeats": repeats}

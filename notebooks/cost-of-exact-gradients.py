@@ -182,10 +182,10 @@ print("time of the time-reversed rule over that of the recorded one:", ratios.ro
 # dearer with the size of the network as the targets of a spike no longer lie in a near cache. They do so by steps: the
 # fitted exponent sums up the sizes that were run, and says little of others.
 #
-# **Uncertainty.** Ratios within this run resolve differences of 1.4 and more; single timings carry the load of the
-# machine. Memory is the compiler's own analysis and exact; what the native kernels take inside (three states per neuron
-# and trial) is not in it. **Not shown:** gradients on other networks and losses; the time on a GPU, where the recorded
-# rule does the work of all three, unless this notebook ran on one; sizes beyond those of the parameters.
+# **Uncertainty.** Ratios within this run resolve differences of about a half and more; single timings carry the load of
+# the machine. Memory is the compiler's own analysis and exact; what the native kernels take inside (three states per
+# neuron and trial) is not in it. **Not shown:** gradients on other networks and losses; the time on a GPU, where the
+# recorded rule does the work of all three, unless this notebook ran on one; sizes beyond those of the parameters.
 
 # %%
 by_kind = sparse.groupby("neuron")

@@ -139,8 +139,8 @@ Image(save_figure(critical_sharpness_figure(table, chance, first), results_folde
 # step the best sharpness doubles, as the computed one does. Two things were predicted and did not come: accuracy at the
 # computed sharpness itself, about which seeds scatter much, is ahead of both ends in one condition only; and the peak
 # follows the strength of the recurrence less than the computed sharpness does. From the weakest to the strongest the
-# latter rises sevenfold, while the best sharpness tried stays between 6 and 10. A fixed sharpness for each grid would
-# have done as well here: that the leading exponent alone decides is not shown.
+# latter rises several times as much as the best sharpness tried does. A fixed sharpness for each grid would have done
+# as well here: that the leading exponent alone decides is not shown.
 #
 # Flossing ten exponents of a network whose surrogate is four times too sharp takes its accuracy to nearly all trials,
 # in all three seeds; flossing one of them changes seeds either way, and flossing where gradients explode helps little.

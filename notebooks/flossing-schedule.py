@@ -179,12 +179,12 @@ Image(save_figure(figure, results_folder), width=900)
 # the cost of training. The adaptive rule gets less far than a single block of fewer steps: it uses up its limit, as one
 # or the other of the exponents stays beyond the tolerance, and its optimiser starts anew with each block.
 #
-# *At scale `paper`* (5 networks for each plan, a longer delay) it matters how many exponents are flossed: with 5,
-# networks get less far than with 20, and with 60, in as many steps, they stay at chance. It matters less how long: a
-# quarter of the steps is too little for some networks, twice as many gain nothing over the block given. Blocks between
-# training steps are no better than one before it. As a regulariser alone, strong or weak, flossing does not get
-# networks off chance; after a block before, the weak one has the largest median of all plans for one layer, but at 2.5
-# times the cost of training alone, where the block takes 1.2, and with networks that overlap with its own. Two layers
+# *At scale `paper`* (more networks for each plan, a longer delay) it matters how many exponents are flossed: with a
+# quarter of those of the plan given networks get less far, and with three times as many, in as many steps, they stay at
+# chance. It matters less how long: a quarter of the steps is too little for some networks, twice as many gain nothing
+# over the block given. Blocks between training steps are no better than one before it. As a regulariser alone, strong
+# or weak, flossing does not get networks off chance; after a block before, the weak one has the largest median of all
+# plans for one layer, but at twice the cost of the block alone, and with networks that overlap with its own. Two layers
 # learn the delay in less than half the steps of one, whether they are flossed jointly or each by itself, and not at all
 # if never.
 #

@@ -155,8 +155,8 @@ table
 # sum of all exponents cannot be changed: what the leading ones gain the others lose (*a*). The price is activity: the
 # more exponents are flossed, the more the network spikes, ten times as much with a quarter of them.
 #
-# **Not shown.** That the network can be trained better afterwards; that the exact gradient (`memory` 1) gets as far, or
-# runs of another length, or other conventions; the spread over seeds, where there is only one.
+# **Not shown.** That the network can be trained better afterwards; that the exact gradient, with all of the memory,
+# gets as far, or runs of another length, or other conventions; the spread over seeds, where there is only one.
 
 # %% [markdown]
 # ## Files written

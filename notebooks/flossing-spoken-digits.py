@@ -156,20 +156,20 @@ Image(save_figure(flossed_speech_figure(history, spectra, norms, results, chance
 #
 # At the scale `paper` (one and two layers, three seeds, two epochs of flossing) the answer is "no".
 #
-# **One layer.** Flossing brought the first exponent of fresh networks from -0.32 per step to between -0.19 and 0, and
-# left 80 to 2000 times as much of the gradient after 40 steps (*b*, *c*, dashed). Afterwards they recognised
-# 23 % (22 to 26) of the digits, plain ones 25 % (25 to 26), those flossed again half-way 27 % (22 to 30):
-# differences within the scatter. A likely reason is that training does by itself what flossing does: at its end the
-# exponents of plain networks are between -0.20 and -0.13 and their gradients reach as far (*b*, *c*, solid). The loss
-# looks at every step of a trial, so that gradients from near are enough to begin with.
+# **One layer.** Flossing brought the first exponent of fresh networks towards zero, in some all the way, and left
+# orders of magnitude more of the gradient after the steps that were probed (*b*, *c*, dashed). Afterwards flossed
+# networks, plain ones and those flossed again half-way recognised parts of the digits that differ by less than their
+# scatter. A likely reason is that training does by itself what flossing does: at its end the exponents of plain
+# networks are as high and their gradients reach as far (*b*, *c*, solid). The loss looks at every step of a trial, so
+# that gradients from near are enough to begin with.
 #
-# **Two layers.** Here flossing did harm: 15 % (5 to 21), and 9 % (5 to 17) when repeated, in place of 24 % (17 to 29).
-# The descent knows no bound on the activity that it takes: fresh networks were left with 21 to 42 spikes of a neuron in
-# a trial in place of 8 (*h*), and one of three with exponents well above zero, on words that it had not seen. Its
-# gradients explode and it learned nothing; a second network was lost when it was flossed again.
+# **Two layers.** Here flossing did harm, and more so when it was repeated. The descent knows no bound on the activity
+# that it takes: fresh networks were left with several times as many spikes (*h*), and one of three with exponents well
+# above zero, on words that it had not seen. Its gradients explode and it learned nothing; a second network was lost
+# when it was flossed again.
 #
-# At the scale `quick` (one network of one layer, 20 epochs, one of flossing) exponents and gradients before training
-# are seen to move as above; its accuracies tell nothing. A point of accuracy is one test trial.
+# At the scale `quick` (one network of one layer, fewer epochs) exponents and gradients before training are seen to move
+# as above; its accuracies tell nothing. The smallest difference of accuracy is one test trial.
 #
 # **Not shown:** how flossing does if it is tuned for two layers (its size was chosen for one, see the training
 # notebook), with a bound on spikes, on words end to end instead of single ones, or with gradients clipped; a loss that

@@ -229,18 +229,18 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# The wave goes the wrong way: places of low tones move *before* the click, those of the lowest by nearly 20 ms. The
+# The wave goes the wrong way: places of low tones move *before* the click, those of the lowest the earliest. The
 # transfer functions of the membrane belong to the time dependence $e^{-i\omega t}$, the inverse Fourier transform to
 # $e^{+i\omega t}$; the published conversion joins the two, so that time runs backwards along the membrane. Ours keeps
 # it, for what matters here are the same spikes. Bands at the base hardly spike beyond the rate of silence.
 #
-# At the scale `paper` (reference recording, 700 channels) velocity and probability agree with the published ones in
-# every band to 2e-8 and 1e-7 through a filter of the recording's own length, which is the rounding of single precision;
-# through the filter of fixed length, by which sets are converted, the probability to 2e-6, but the velocity of the base
-# band, which hardly moves, to 1.1e-4 only. The recording leaves 7155 ± 62 spikes over ten seeds (published: 7208, 7096,
-# 7072). 200 recordings leave 5272 ± 1999 spikes, as published 5263 ± 1992; one by one they differ by +0.2 ± 1.8 %, band
-# by band by -0.1 to +0.8 %. One by one a recording of 0.61 s takes 0.3 s of one processor, beside other jobs; in one
-# JAX program on the CPU seven to nine times as much.
+# At the scale `paper` (reference recording, all channels) velocity and probability agree with the published ones in
+# every band to the rounding of single precision, through a filter of the recording's own length; through the filter of
+# fixed length, by which sets are converted, the probability still does, nearly, but the velocity of the base band,
+# which hardly moves, agrees less well (`deviations` in `numbers.json`). The recording leaves as many spikes as the
+# published conversion gives by other random numbers, within a standard deviation; so do many recordings, one by one and
+# band by band (`many`). One by one a recording takes less time than it lasts; in one JAX program on the CPU several
+# times as much (`speeds`).
 #
 # **Not shown:** what a wave in the right direction would change; whether an ear would hear the same; the model has no
 # outer hair cells, no adaptation behind the fibres and no second ear. Speed on a GPU: the rule is there

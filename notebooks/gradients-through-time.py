@@ -125,10 +125,10 @@ Image(save_figure(figure, results_folder), width=900)
 # ## Reading
 #
 # Three networks that fire alike, with the same weights and the same input, have three different gradients. Those of the
-# exact simulations change slowly: fitted rates are within 0.15 per $\tau$ of zero, for LIF as for QIF neurons, though
-# the latter spike a few times less often. Over 20 $\tau$ even this can be a factor of 20. That of the surrogate fades
-# by orders of magnitude on the coarse grid and explodes on the fine one (*a*). The difference between the grids is far
-# larger than the scatter between networks.
+# exact simulations change slowly: fitted rates are near zero, for LIF as for QIF neurons, though the latter spike a few
+# times less often. Over the longest delay even this can be an order of magnitude. That of the surrogate fades by orders
+# of magnitude on the coarse grid and explodes on the fine one (*a*). The difference between the grids is far larger
+# than the scatter between networks.
 #
 # Dimensionality falls within a few $\tau$ in all of them: whatever the losses, their gradients soon point along a few
 # directions, and along a single one where they explode (*b*). Exact gradients of both neurons keep several, with a wide

@@ -110,8 +110,8 @@ Image(save_figure(predicting_trainability_figure(table, judged, calibrated, chan
 # families as over them. That more can be told is shown by the settings, which are ahead of the delay within families;
 # a task in which the delay decides less would be a sharper test.
 #
-# Why exponents say so little is in the figure (*a*): networks whose gradients fade a hundredfold over a delay of 8
-# $\tau$ learn it as well as any. A reason may be that Adam divides by the size of past gradients; that was not tested.
+# Why exponents say so little is in the figure (*a*): networks whose gradients fade a hundredfold over the shortest
+# delay learn it as well as any. A reason may be that Adam divides by the size of past gradients; that was not tested.
 # Accuracies gather at a quarter, a half, three quarters and all: networks that fail tell some of the four cues apart.
 #
 # At the default and the quick scale there are too few networks for areas to mean anything.

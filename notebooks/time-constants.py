@@ -174,7 +174,7 @@ Image(save_figure(figure, results_folder), width=900)
 # different time constants are ahead by two points on the test speakers; they are ahead by less than a third of one,
 # trained or not, and seeds of one kind differ by three. Networks whose neurons are all as slow as these in the mean do
 # as well. Different neurons learn the training speakers a little better and faster: after ten epochs of a trial run
-# they were ahead by eight points on the validation speakers, which is gone after 24. Where time constants are trained
+# they were ahead by eight points on the validation speakers, which is gone at the end. Where time constants are trained
 # they spread to both bounds. What limits is other speakers, for all kinds.
 #
 # **Not shown.** Exact gradients, trained delays, adaptation, other sets and larger layers, a search with equal budgets.

@@ -53,6 +53,18 @@ def test_rules_agree_as_the_page_of_the_rules_says():
     assert names["curvature"].shape == (3, 2, 3, 2)
 
 
+def test_every_neuron_behind_the_door_is_in_the_picture():
+    names = run("neurons")
+    neurons = {
+        name for name in dir(ss) if isinstance(one := getattr(ss, name), type) and issubclass(one, ss.AbstractNeuron)
+    }
+    drawn = {type(neuron).__name__ for neuron, _, _ in names["shown"].values()}
+    assert neurons - {"AbstractNeuron", "NumericalNeuron"} == drawn
+    picture = (PAGES / "use/neurons.svg").read_text()
+    assert all(f">{name}<" in picture for name in names["shown"])
+    assert all(axis.lines[0].get_ydata().size == 701 for axis in names["axes"].flat)
+
+
 def test_own_data_are_learned_by_either_gradient():
     names = run("own-data")
     assert names["exact"][-1]["test_accuracy"] > 0.9
@@ -86,6 +98,7 @@ def test_no_example_is_left_out():
         "own-neuron",
         "delays",
         "millions",
+        "neurons",
         "stability",
     }
 

@@ -23,10 +23,12 @@ _PLACES = {
     "NumericalNeuron": "stablespike.dynamics.neurons.numerical",
     "ExponentialIF": "stablespike.dynamics.neurons.numerical_models",
     "AdaptiveLIF": "stablespike.dynamics.neurons.numerical_models",
+    "AdaptiveQIF": "stablespike.dynamics.neurons.numerical_models",
     "Izhikevich": "stablespike.dynamics.neurons.numerical_models",
     "LeakyReadout": "stablespike.dynamics.neurons.readout",
     "ShapedReadout": "stablespike.dynamics.neurons.readout",
     "initial_states": "stablespike.dynamics.neurons.neuron",
+    "check_neuron": "stablespike.dynamics.neurons.check",
     # cells on a grid
     "GridLIF": "stablespike.dynamics.grid.cells",
     "AdaptiveGridLIF": "stablespike.dynamics.grid.cells",
@@ -128,6 +130,7 @@ if TYPE_CHECKING:
     from stablespike.dynamics.grid.two_state_cells import SymplecticAdaptiveLIF as SymplecticAdaptiveLIF
     from stablespike.dynamics.network import Layer as Layer
     from stablespike.dynamics.network import Network as Network
+    from stablespike.dynamics.neurons.check import check_neuron as check_neuron
     from stablespike.dynamics.neurons.general_lif import GeneralLIF as GeneralLIF
     from stablespike.dynamics.neurons.general_qif import GeneralQIF as GeneralQIF
     from stablespike.dynamics.neurons.lif import LIF as LIF
@@ -135,6 +138,7 @@ if TYPE_CHECKING:
     from stablespike.dynamics.neurons.neuron import initial_states as initial_states
     from stablespike.dynamics.neurons.numerical import NumericalNeuron as NumericalNeuron
     from stablespike.dynamics.neurons.numerical_models import AdaptiveLIF as AdaptiveLIF
+    from stablespike.dynamics.neurons.numerical_models import AdaptiveQIF as AdaptiveQIF
     from stablespike.dynamics.neurons.numerical_models import ExponentialIF as ExponentialIF
     from stablespike.dynamics.neurons.numerical_models import Izhikevich as Izhikevich
     from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF as OscillatoryLIF

@@ -62,6 +62,11 @@ class Question:
         named = [parameters.get("dataset"), *(several if isinstance(several, (list, tuple)) else [])]
         return [name for name in named if isinstance(name, str)]
 
+    def answers(self) -> dict[str, Path]:
+        """The folders of other questions' products that the parameter `answers` names, as `scale/question`."""
+        named = self.effective_parameters().get("answers")
+        return {one: Path("results", one) for one in named} if isinstance(named, list) else {}
+
 
 @dataclass(frozen=True)
 class Configuration:

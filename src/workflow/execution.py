@@ -119,7 +119,7 @@ def memory_left() -> str:
 def path_parameters(question: Question, configuration: Configuration) -> dict[str, str]:
     """Return the paths that a notebook asks for, as seen from the notebook's folder."""
     paths = {"results_folder": question.folder, "data_folder": configuration.data_folder}
-    paths["cache_folder"] = cache_folder()
+    paths |= {"cache_folder": cache_folder(), "answers_folder": Path("results")}
     if question.training:
         paths["training_folder"] = configuration.questions[question.training].folder
     start = question.notebook.path.parent

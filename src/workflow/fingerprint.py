@@ -8,7 +8,7 @@ from typing import Any
 
 from workflow.configuration import Configuration, Question
 from workflow.data import checksums
-from workflow.hashing import digest, short
+from workflow.hashing import digest, file_digest, short
 from workflow.modules import Module
 from workflow.notebook import Notebook, literal
 from workflow.reach import Library, Reach, library
@@ -26,7 +26,14 @@ def identity(question: Question, configuration: Configuration) -> dict[str, Any]
         "parameters": json.loads(json.dumps(question.effective_parameters())),
         "scale": question.scale,
         "training": digest(identity(training, configuration)) if training else None,
+        **({"answers": answer_hashes(question)} if question.answers() else {}),
     }
+
+
+def answer_hashes(question: Question) -> dict[str, str | None]:
+    """Return the hashes of the numbers and tables of other questions that a question reads; None: not there."""
+    files = [folder / name for folder in question.answers().values() for name in ("numbers.json", "table.csv")]
+    return {file.as_posix(): file_digest(file) if file.is_file() else None for file in files}
 
 
 def code_hashes(notebook: Notebook) -> dict[str, Any]:

@@ -1,22 +1,28 @@
-"""The manuscript of a scale: typst prose with figures, tables and numbers out of `results/<scale>/`."""
+"""The manuscript of a scale: typst prose with figures, tables and numbers out of `results/<scale>/`.
+
+Questions that the scale does not have are quoted from the full study, as they were answered there, with their state.
+"""
 
 import argparse
 import json
 import re
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import typst
 
-from workflow.configuration import Configuration, load_configuration
+from workflow.configuration import Configuration, Question, load_configuration
 from workflow.faults import Fault
-from workflow.hashing import file_digest
+from workflow.hashing import digest, file_digest
 from workflow.machine import code_version
-from workflow.provenance import confirmation, read_record, why_stale
+from workflow.provenance import RECORD, confirmation, read_record, why_stale
+from workflow.supplement import code_index, settings
 
 MANUSCRIPT = "manuscript"
+FULL = Path("config/paper.yaml")
 SOURCES = Path("manuscript")
 PAPER = SOURCES / "paper.typ"
 
@@ -40,8 +46,11 @@ def compile_manuscript(configuration: Configuration) -> Path:
 
 def manuscript_inputs(configuration: Configuration) -> dict[str, str]:
     """Return what the prose is told: the scale, the version of the code, and the state of every question."""
-    states, confirmed = (json.dumps(of(configuration)) for of in (product_states, confirmations))
-    return {"scale": configuration.scale, "version": code_version(), "states": states, "confirmed": confirmed}
+    quoted = quotations(configuration)
+    parts = {"states": product_states(configuration), "confirmed": confirmations(configuration)}
+    parts |= {"quoted": {name: state for name, (_, state) in quoted.items()}} | supplement(configuration, quoted)
+    told = {name: json.dumps(part, ensure_ascii=False) for name, part in parts.items()}
+    return {"scale": configuration.scale, "version": code_version(), **told}
 
 
 def place(error: typst.TypstError) -> str:
@@ -53,7 +62,31 @@ def place(error: typst.TypstError) -> str:
 def product_states(configuration: Configuration) -> dict[str, str]:
     """Return for each question whether its products are current, missing, or why they are stale."""
     reasons = {name: why_stale(question, configuration) for name, question in configuration.questions.items()}
-    return {name: "; ".join(why) or "current" for name, why in reasons.items()}
+    return {name: "; ".join(map(in_brief, why)) or "current" for name, why in reasons.items()}
+
+
+def in_brief(reason: str) -> str:
+    """Return why a product is stale without the list of definitions, which `workflow.stale` gives."""
+    return "code" if reason.startswith("code:") else reason
+
+
+def quotations(configuration: Configuration) -> dict[str, tuple[Question, str]]:
+    """Return the questions of the full study that are answered, with their state; none where this is the full study.
+
+    The state is `current` or `older`: made by code that has changed since.
+    """
+    if configuration.scale == FULL.stem or not FULL.is_file():
+        return {}
+    full = load_configuration(FULL)
+    there = {name: one for name, one in full.questions.items() if (one.folder / RECORD).is_file()}
+    return {name: (one, "older" if why_stale(one, full) else "current") for name, one in there.items()}
+
+
+def supplement(configuration: Configuration, quoted: Mapping[str, tuple[Question, str]]) -> dict[str, Any]:
+    """Return the parameters of all questions, those of this scale as they are here, and the code that answers them."""
+    others = [question for name, (question, _) in quoted.items() if name not in configuration.questions]
+    questions = [*configuration.questions.values(), *others]
+    return {"settings": settings(questions), "index": code_index(questions)}
 
 
 def confirmations(configuration: Configuration) -> dict[str, Any]:
@@ -70,8 +103,11 @@ def prose() -> list[Path]:
 def manuscript_identity(configuration: Configuration, states: dict[str, str]) -> dict[str, Any]:
     """Return all that decides the manuscript's bytes, the version that it states aside."""
     records = {name: read_record(question.folder) or {} for name, question in configuration.questions.items()}
-    confirmed = confirmations(configuration)
+    confirmed, quoted = confirmations(configuration), quotations(configuration)
+    shown = {name: [state, (read_record(one.folder) or {}).get("products")] for name, (one, state) in quoted.items()}
     return {
+        **({"quoted": shown} if shown else {}),
+        "supplement": digest(supplement(configuration, quoted)),
         **({"confirmed": confirmed} if confirmed else {}),
         "sources": {path.as_posix(): file_digest(path) for path in prose()},
         "products": {name: record.get("products") for name, record in records.items()},

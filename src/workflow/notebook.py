@@ -11,7 +11,7 @@ from workflow.faults import Fault
 
 HEADER = re.compile(r"\A# ---\n(?:#.*\n)*?# ---\n")
 CELL = re.compile(r"^# %%(?P<title>.*)$", re.MULTILINE)
-PATHS = ("results_folder", "data_folder", "training_folder", "cache_folder")
+PATHS = ("results_folder", "data_folder", "training_folder", "cache_folder", "answers_folder")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from workflow.faults import Fault
+from workflow.job import end
 
 INPUTS = ("notebooks", "src", "manuscript", "results", ".cache/plans", ".cache/prose", ".cache/data", ".cache/spikes")
 LOCK = Path(".cache/run.lock")
@@ -23,7 +24,7 @@ def require_folders(folders: Iterable[Path]) -> None:
     """Stop where something else has the place of a folder."""
     for place in (place for folder in folders for place in (folder, *folder.parents)):
         if place.exists() and not place.is_dir():
-            raise Fault(f"{place} is not a folder, and products go there: remove it, or give it another name.")
+            raise Fault(f"{place} is not a folder, and products or logs go there: remove it, or give it another name.")
 
 
 def settle_times() -> None:
@@ -79,8 +80,7 @@ def hold_lock(
 
 def leave(*_: object) -> None:
     """End this process at once: nothing runs yet that would have to be stopped."""
-    os.write(2, b"\nInterrupted before anything began.\n")
-    os._exit(130)
+    end("Interrupted before anything began.")
 
 
 def stop_without_reader() -> None:

@@ -66,6 +66,12 @@ class Plan:
         folder = self.configuration.questions[training].folder
         return [str(folder / (KEPT if kept_names(folder) else MANIFEST))]  # too large to be kept: only where it ran
 
+    def answers(self, name: str) -> list[str]:
+        """Return the records of the questions of this scale whose answers a question reads, so that they come first."""
+        folders = self.configuration.questions[name].answers().values()
+        here = {question.folder for question in self.configuration.questions.values()}
+        return [str(folder / RECORD) for folder in folders if folder in here]
+
     def cores(self, name: str, all_cores: int) -> int:
         """Return how many of the cores a question gets: half, where another may run beside it."""
         alone = self.configuration.alone

@@ -121,8 +121,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
     """Yield which code, parameters, data and training a product was not made from."""
     if old["code"] != new["code"]:
         yield f"code: {'; '.join(changed_code(old['code'], new['code']))}"
-    for part in ("parameters", "data"):
-        if changed := [name for name in sorted(old[part] | new[part]) if old[part].get(name) != new[part].get(name)]:
+    for part in ("parameters", "data", "answers"):
+        before, now = old.get(part, {}), new.get(part, {})
+        if changed := [name for name in sorted(before | now) if before.get(name) != now.get(name)]:
             yield f"{part}: {', '.join(changed)}"
     for part in ("scale", "training"):
         if old[part] != new[part]:

@@ -127,6 +127,15 @@ def test_oscillatory_lif_spike_time_derivatives():
         assert exact.derivative_error(hessian, exact.hessian(exact.oscillatory_lif_spike_time, case)) <= 1e-10
 
 
+def test_a_phase_of_the_oscillatory_neuron_is_the_time_since_its_reset():
+    neuron = OscillatoryLIF(TAU, DRIVE, THRESHOLD)
+    for phase in (0.0, 1e-9, 0.3 * neuron.period, 0.999 * neuron.period):
+        state = neuron.state_at_phase(phase)
+        np.testing.assert_allclose(neuron.phase(state), phase, rtol=1e-13)
+        np.testing.assert_allclose(state, neuron.flow(neuron.initial_state(), phase), rtol=1e-14)
+        np.testing.assert_allclose(neuron.time_to_spike(state), neuron.period - phase, rtol=1e-12)
+
+
 def test_a_pulse_above_threshold_makes_it_spike_at_once():
     neuron = OscillatoryLIF(TAU, DRIVE, THRESHOLD)
     slope = jax.jit(jax.vmap(jax.value_and_grad(neuron.time_to_spike)))

@@ -10,9 +10,10 @@ import scipy.sparse
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.engines.sparse import SparseNetwork, memory_needed, no_inputs, simulate_sparse
 from stablespike.dynamics.network import Recurrent
+from stablespike.dynamics.neurons.general_lif import GeneralLIF
 from stablespike.dynamics.neurons.lif import LIF
-from stablespike.dynamics.neurons.neuron import initial_states
-from stablespike.dynamics.neurons.numerical_models import ExponentialIF
+from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, initial_states
+from stablespike.dynamics.neurons.numerical_models import Izhikevich
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
 from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
@@ -33,11 +34,55 @@ from studies.benchmarks.balanced_networks import (
 )
 
 SIZE, CHANNELS, INPUTS, DURATION, BUDGET = 30, 5, 120, 12.0, 600
+
+
+class Resonator(AbstractNeuron):
+    """A neuron whose kernels are derived, and that inhibition can bring to its spike: x' = y/tau, y' = -x/tau.
+
+    It spikes where x reaches the threshold; a pulse adds to y, and a reset puts x to 0.
+    """
+
+    tau: Parameter = 1.0
+    threshold: Parameter = 1.0
+
+    def requirements(self):
+        return ((jnp.asarray(self.tau) > 0, "tau must be positive."),)
+
+    def initial_state(self, voltage=0.0, current=0.0):
+        return jnp.stack([jnp.asarray(voltage, float), jnp.asarray(current, float)])
+
+    def voltage(self, state):
+        return state[0]
+
+    def flow(self, state, dt):
+        c, s = jnp.cos(dt / self.tau), jnp.sin(dt / self.tau)
+        return jnp.stack([c * state[0] + s * state[1], c * state[1] - s * state[0]])
+
+    def time_to_spike(self, state):
+        square = jnp.sum(state**2)
+        comes = square > self.threshold**2
+        angle = jnp.arcsin(self.threshold / jnp.sqrt(jnp.where(comes, square, 4 * self.threshold**2)))
+        ahead = angle - jnp.arctan2(state[0], jnp.where(comes, state[1], 1.0))
+        wait = self.tau * jnp.where(ahead < 0, ahead + 2 * jnp.pi, ahead)
+        return jnp.where(state[0] >= self.threshold, 0.0, jnp.where(comes, wait, jnp.inf))
+
+    def spike_time_derivative(self, state):
+        return jnp.stack([-self.tau / state[1], jnp.zeros_like(state[1])])
+
+    def jump(self, state, weight):
+        return state.at[1].add(weight)
+
+    def reset(self, state):
+        return state.at[0].set(0.0)
+
+
 MODELS = {  # neuron from parameters, size of recurrent and of input weights
     "oscillatory LIF": (lambda tau, other: OscillatoryLIF(tau, 1.2 * other, other), 0.15, 0.1),
     "LIF": (LIF, 0.7, 0.9),
     "theta": (lambda tau, other: Theta(tau, 0.6 * other), 0.8, 0.5),
     "QIF": (lambda tau, other: QIF(tau), 5.0, 5.0),
+    "GeneralLIF": (lambda tau, other: GeneralLIF(tau, 0.3 * other, other), 0.9, 1.2),
+    "resonator": (Resonator, 0.12, 0.12),
 }
 
 
@@ -213,7 +258,6 @@ def test_what_goes_wrong_is_said():
         (lambda: fixed_in_degree(np.random.default_rng(0), 5, 5, 1.0), "between 1 and the 4"),
         (lambda: SparseWeights(jnp.array([0, 1], "int32"), jnp.array([7], "int32"), jnp.ones(1), 3), "index 7"),
         (lambda: SparseNetwork(QIF(), fixed_in_degree(np.random.default_rng(0), 5, 2, jnp.inf)), "finite"),
-        (lambda: SparseNetwork(ExponentialIF(), from_matrix(np.eye(2))), "not ExponentialIF"),
         (lambda: SparseNetwork(QIF(jnp.ones(3)), from_matrix(np.eye(2))), "shape \\[2\\]"),
     ):
         with pytest.raises(ValueError, match=sentence):
@@ -222,6 +266,12 @@ def test_what_goes_wrong_is_said():
     states = initial_states(QIF(), jnp.zeros(3))
     with pytest.raises(SimulationError, match="stopped spiking"):
         simulate_sparse(network, states, max_spikes=4)
+    lifted, start = (
+        SparseNetwork(Izhikevich(), from_matrix(np.eye(2)[[1, 0]])),
+        initial_states(Izhikevich(), jnp.zeros(2)),
+    )
+    with pytest.raises(ValueError, match="a pulse alone can make Izhikevich spike"):
+        simulate_sparse(lifted, start, max_spikes=4)
     with pytest.raises(ValueError, match="float64"):
         simulate_sparse(network, states.astype(jnp.float32), max_spikes=4)
     with pytest.raises(MemoryError, match="would take"):

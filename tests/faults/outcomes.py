@@ -8,8 +8,11 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
+NATIVE = Path(__file__).parents[2] / "src/stablespike/native"
 SECONDS = 20  # a case that takes longer hangs
 OUTCOMES = ("result", "sentence", "foreign", "wrong", "hang")
 Case = Callable[[random.Random], tuple[str, Callable[[], str | None]]]
@@ -81,9 +84,21 @@ def told(call: Callable[[], str | None], ours: tuple[type[Exception], ...]) -> s
     except ours as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raised = "/stablespike/" in frame.filename and "raise" in linecache.getline(frame.filename, frame.lineno or 0)
-        if raised and str(error).endswith((".", ")")):
+        if (raised or carried(error)) and str(error).endswith((".", ")")):
             raise Said(str(error)) from error
         raise RuntimeError(f"foreign: {type(error).__name__}: {error}").with_traceback(error.__traceback__) from None
+
+
+def carried(error: Exception) -> bool:
+    """Whether an error is a sentence of a kernel of ours, which reaches Python through XLA."""
+    found = re.match(r"FAILED_PRECONDITION: (.{30})", str(error))
+    return bool(found) and found[1] in kernels()
+
+
+@cache
+def kernels() -> str:
+    """The source of all native code."""
+    return "\n".join(file.read_text(encoding="utf-8") for file in sorted(NATIVE.rglob("*.py")))
 
 
 def table(name: str, outcomes: list[Outcome]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults import fuzz_configuration
-from tests.faults.outcomes import counted, table
+from tests.faults.outcomes import Said, counted, table, told
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,3 +53,15 @@ def test_every_outcome_is_told_from_the_others(monkeypatch):
     assert "foreign 1" in table("name", counted(lambda _: ("a case", calls[2]), 1, 0, (ValueError,)))
     with pytest.raises(KeyboardInterrupt):
         counted(lambda _: ("a case", lambda: fail(KeyboardInterrupt())), 1, 0, (ValueError,))
+
+
+def test_a_sentence_of_a_kernel_is_one_of_ours_and_a_message_of_xla_is_not():
+    ours, foreign = "Rounding grows too much in this trial for its gradient: ask for less.", "Buffer has been deleted."
+
+    def fail(text):
+        raise ValueError(f"FAILED_PRECONDITION: {text}")
+
+    with pytest.raises(Said, match="Rounding grows"):
+        told(lambda: fail(ours), (ValueError,))
+    with pytest.raises(RuntimeError, match=r"^foreign"):
+        told(lambda: fail(foreign + " " * 30 + "."), (ValueError,))

@@ -48,6 +48,29 @@ def test_what_is_written_gives_what_jax_gives(x):
     np.testing.assert_allclose(compiled(state, x), everything(jnp.asarray(state), x), rtol=1e-14, atol=1e-16)
 
 
+def roundings(state, x):
+    """Numbers that become whole ones, whole powers, and orders without a sign."""
+    both = [jax.lax.round(state, method) for method in jax.lax.RoundingMethod]
+    whole = jnp.asarray(state * 1e10, jnp.int32).astype(float)
+    small = jnp.asarray(jnp.abs(x * state), jnp.int32)
+    unsigned = jnp.maximum(jnp.asarray(jnp.abs(state), jnp.uint32), jnp.asarray(4e9, jnp.uint32)).astype(float)
+    return jnp.concatenate([*both, whole, jax.lax.pow(jnp.asarray([1.5, 0.5, 2.0]), small), unsigned])
+
+
+@pytest.mark.parametrize("state", [(0.5, -1.5, 2.5), (1e9, -3.5, float("nan"))])
+def test_whole_numbers_are_those_of_jax(state):
+    run = callable_of(traced(roundings, KIND, (3,), ()))
+    compiled = njit(lambda state, x: run((state, x)))
+    expected = jax.jit(roundings)(jnp.asarray(state), 0.9)
+    np.testing.assert_array_equal(compiled(state, 0.9), expected)
+
+
+def test_what_whole_numbers_do_otherwise_is_refused():
+    for function, name in ((lambda a, b: a // b, "div"), (lambda a, b: jax.lax.rem(a, b), "rem")):
+        with pytest.raises(NotWritten, match=f"{name} of whole numbers"):
+            text_of(traced(lambda s, f=function: f(s[:1].astype(int), s[1:].astype(int)), KIND, (2,)))
+
+
 def test_its_text_is_the_same_each_time_and_what_has_no_line_is_named():
     one, other = (text_of(traced(everything, KIND, (3,), ())) for _ in range(2))
     assert one == other
@@ -74,16 +97,17 @@ def test_lines_of_a_neuron_are_its_class(name):
     codes = functions_of(inside, size, KIND)
     state, bar = tuple(map(float, whole)), tuple(np.linspace(-1, 1, size))
     given = {
-        "flow": (state, 0.25), "unflow": (state, 0.25, bar), "power": (state, bar), "wait": (state, 9.0),
+        "flow": (state, 0.25), "unflow": (state, 0.25, bar), "power": (state, bar), "may": (state, 9.0),
+        "wait": (state, 9.0),
         "slope": (state,), "reset": (state,), "unreset": (state, bar), "jump": (state, 0.4),
         "unjump": (state, 0.4, bar), "distance": (state, bar), "add": (state, bar, 2.0),
     }  # fmt: skip
     runs = [callable_of(codes[one]) for one in given]
-    a, b, c, d, e, f, g, h, i, j, k = runs
+    a, b, c, m, d, e, f, g, h, i, j, k = runs
 
     @njit
-    def all_lines(flow, unflow, power, wait, slope, reset, unreset, jump, unjump, distance, add):
-        first = a(flow), b(unflow), c(power), d(wait), e(slope), f(reset)
+    def all_lines(flow, unflow, power, may, wait, slope, reset, unreset, jump, unjump, distance, add):
+        first = a(flow), b(unflow), c(power), m(may), d(wait), e(slope), f(reset)
         return *first, g(unreset), h(jump), i(unjump), j(distance), k(add)
 
     found = all_lines(*given.values())

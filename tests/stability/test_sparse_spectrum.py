@@ -9,6 +9,7 @@ import scipy.sparse
 from stablespike.dynamics.engines.sparse import SparseNetwork, simulate_sparse
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.neurons.charts import Phase
+from stablespike.dynamics.neurons.general_lif import GeneralLIF
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states, over_neurons
 from stablespike.dynamics.neurons.oscillatory_lif import OscillatoryLIF
@@ -25,6 +26,7 @@ KINDS = {  # neuron from a spread of time constants, largest weight, sign of the
     "LIF": (lambda spread: LIF(spread, 1.0), 2.0, 1, 9.0),
     "theta": (lambda spread: Theta(spread, 0.8), 0.5, -1, 0.0),
     "QIF": (lambda spread: QIF(spread), 4.0, 1, 20.0),
+    "GeneralLIF": (lambda spread: GeneralLIF(spread, 0.4), 2.0, 1, 8.0),
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 BEGIN = """
 import json, jax, jax.numpy as jnp, numpy as np, optax
 jax.config.update("jax_enable_x64", True)
+import stablespike as ss
 from stablespike.dynamics.spikes import Spikes
 from stablespike.learning.training import fit, gradient_training, shuffled_batches
 from stablespike.tasks.augmentation import TimeJitter
@@ -19,6 +20,10 @@ from stablespike.tasks.recordings import as_events, binned, cut, gather, merge_c
 
 trains = [(np.array([0.1, 0.2]), np.array([0, 2])), (np.zeros(0), np.zeros(0, int))]
 one = gather(trains, np.array([0, 1]), None, "ab", 3)
+
+network = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(jnp.eye(2))))
+by_events, on_grid = (ss.as_step(network, on=on, window=0.5) for on in (ss.Events(), ss.Grid(0.5)))
+events = Spikes(jnp.ones(1), jnp.zeros(1, int))
 
 def train(**options):
     init, step = gradient_training(lambda p, batch, key: (jnp.mean((p - batch) ** 2), ((), None)), optax.sgd(0.1))
@@ -55,6 +60,9 @@ CASES = {
     "as_events(one, room=float('nan'))": "room must be a whole number, not nan.",
     "as_events(one, time_unit=None)": "time_unit must be a number, not None.",
     "cut(one, None)": "duration must be a number, not None.",
+    "on_grid.drives(events, {})": "windows must be a whole number and at least 1, not a dict.",
+    "on_grid.drives(events, 'x')": "windows must be a whole number and at least 1, not 'x'.",
+    "by_events.drives(events, 1.5)": "windows must be a whole number and at least 1, not 1.5.",
     "TimeJitter('x')": "deviation must be a number, not 'x'.",
 }
 

@@ -17,11 +17,11 @@ from tests.faults.runs import at_work
 from tests.workflow.miniature import edit, environment, snakemake
 
 from workflow import data, one_run
+from workflow.answering import check_training
 from workflow.configuration import load_configuration
 from workflow.data import DATASETS, Local, ensure, write_receipt
 from workflow.execution import reason
 from workflow.faults import Fault
-from workflow.run import check_training
 
 MANIFEST = Path("results/quick/walk-training/raw/manifest.json")
 
@@ -124,13 +124,13 @@ def test_a_cache_that_cannot_be_written_stops_snakemake_with_one_sentence(miniat
     assert lines[0].startswith("The plan of this run cannot be written")
 
 
-@pytest.mark.parametrize("place", ["results", "results/quick", "results/quick/line"])
+@pytest.mark.parametrize("place", ["results", "results/quick", "results/quick/line", "logs", "logs/quick"])
 def test_a_file_in_the_place_of_a_folder_stops_snakemake_with_one_sentence(miniature, place):
     (miniature / place).parent.mkdir(parents=True, exist_ok=True)
     (miniature / place).touch()
     finished = snakemake(miniature, "-n")
     assert finished.returncode == 1
-    assert finished.stderr.splitlines()[-1].startswith(f"{place} is not a folder, and products go there")
+    assert finished.stderr.splitlines()[-1].startswith(f"{place} is not a folder, and products or logs go there")
     assert "Traceback" not in finished.stderr
 
 

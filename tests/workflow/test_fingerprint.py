@@ -8,6 +8,7 @@ from tests.workflow.miniature import edit
 from workflow.configuration import load_configuration
 from workflow.fingerprint import code_hashes, identity, sources
 from workflow.notebook import Notebook
+from workflow.plan import decide
 
 
 def identities():
@@ -36,6 +37,22 @@ def test_what_an_edit_changes(miniature, file, old, new, changed):
     edit(miniature / file, old, new)
     after = identities()
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_a_question_that_reads_answers_depends_on_their_numbers_and_tables(miniature):
+    edit(miniature / "notebooks/line.py", "points = 5", 'points = 5\nanswers = ["quick/walk", "full/walk"]')
+    assert set(identities()["line"]["answers"].values()) == {None}
+    folder = miniature / "results/quick/walk"
+    folder.mkdir(parents=True)
+    (folder / "numbers.json").write_text("1")
+    before = identities()
+    (folder / "numbers.json").write_text("2")
+    assert {name for name, one in identities().items() if before[name] != one} == {"line"}
+    (folder / "figure.svg").write_text("new")
+    assert identities()["line"]["answers"]["results/quick/walk/table.csv"] is None
+    plan = decide(load_configuration(Path("config/quick.yaml")))
+    assert plan.answers("line") == ["results/quick/walk/provenance.json"]  # of this scale alone
+    assert plan.answers("walk") == []
 
 
 def test_the_rule_depends_on_the_files_that_definitions_lie_in(miniature):

@@ -27,7 +27,7 @@ case "${0##*/} $*" in
         rm -rf "$made" && mkdir -p "$made/bin"
         for name in python uv pytest snakemake; do cp "$0" "$made/bin/$name"; done
         echo "export VIRTUAL_ENV='$made' PATH='$made/bin':\$PATH" >"$made/bin/activate" ;;
-    *workflow.configuration*) [[ -z ${REFUSES:-} ]] || { echo "$REFUSES" >&2; exit 1; } ;;
+    *"workflow.job configuration"*) [[ -z ${REFUSES:-} ]] || { echo "$REFUSES" >&2; exit 1; } ;;
     *"pip config"*) [[ -z ${CONFIGURED:-} ]] || printf "$CONFIGURED" ;;
     *"pip install"*)
         env | grep -E '^(PIP|UV)_' | sort | sed 's/^/told /' >>"$CALLS"
@@ -413,7 +413,7 @@ def test_a_configuration_that_cannot_be_read_stops_before_snakemake(machine):
     (machine.clone / "odd.yaml").touch()
     finished = machine.reproduce("--configfile", "odd.yaml", REFUSES="odd.yaml is not UTF-8.")
     assert (finished.returncode, finished.stderr) == (1, "odd.yaml is not UTF-8.\n")
-    assert machine.called("workflow.configuration") == ["python -m workflow.configuration odd.yaml"]
+    assert machine.called("workflow.job") == ["python -m workflow.job configuration odd.yaml"]
     assert machine.called("workflow.start") == []
 
 

@@ -3,7 +3,9 @@
 Everything else that a neuron can do follows from its class (`dynamics/neurons/neuron.py`).
 """
 
+from collections.abc import Callable
 from functools import cache
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +20,7 @@ from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.theta import Theta
 from stablespike.native.derived.arithmetic import NotWritten
 from stablespike.native.derived.lines import derived_lines
+from stablespike.native.derived.rows import derived_rows
 from stablespike.native.overrides import lif, oscillatory_lif, qif, theta
 from stablespike.native.sparse import lif as lif_rows
 from stablespike.native.sparse import oscillatory_lif as oscillatory_lif_rows
@@ -33,9 +36,9 @@ class Abilities(NamedTuple):
     these rows by adding, so that their adjoint keeps nothing for it.
     """
 
-    lines: Any = None
+    lines: ModuleType | None = None
     reversible: bool = False
-    rows: Any = None
+    rows: ModuleType | None = None
     adds: bool = False
 
 
@@ -70,16 +73,28 @@ def in_kernels(neuron: AbstractNeuron, states: Any) -> tuple[AbstractNeuron, boo
     return found, True
 
 
+def in_sparse_kernels(neuron: AbstractNeuron, states: Any) -> tuple[AbstractNeuron, bool]:
+    """As `in_kernels`, of sparse networks: those of neurons with lines by hand need not be alike."""
+    if abilities(neuron).rows is not None or isinstance(neuron, Carried):
+        return neuron, False
+    if neuron.spikes_on_arrival():
+        name = type(neuron).__name__
+        raise ValueError(f"a pulse alone can make {name} spike, which derived kernels of sparse networks do not know.")
+    found = carried(neuron, jnp.shape(states)[-1])
+    _lines(found, jnp.result_type(states), derived_rows)
+    return found, True
+
+
 @cache
-def _tried(neuron: Carried, kind: np.dtype) -> Any:
+def _tried(neuron: Carried, kind: np.dtype, derive: Callable) -> Any:
     try:
-        return derived_lines(neuron, neuron.variables + neuron.model.num_leaves, kind)
+        return derive(neuron, neuron.variables + neuron.model.num_leaves, kind)
     except NotWritten as error:
         return error
 
 
-def _lines(neuron: Carried, kind: Any) -> Any:
-    found = _tried(neuron, np.dtype(kind))
+def _lines(neuron: Carried, kind: Any, derive: Callable = derived_lines) -> Any:
+    found = _tried(neuron, np.dtype(kind), derive)
     if isinstance(found, NotWritten):
         name = type(jax.tree.unflatten(neuron.model, list(range(neuron.model.num_leaves)))).__name__
         raise ValueError(f"there are no kernels for {name}: its class does what has no line in them ({found}).")
@@ -92,7 +107,7 @@ def lines_of(neuron: AbstractNeuron, ability: str = "lines", kind: Any = None) -
     Raises `ValueError`, naming the neurons that have them, for one that has not.
     """
     if isinstance(neuron, Carried):
-        return _lines(neuron, kind)
+        return _lines(neuron, kind, derived_lines if ability == "lines" else derived_rows)
     found = getattr(abilities(neuron), ability)
     if found is None:
         raise ValueError(f"there are kernels for {those_with(ability)}, not for {type(neuron).__name__}.")

@@ -7,9 +7,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from stablespike.dynamics.abilities import lines_of
-from stablespike.dynamics.engines.sparse import WHOLE, SparseNetwork, no_inputs, require_feasible, run_sparse
+from stablespike.dynamics.abilities import abilities, lines_of
+from stablespike.dynamics.engines.sparse import (
+    WHOLE,
+    SparseNetwork,
+    as_in_kernels,
+    no_inputs,
+    require_feasible,
+    run_sparse,
+)
 from stablespike.dynamics.memory import require_memory
+from stablespike.dynamics.neurons.charts import AsItIs
+from stablespike.dynamics.neurons.neuron import require
 from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.learning.gradients.sparse import line_constants
 from stablespike.native.sparse import tangent as sparse_tangent
@@ -40,7 +49,8 @@ def sparse_network_spectrum(
     counted, `interval` of them between two orthonormalisations (about as many as there are neurons: each costs all
     neurons times count^2). Angles and currents of all neurons are the coordinates. Raises `ValueError` for settings
     that do not fit, `SimulationError` where an excitatory pulse lifts an `OscillatoryLIF` neuron to its spike and for a
-    network that falls silent.
+    network that falls silent. Of neurons whose kernels are derived from their class the coordinates are their states,
+    and those whose states have other coordinates (`chart`) are refused.
     """
     require_feasible(network, states, interval)
     size, variables = states.shape
@@ -48,12 +58,19 @@ def sparse_network_spectrum(
         raise ValueError(f"count must lie between 1 and {size * variables}, not be {count}.")
     require_fitting(spikes, transient, count, interval, blocks)
     require_memory(5 * 8 * size * variables * count, f"{count} tangent vectors of {size} neurons")
+    require(
+        abilities(network.neuron).rows is not None or isinstance(network.neuron.chart(), AsItIs),
+        f"exponents of sparse networks of {type(network.neuron).__name__} would count directions that are none: put "
+        "the weights into Dense and use `lyapunov_spectrum`.",
+    )
+    network, states = as_in_kernels(network, states)
     tangents = jax.random.normal(key, (size, count, variables), states.dtype)
     state, basis, found = _intervals(network, states, tangents, interval, spikes // interval)
     growth, durations, independent, flags = found
     raise_unless_ok(Status(flags, jnp.cumsum(durations), interval, "interval"))
     kept = slice(transient // interval, None)
     growth, durations = growth[kept], durations[kept]
+    state = state[:, :variables]
     trace = jnp.cumsum(growth, 0) / jnp.cumsum(durations)[:, None]
     resolved = jnp.cumprod(independent[kept], 1).all(0)
     errors = block_standard_errors(growth, durations, blocks)
@@ -68,11 +85,17 @@ def push_sparse_tangents(
     spikes: Any,
     tangents: Float[Array, "neurons count variables"],
 ) -> list[Array]:
-    """Tangents at the last of the network's `spikes`, from those at time 0 with the states given; and flags."""
-    lines, weights = lines_of(network.neuron), network.weights
+    """Tangents at the last of the network's `spikes`, from those at time 0 with the states given; and flags.
+
+    Of states that hold parameters (`as_in_kernels`) these have no tangents: they stay what they are.
+    """
+    network, states = as_in_kernels(network, states)
+    lines, weights = lines_of(network.neuron, kind=states.dtype), network.weights
     net = (line_constants(network, lines, states.dtype), weights.starts, weights.targets, weights.values)
-    sources = spikes.sources.astype(WHOLE)
-    return sparse_tangent.PUSH(*net, states, spikes.times, sources, tangents, unpack=lines.unpack)
+    sources, variables = spikes.sources.astype(WHOLE), tangents.shape[2]
+    whole = jnp.pad(tangents, ((0, 0), (0, 0), (0, states.shape[1] - variables)))
+    pushed, flags = sparse_tangent.PUSH(*net, states, spikes.times, sources, whole, unpack=lines.unpack)
+    return [pushed[:, :, :variables], flags]
 
 
 @eqx.filter_jit

@@ -156,6 +156,7 @@ class GridWindow(AbstractWindow):
 
     def drives(self, inputs: Spikes, windows: int) -> Float[Array, "windows steps channels"]:
         """What arrives in each step."""
+        require_whole(1, windows=windows)
         steps = whole_steps(self.window, self.on.dt)
         return self.on.signals(inputs, self.network.channels, steps * windows).reshape(windows, steps, -1)
 

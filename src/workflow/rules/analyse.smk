@@ -7,10 +7,11 @@ rule analyse:
         code=lambda wildcards: ancient(PLAN.code(wildcards.study)),
         data=lambda wildcards: ancient(PLAN.receipts(wildcards.study)),
         training=lambda wildcards: PLAN.training(wildcards.study),
+        answers=lambda wildcards: PLAN.answers(wildcards.study),
     output:
         expand(f"{RESULTS}/{{{{study}}}}/{{product}}", product=[*ANSWER, RECORD]),
     params:
-        python=sys.executable,
+        python=PYTHON,
         configuration=lambda wildcards: PLAN.handed_on(wildcards.study),
     wildcard_constraints:
         study=PLAN.studies(),
@@ -24,4 +25,4 @@ rule analyse:
     message:
         "{wildcards.study}: running notebooks/{wildcards.study}.py; progress in {log}"
     shell:
-        "WORKFLOW_PROCESS=$PPID exec {params.python:q} -m workflow.run {params.configuration} {wildcards.study} --log {log}"
+        "{params.python} -m workflow.run {params.configuration} {wildcards.study} --log {log}"

@@ -5,7 +5,7 @@ rule data:
     output:
         ".cache/data/{dataset}.sha256",
     params:
-        python=sys.executable,
+        python=PYTHON,
         folder=str(PLAN.configuration.data_folder),
     log:
         "logs/data/{dataset}.log",
@@ -14,7 +14,7 @@ rule data:
     message:
         "{wildcards.dataset}: checking the files in {params.folder}"
     shell:
-        "exec {params.python:q} -m workflow.data {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
+        "{params.python} -m workflow.job data {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
 
 
 rule spikes:
@@ -23,7 +23,7 @@ rule spikes:
     output:
         f"{cache_folder()}/{{dataset}}.txt",
     params:
-        python=sys.executable,
+        python=PYTHON,
         folder=str(PLAN.configuration.data_folder),
     log:
         "logs/data/{dataset}-spikes.log",
@@ -33,7 +33,7 @@ rule spikes:
     message:
         "{wildcards.dataset}: from sound to spikes; progress in {log}"
     shell:
-        "exec {params.python:q} -m workflow.spikes named {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
+        "{params.python} -m workflow.job spikes named {wildcards.dataset} {params.folder:q} {output} 2> >(tee {log} >&2)"
 
 
 # Any folder <data>/sounds/<name>/<class>/<speaker>/<file>: ./reproduce .cache/sounds/<name>-700-channels.h5
@@ -45,7 +45,7 @@ rule sounds:
     output:
         ".cache/sounds/{name}-{channels}-channels.h5",
     params:
-        python=sys.executable,
+        python=PYTHON,
     wildcard_constraints:
         channels="[0-9]+",
     log:
@@ -56,4 +56,4 @@ rule sounds:
     message:
         "{wildcards.name}: sounds to spikes; progress in {log}"
     shell:
-        "exec {params.python:q} -m workflow.spikes sounds {input.folder:q} {output:q} --channels {wildcards.channels} 2> >(tee {log} >&2)"
+        "{params.python} -m workflow.job spikes sounds {input.folder:q} {output:q} --channels {wildcards.channels} 2> >(tee {log} >&2)"

@@ -5,7 +5,7 @@ rule dependencies:
     output:
         touch(temp(".cache/dependencies/asked")),
     params:
-        python=sys.executable,
+        python=PYTHON,
         licences=".cache/dependencies/licences.csv",
         audit=".cache/dependencies/audit.txt",
     log:
@@ -15,4 +15,4 @@ rule dependencies:
     message:
         "dependencies: licences in {params.licences}, comparison with the lock in {params.audit}"
     shell:
-        "exec {params.python:q} -m workflow.dependencies {params.licences} {params.audit} 2> >(tee {log} >&2)"
+        "{params.python} -m workflow.job dependencies {params.licences} {params.audit} 2> >(tee {log} >&2)"

@@ -9,7 +9,7 @@ rule prose:
     output:
         f".cache/prose/{PLAN.configuration.scale}.txt",
     params:
-        python=sys.executable,
+        python=PYTHON,
         configuration=PLAN.handed_on(MANUSCRIPT),
     log:
         f"{LOGS}/{PROSE}.log",
@@ -18,7 +18,7 @@ rule prose:
     message:
         "prose: the executed notebooks get their present text"
     shell:
-        "exec {params.python:q} -m workflow.copies {params.configuration} {output} 2> >(tee {log} >&2)"
+        "{params.python} -m workflow.job copies {params.configuration} {output} 2> >(tee {log} >&2)"
 
 
 rule manuscript:
@@ -31,7 +31,7 @@ rule manuscript:
         f"{RESULTS}/{MANUSCRIPT}.pdf",
         f"{RESULTS}/{MANUSCRIPT}.json",
     params:
-        python=sys.executable,
+        python=PYTHON,
         configuration=PLAN.handed_on(MANUSCRIPT),
     log:
         f"{LOGS}/{MANUSCRIPT}.log",
@@ -40,4 +40,4 @@ rule manuscript:
     message:
         "manuscript: {output[0]}"
     shell:
-        "exec {params.python:q} -m workflow.manuscript {params.configuration} 2> >(tee {log} >&2)"
+        "{params.python} -m workflow.job manuscript {params.configuration} 2> >(tee {log} >&2)"

@@ -12,7 +12,7 @@ rule train:
         f"{RESULTS}/{{study}}{TRAINING}/{MANIFEST}",
         f"{RESULTS}/{{study}}{TRAINING}/{KEPT}",
     params:
-        python=sys.executable,
+        python=PYTHON,
         question=f"{{study}}{TRAINING}",
         configuration=lambda wildcards: PLAN.handed_on(f"{wildcards.study}{TRAINING}"),
     log:
@@ -25,4 +25,4 @@ rule train:
     message:
         "{wildcards.study}: training; progress in {log}"
     shell:
-        "WORKFLOW_PROCESS=$PPID exec {params.python:q} -m workflow.run {params.configuration} {params.question} --log {log}"
+        "{params.python} -m workflow.run {params.configuration} {params.question} --log {log}"

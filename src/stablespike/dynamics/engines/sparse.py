@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from stablespike.dynamics.abilities import abilities, lines_of, those_with
+from stablespike.dynamics.abilities import abilities, in_sparse_kernels, lines_of
 from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.memory import require_memory
+from stablespike.dynamics.neurons.carried import Carried, with_parameters
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, require_states
 from stablespike.dynamics.sparse_weights import SparseWeights
 from stablespike.dynamics.spikes import Spikes, input_flags
@@ -24,8 +25,9 @@ WHOLE = jnp.dtype("int32")
 
 
 class SparseNetwork(eqx.Module):
-    """Recurrent network of `OscillatoryLIF`, `LIF`, `Theta` or `QIF` neurons with sparse weights, of any signs.
+    """Recurrent network of neurons of any kind with sparse weights, of any signs.
 
+    `OscillatoryLIF`, `LIF`, `Theta` and `QIF` have kernels by hand, those of others are derived from their class.
     `weights` lead from neurons to neurons, `input_weights` from input channels to neurons (None: no channels), both in
     the unit that the neuron's `jump` takes. Parameters of the neurons are numbers or have shape `[neurons]`.
     """
@@ -35,10 +37,7 @@ class SparseNetwork(eqx.Module):
     input_weights: SparseWeights | None = None
 
     def __check_init__(self) -> None:
-        """Refuse neurons that the kernel does not know, and parts that do not fit together."""
-        if abilities(self.neuron).rows is None:
-            known = those_with("rows")
-            raise ValueError(f"sparse networks are made of {known} neurons, not {type(self.neuron).__name__}.")
+        """Refuse parts that do not fit together."""
         if self.weights.channels != self.size:
             raise ValueError(f"weights must lead from {self.size} neurons, not from {self.weights.channels}.")
         if self.input_weights is not None and self.input_weights.size != self.size:
@@ -77,9 +76,19 @@ def simulate_sparse(
     require_feasible(network, states, max_spikes)
     inputs = no_inputs(states.dtype) if inputs is None else inputs
     require_one_trial(inputs)
-    solution, _ = run_sparse(network, states, inputs, duration, max_spikes)
+    inside, whole = as_in_kernels(network, states)
+    solution, _ = run_sparse(inside, whole, inputs, duration, max_spikes)
     raise_unless_done(solution)
-    return solution
+    return eqx.tree_at(lambda one: one.state, solution, solution.state[:, : states.shape[1]])
+
+
+def as_in_kernels(network: SparseNetwork, states: Array) -> tuple[SparseNetwork, Array]:
+    """The network and states that the kernels run: where they are derived, states hold the neurons' parameters."""
+    inside, carries = in_sparse_kernels(network.neuron, states)
+    if not carries:
+        return network, states
+    states = with_parameters(network.neuron, states)
+    return SparseNetwork(inside, network.weights, network.input_weights), states
 
 
 def require_one_trial(inputs: Spikes) -> None:
@@ -100,7 +109,8 @@ def raise_unless_done(solution: Solution) -> None:
 
 def memory_needed(network: SparseNetwork, max_spikes: int) -> int:
     """Bytes that a run takes beside the network: rows, bounds, heap and states of neurons, and the list of spikes."""
-    return network.size * (8 * (2 * kernel.LARGEST_ROW + 1) + 3 * 12 + 4) + 24 * max_spikes
+    row = 4 if abilities(network.neuron).rows else 5 + len(jax.tree.leaves(network.neuron))
+    return network.size * (8 * (2 * row + 1) + 3 * 12 + 4) + 24 * max_spikes
 
 
 def require_feasible(network: SparseNetwork, states: Any, max_spikes: int) -> None:
@@ -146,16 +156,20 @@ def kernel_operands(
     network: SparseNetwork, states: Float[Array, "neurons variables"], inputs: Spikes, duration: Scalar
 ) -> tuple[tuple[Any, ...], Callable]:
     """What the kernel takes, in its order, and the function that unpacks its constants."""
-    rows, dtype = lines_of(network.neuron, "rows"), states.dtype
+    rows, dtype = lines_of(network.neuron, "rows", states.dtype), states.dtype
     inlets = network.input_weights
     if inlets is None:
         inlets = SparseWeights(jnp.zeros(1, WHOLE), jnp.zeros(0, WHOLE), jnp.zeros(0, dtype), network.size)
     parts = [part for one in (network.weights, inlets) for part in (one.starts, one.targets, one.values)]
-    neuron: Any = network.neuron  # all that have rows have a membrane time constant
-    fastest = jnp.min(jnp.asarray(neuron.membrane_time_constant, dtype))
-    limits = jnp.stack([jnp.asarray(duration, dtype), RANGE * fastest])
+    neuron: Any = network.neuron
+    if isinstance(neuron, Carried):  # nothing is seen from the reference time, which stays
+        moves, constants = jnp.asarray(jnp.inf, dtype), rows.derive(neuron, dtype, duration)
+    else:
+        moves = RANGE * jnp.min(jnp.asarray(neuron.membrane_time_constant, dtype))
+        constants = rows.derive(neuron, dtype)
+    limits = jnp.stack([jnp.asarray(duration, dtype), moves])
     times, channels = inputs.times.astype(dtype), inputs.sources.astype(WHOLE)
-    return (rows.derive(network.neuron, dtype), *parts, states, times, channels, limits), rows.unpack
+    return (constants, *parts, states, times, channels, limits), rows.unpack
 
 
 def _network_flags(network: SparseNetwork) -> Array:

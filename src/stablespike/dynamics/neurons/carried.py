@@ -67,6 +67,11 @@ class Carried(AbstractNeuron):
         neuron, own = self.parts(state)
         return neuron.time_to_spike_within(own, limit)
 
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """That of the neuron."""
+        neuron, own = self.parts(state)
+        return neuron.may_spike_within(own, dt)
+
     def jump(self, state: State, weight: Scalar) -> State:
         """That of the neuron."""
         neuron, own = self.parts(state)

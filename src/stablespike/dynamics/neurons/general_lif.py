@@ -14,6 +14,7 @@ from stablespike.dynamics.neurons.neuron import (
     Scalar,
     State,
     as_floats,
+    may_be_driven_up,
     positive_time,
     well_above,
 )
@@ -79,6 +80,10 @@ class GeneralLIF(AbstractNeuron):
         comes = jnp.isfinite(x)
         time = jnp.where(comes, self.membrane_time_constant * jnp.where(comes, x, 0), x)
         return jnp.where(lifted, 0, time)
+
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """Whether the current at the start could bring the voltage to the threshold."""
+        return may_be_driven_up(state[0], state[1], self.threshold, self.membrane_time_constant, dt)
 
     def jump(self, state: State, weight: Scalar) -> State:
         """I <- I + w."""

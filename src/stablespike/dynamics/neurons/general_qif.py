@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 from stablespike.dynamics.neurons.charts import AbstractChart, AngleAndCurrent
 from stablespike.dynamics.neurons.forward_mode import by_forward_mode
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Parameter, Scalar, State, as_floats, positive_time
+from stablespike.dynamics.neurons.qif import may_turn_to_spike
 
 SERIES_TERMS = 30  # the first term left out is below 1e-16 within the step limits below
 STEP_OF_CURRENT = 0.25  # longest step in synaptic time constants
@@ -76,6 +77,10 @@ class GeneralQIF(AbstractNeuron):
         n, d, current = state
         tau = self.membrane_time_constant
         return jnp.stack([(current * d - n) / tau, -n / tau, -current / self.synaptic_time_constant])
+
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """Whether the angle of (n, d) could fall to 0."""
+        return may_turn_to_spike(state, self.membrane_time_constant, dt)
 
     def jump(self, state: State, weight: Scalar) -> State:
         """I <- I + w."""

@@ -13,6 +13,7 @@ from stablespike.dynamics.neurons.neuron import (
     Scalar,
     State,
     as_floats,
+    may_be_driven_up,
     not_negative,
     positive_time,
     well_above,
@@ -58,6 +59,11 @@ class LIF(AbstractNeuron):
         y = -jnp.expm1(-dt / self.membrane_time_constant)
         return jnp.stack([voltage * x + current * x * y, x**2 * current])
 
+    def velocity(self, state: State) -> State:
+        """(I - V)/tau and -2 I/tau."""
+        voltage, current = state
+        return jnp.stack([current - voltage, -2 * current]) / self.membrane_time_constant
+
     def time_to_spike(self, state: State) -> Scalar:
         """-tau log(1 - y), y the smaller root of I y^2 - (I - V) y + (threshold - V) = 0, if it is real and below 1."""
         voltage, current = state
@@ -78,6 +84,10 @@ class LIF(AbstractNeuron):
         """(-1/V', 0) at the threshold, V' = (I - V)/tau."""
         voltage, current = state
         return jnp.stack([-self.membrane_time_constant / (current - voltage), jnp.zeros_like(current)])
+
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """Whether the current at the start could bring the voltage to the threshold."""
+        return may_be_driven_up(state[0], state[1], self.threshold, self.membrane_time_constant, dt)
 
     def jump(self, state: State, weight: Scalar) -> State:
         """I <- I + w."""

@@ -16,6 +16,7 @@ from stablespike.native.conventions import ROUNDING_UNITS
 State = Float[Array, "variables"]
 Scalar = Float[Array, ""] | float | int
 Parameter = Float[Array, "*neurons"] | float | int
+SLACK = 1e-9  # relative, of what decides whether a spike may come: the spike's time itself decides whether it does
 
 
 class AbstractNeuron(Told):
@@ -25,9 +26,17 @@ class AbstractNeuron(Told):
     All methods act on one neuron, whose state is a vector `[variables]`; time is in the unit of the time constants.
     """
 
-    @abc.abstractmethod
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Refuse a class that lacks a member, saying what it is for."""
+        del args, kwargs
+        lacking = [f"`{name}`: {getattr(cls, name).__doc__}" for name in _lacking(cls)]
+        if lacking:
+            raise TypeError(f"{cls.__name__} lacks {'; '.join(lacking)}")
+        return super().__new__(cls)
+
     def requirements(self) -> tuple[tuple[Bool[Array, "*neurons"], str], ...]:
         """Conditions on the parameters with the sentence for each: raised at construction, flagged under jit."""
+        return ()
 
     def __check_init__(self) -> None:
         """Refuse parameters that the model does not allow."""
@@ -47,6 +56,10 @@ class AbstractNeuron(Told):
         """`time_to_spike` if it is at most `limit`; else that or inf, whatever costs less."""
         del limit
         return self.time_to_spike(state)
+
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """Whether a spike may come within `dt`: cheap where the model allows, and never False when one does."""
+        return jnp.asarray(self.time_to_spike_within(state, dt)) <= dt * (1 + SLACK)
 
     def flow_until_spike(self, state: State, dt: Scalar) -> State:
         """`flow` if no spike comes on the way; else anything finite, whatever costs less."""
@@ -108,6 +121,12 @@ class AbstractNeuron(Told):
         return jax.grad(self.time_to_spike)(state)
 
 
+def _lacking(cls: type) -> list[str]:
+    """Abstract members of a class, those of its bases first, in the order in which they are written."""
+    abstract: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
+    return list(dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base) if name in abstract))
+
+
 def as_floats(*values: Scalar) -> tuple[Float[Array, ""], ...]:
     """The values as arrays of their common floating type: JAX's default float if all are plain numbers."""
     dtype = jnp.result_type(float, *values)
@@ -118,6 +137,17 @@ def positive_time(name: str, value: Parameter) -> tuple[Bool[Array, "*neurons"],
     """The requirement that a time constant is positive and finite, with its sentence."""
     value = jnp.asarray(value)
     return (value > 0) & jnp.isfinite(value), f"{name} must be positive and finite."
+
+
+def may_be_driven_up(
+    voltage: Scalar, current: Scalar, threshold: Scalar, membrane_time_constant: Scalar, dt: Scalar
+) -> Bool[Array, ""]:
+    """Whether tau V' = -V + I can reach the threshold within `dt`, of a current that only decays to 0.
+
+    V stays below V + (I_+ - V)_+ min(dt/tau, 1), I and V being those at the start.
+    """
+    highest = voltage + jnp.maximum(jnp.maximum(current, 0) - voltage, 0) * jnp.minimum(dt / membrane_time_constant, 1)
+    return highest >= threshold - SLACK * (threshold + jnp.abs(voltage) + jnp.abs(current))
 
 
 def not_negative(time: Scalar) -> Scalar:

@@ -150,3 +150,56 @@ class AdaptiveLIF(NumericalNeuron):
     def reset(self, state: State) -> State:
         """V = 0, A <- A + b; the current stays."""
         return jnp.stack([jnp.zeros_like(state[0]), state[1], state[2] + self.adaptation_step])
+
+
+class AdaptiveQIF(NumericalNeuron):
+    """QIF neuron with adaptation: tau V' = V (V - 1) - A + I, tau_s I' = -I, tau_a A' = -A, spike at V = cutoff.
+
+    `membrane_time_constant` tau, `synaptic_time_constant` tau_s and `adaptation_time_constant` tau_a set the unit of
+    time; V, I, A, `cutoff` and `adaptation_step` b are dimensionless. A spike resets V to -cutoff and adds b to A; an
+    input spike of weight w adds w to I. State `[V, I, A]`. `QIF` for b = 0 and a cutoff at infinity, which is some
+    tau/cutoff away at the spike. Source: Benda & Herz (2003) for the adaptation, Izhikevich (2003) for the model.
+    """
+
+    membrane_time_constant: Parameter = 1.0
+    synaptic_time_constant: Parameter = 0.5
+    adaptation_time_constant: Parameter = 5.0
+    cutoff: Parameter = 20.0
+    adaptation_step: Parameter = 1.0
+    horizon: float = eqx.field(default=10.0, static=True)
+    longest_step: float = eqx.field(default=0.1, static=True)
+
+    def requirements(self) -> tuple[tuple[Bool[Array, "..."], str], ...]:
+        """Positive time constants, and a cutoff above the point from which a spike comes without a current."""
+        return (
+            positive_time("membrane_time_constant", self.membrane_time_constant),
+            positive_time("synaptic_time_constant", self.synaptic_time_constant),
+            positive_time("adaptation_time_constant", self.adaptation_time_constant),
+            (jnp.asarray(self.cutoff) > 1, "cutoff must lie above 1, from where a voltage rises by itself."),
+        )
+
+    def initial_state(self, voltage: Scalar = 0.0, current: Scalar = 0.0) -> State:
+        """State `[V, I, 0]`: not adapted."""
+        state = super().initial_state(voltage, current)
+        return jnp.concatenate([state, jnp.zeros(1, state.dtype)])
+
+    def right_hand_side(self, state: State) -> State:
+        """(V', I', A')."""
+        voltage, current, adaptation = state
+        return jnp.stack([
+            (voltage * (voltage - 1) - adaptation + current) / self.membrane_time_constant,
+            -current / self.synaptic_time_constant,
+            -adaptation / self.adaptation_time_constant,
+        ])  # fmt: skip
+
+    def distance_to_spike(self, state: State) -> Scalar:
+        """cutoff - V."""
+        return self.cutoff - state[0]
+
+    def jump(self, state: State, weight: Scalar) -> State:
+        """I <- I + w."""
+        return state.at[1].add(weight)
+
+    def reset(self, state: State) -> State:
+        """V = -cutoff, A <- A + b; the current stays."""
+        return jnp.stack([-self.cutoff * jnp.ones_like(state[0]), state[1], state[2] + self.adaptation_step])

@@ -55,6 +55,14 @@ class OscillatoryLIF(AbstractNeuron):
         del current
         return jnp.stack(as_floats(voltage))
 
+    def state_at_phase(self, phase: Scalar) -> State:
+        """State `[V]` at phase phi in [0, period]: V = I0 (1 - exp(-phi/tau))."""
+        return jnp.stack(as_floats(-self.drive * jnp.expm1(-jnp.asarray(phase) / self.membrane_time_constant)))
+
+    def phase(self, state: State) -> Scalar:
+        """Phase phi = -tau log(1 - V/I0), in the unit of tau: the time since the last spike if nothing had arrived."""
+        return -self.membrane_time_constant * log1p(-state[0] / self.drive)
+
     def voltage(self, state: State) -> Scalar:
         """V."""
         return state[0]

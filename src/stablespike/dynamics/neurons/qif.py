@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool
 from stablespike.dynamics.neurons.charts import AbstractChart, AngleAndCurrent
 from stablespike.dynamics.neurons.logarithm import arctanh, log1p
 from stablespike.dynamics.neurons.neuron import (
+    SLACK,
     AbstractNeuron,
     Parameter,
     Scalar,
@@ -73,6 +74,13 @@ class QIF(AbstractNeuron):
         C, S = stumpff_pair(z, (current < -limit) & (z < -1e-3))
         return _scaled(s * (C * n + current * u * S * d), C * d - u * S * n, s**2 * current)
 
+    def velocity(self, state: State) -> State:
+        """(I d - n, -n)/tau, without its part along (n, d), of a state of length one, and -2 I/tau."""
+        n, d, current = state
+        along, square = n * (current * d - n) - d * n, n**2 + d**2
+        turn = jnp.stack([current * d - n - n * along / square, -n - d * along / square]) * jax.lax.rsqrt(square)
+        return jnp.append(turn, -2 * current) / self.membrane_time_constant
+
     def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
         """Phase and period of the theta neuron with drive g + 1/4, g = alpha softplus((I + w)/alpha) (Klos 2025).
 
@@ -90,6 +98,10 @@ class QIF(AbstractNeuron):
         time = -self.membrane_time_constant * log1p(-jnp.where(comes, u, 0.5))
         return jnp.where(comes, not_negative(time), jnp.inf)
 
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """Whether the angle of (n, d) could fall to 0."""
+        return may_turn_to_spike(state, self.membrane_time_constant, dt)
+
     def jump(self, state: State, weight: Scalar) -> State:
         """I <- I + w."""
         return state.at[2].add(weight)
@@ -103,6 +115,18 @@ def _scaled(n: Array, d: Array, current: Array) -> Array:
     """(n, d) on the unit circle: only the ratio matters, and a positive factor keeps the side of the spike."""
     factor = jax.lax.rsqrt(n**2 + d**2)
     return jnp.stack([n * factor, d * factor, current])
+
+
+def may_turn_to_spike(state: State, membrane_time_constant: Scalar, dt: Scalar) -> Bool[Array, ""]:
+    """Whether tau V' = V (V - 1) + I can reach the spike within `dt`, of a current that only decays to 0.
+
+    The angle a = atan2(d, n) falls by (cos^2 a - sin a cos a + I sin^2 a)/tau <= (max(1, I) + 1/2)/tau, and is at least
+    sin a, if n > 0, and pi/2 if not.
+    """
+    n, d, current = state
+    angle = jnp.where(n > 0, d * jax.lax.rsqrt(n**2 + d**2), jnp.pi / 2)
+    fall = (jnp.maximum(current, 1) + 0.5) * dt / membrane_time_constant
+    return angle <= fall * (1 + SLACK)
 
 
 @jax.custom_jvp

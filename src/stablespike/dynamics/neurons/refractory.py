@@ -59,14 +59,17 @@ class Refractory(AbstractNeuron):
         return self.neuron.spikes_on_arrival()
 
     def flow(self, state: State, dt: Scalar) -> State:
-        """Held for what is left of the period, then free. Forwards only: what a period hides cannot be taken back."""
+        """Held for what is left of the period, then free.
+
+        Backwards as if no period had ended on the way: what one hides cannot be taken back.
+        """
         waited = self._waited(state, dt)
-        return self._joined(self.neuron.flow(waited, self._free(state, dt)), _left(state[-1], dt))
+        return self._joined(self.neuron.flow(waited, self._free(state, dt)), _clock(state, dt))
 
     def flow_until_spike(self, state: State, dt: Scalar) -> State:
         """The same, where a spike may end it."""
         waited = self._waited(state, dt)
-        return self._joined(self.neuron.flow_until_spike(waited, self._free(state, dt)), _left(state[-1], dt))
+        return self._joined(self.neuron.flow_until_spike(waited, self._free(state, dt)), _clock(state, dt))
 
     def chart(self) -> AbstractChart:
         """The state itself; there is none yet for neurons with other coordinates."""
@@ -77,16 +80,26 @@ class Refractory(AbstractNeuron):
 
     def held(self, state: State, dt: Scalar) -> State:
         """As the neuron is held; the period runs."""
-        return self._joined(self.neuron.held(state[:-1], dt), _left(state[-1], dt))
+        return self._joined(self.neuron.held(state[:-1], dt), _clock(state, dt))
 
     def time_to_spike(self, state: State) -> Scalar:
         """What is left of the period, and the neuron's time from then on."""
-        return state[-1] + self.neuron.time_to_spike(self._waited(state, state[-1]))
+        return _clock(state, 0.0) + self.neuron.time_to_spike(self._waited(state, state[-1]))
 
     def time_to_spike_within(self, state: State, limit: Scalar) -> Scalar:
         """The same, looked for up to the limit."""
         rest = self._waited(state, state[-1])
-        return state[-1] + self.neuron.time_to_spike_within(rest, _left(limit, state[-1]))
+        return _clock(state, 0.0) + self.neuron.time_to_spike_within(rest, _left(limit, state[-1]))
+
+    def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
+        """Not before the period ends."""
+        waited = self._waited(state, dt)
+        return (state[-1] <= dt) & self.neuron.may_spike_within(waited, self._free(state, dt))
+
+    def spike_time_derivative(self, state: State) -> State:
+        """That of the neuron; within a period that of the whole wait."""
+        own = self._joined(self.neuron.spike_time_derivative(state[:-1]), 0.0)
+        return jnp.where(state[-1] > 0, super().spike_time_derivative(state), own)
 
     def jump(self, state: State, weight: Scalar) -> State:
         """As the neuron; what it does to the voltage of one that is held is lost."""
@@ -106,6 +119,11 @@ class Refractory(AbstractNeuron):
 
     def _joined(self, own: Array, left: Scalar) -> Array:
         return jnp.append(own, jnp.asarray(left, own.dtype))
+
+
+def _clock(state: Array, dt: Scalar) -> Scalar:
+    """What is left of the period after `dt`; nothing where nothing was."""
+    return jnp.where(state[-1] > 0, _left(state[-1], dt), 0)
 
 
 def _left(time: Scalar, passed: Scalar) -> Scalar:

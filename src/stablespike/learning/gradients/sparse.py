@@ -13,6 +13,7 @@ from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.engines.sparse import (
     WHOLE,
     SparseNetwork,
+    as_in_kernels,
     kernel_operands,
     no_inputs,
     raise_unless_done,
@@ -43,7 +44,8 @@ def differentiable_sparse(
     """A sparse network, as `simulate_sparse`, with a reverse mode.
 
     Derivatives with respect to the values of both weights (a shared one gets the sum), `states` and input times flow
-    into spike times and final state; those of neuron parameters and the duration raise. The backward pass repeats the
+    into spike times and final state; those of the duration raise, and those of parameters of neurons whose kernels are
+    by hand (`SparseNetwork`). The backward pass repeats the
     run along the list of its spikes and keeps the state that each pulse meets, for leaky neurons (`OscillatoryLIF`,
     `LIF`), on which a pulse acts by adding, only that of each spiking neuron: `adjoint_memory` bytes.
     """
@@ -52,6 +54,8 @@ def differentiable_sparse(
     needed = adjoint_memory(network, max_spikes, inputs.times.shape[-1])
     require_memory(needed, f"The gradient of a run of {max_spikes} spikes and {inputs.times.shape[-1]} inputs")
     require_one_trial(inputs)
+    variables = states.shape[1]
+    network, states = as_in_kernels(network, states)
     neuron, duration = nondifferentiable((network.neuron, duration), msg=CONSTANT)
     network = eqx.tree_at(lambda one: one.neuron, network, neuron)
     inlets = None if network.input_weights is None else network.input_weights.values
@@ -59,7 +63,7 @@ def differentiable_sparse(
     fixed = _put(network, jax.lax.stop_gradient(varied))
     times, final, solution, _ = _run(varied, fixed, inputs.sources, duration, max_spikes)
     spikes = Spikes(times, solution.spikes.sources)
-    whole = eqx.tree_at(lambda one: (one.spikes, one.state), solution, (spikes, final))
+    whole = eqx.tree_at(lambda one: (one.spikes, one.state), solution, (spikes, final[:, :variables]))
     raise_unless_done(whole)
     return whole
 
@@ -69,7 +73,10 @@ def adjoint_memory(network: SparseNetwork, spikes: int, inputs: int = 0) -> int:
 
     A spike, of the network or of the `inputs`, counts with the mean number of targets.
     """
-    variables = jax.eval_shape(lambda: one_neuron(network.neuron, 0).initial_state()).shape[0]
+    neuron: Any = network.neuron
+    variables = jax.eval_shape(lambda: one_neuron(neuron, 0).initial_state()).shape[0]
+    if abilities(neuron).rows is None:  # its parameters go with the state
+        variables += len(jax.tree.leaves(neuron))
     kinds = ((network.weights, spikes), (network.input_weights, inputs))
     pulses = sum(count * one.connections / max(one.channels, 1) for one, count in kinds if one is not None)
     states = spikes + (0 if abilities(network.neuron).adds else pulses) + 2 * network.size
@@ -133,7 +140,7 @@ def _pull(
     (constants, *operands), unpack = kernel_operands(network, states, inputs, duration)
     kernel = sparse_leaky_adjoint.PULL
     if not abilities(network.neuron).adds:
-        lines, kernel = lines_of(network.neuron), sparse_adjoint.PULL
+        lines, kernel = lines_of(network.neuron, kind=states.dtype), sparse_adjoint.PULL
         constants, unpack = line_constants(network, lines, states.dtype), lines.unpack
     (solution, work), status = run, run[0].status
     spikes = (solution.spikes.times, solution.spikes.sources.astype(WHOLE), work.preceding, work.inputs[None])
@@ -145,6 +152,8 @@ def _pull(
 def line_constants(network: SparseNetwork, lines: Any, dtype: Any) -> Float[Array, "rows constants"]:
     """Constants of the neuron's lines `[neurons or 1, constants]`."""
     leaves, structure = jax.tree.flatten(network.neuron)
+    if not leaves:
+        return lines.derive(network.neuron, dtype)[None]
     size = network.size if any(jnp.ndim(leaf) for leaf in leaves) else 1
     spread = [jnp.broadcast_to(jnp.asarray(leaf, dtype), (size,)) for leaf in leaves]
     return jax.vmap(lambda *one: lines.derive(jax.tree.unflatten(structure, one), dtype).reshape(-1))(*spread)

@@ -118,7 +118,8 @@ def time_reversed_simulate(
     inside, carries = in_kernels(network.neuron, states)
     variables = states.shape[1]
     if carries:
-        states, network = with_parameters(network.neuron, states), Recurrent(inside, *_both_weights(network))
+        states = with_parameters(network.neuron, states)
+        network = Recurrent(inside, network.weights, network.input_weights)
     tolerance, checkpoints = reversal_plan(network, duration, tolerance, checkpoints)
     kept = 16 * max_events + states.dtype.itemsize * states.size * (checkpoints + 3)
     require_memory(kept, f"A trial of {max_events} events with {checkpoints} checkpoints")
@@ -126,10 +127,6 @@ def time_reversed_simulate(
     solution = _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints, at_once)
     raise_unless_ok(solution.status)
     return eqx.tree_at(lambda one: one.state, solution, solution.state[..., :variables]) if carries else solution
-
-
-def _both_weights(network: Recurrent) -> tuple[Array, Array]:
-    return network.weights, network.input_weights
 
 
 def has_kernel(neuron: AbstractNeuron, states: Any, *weights: Any, loop: bool = False) -> bool:

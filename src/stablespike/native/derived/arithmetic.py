@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, no_type_check
 
+import jax
 import numpy as np
 from llvmlite import ir
 from numba import from_dtype
+from numba.core import cgutils
 
 MOST_WRITTEN = 20_000  # operations of a function
 CONTRACT = ("contract",)
@@ -32,11 +34,13 @@ BOOLEAN = np.dtype(bool)
 NUMPY: dict[str, Callable] = {"add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply}
 ARITHMETIC = {
     "add": ("fadd", "add"), "add_any": ("fadd", "add"), "sub": ("fsub", "sub"), "mul": ("fmul", "mul"),
-    "div": ("fdiv", "sdiv"), "rem": ("frem", "srem"),
+    "div": ("fdiv", ""), "rem": ("frem", ""),
 }  # fmt: skip
+OF_FLOATS = ("div", "rem")
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 BITS = {"and": "and_", "or": "or_", "xor": "xor"}
-INTRINSICS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "round": "rint"}
+INTRINSICS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil"}
+ROUNDINGS = {jax.lax.RoundingMethod.AWAY_FROM_ZERO: "round", jax.lax.RoundingMethod.TO_NEAREST_EVEN: "rint"}
 LIBRARY: dict[str, Callable] = {
     name: getattr(math, name)
     for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asinh", "acosh", "atanh",
@@ -61,6 +65,11 @@ class Arithmetic:
             return self._selected(ones, kind)
         if name == "integer_pow":
             return self._power(ones[0], params["y"], kind)
+        if name == "pow":
+            ones = [ones[0], self.converted(ones[1], kind)]
+        if name == "round":
+            self._count()
+            return Unknown(self._intrinsic(ROUNDINGS[params["rounding_method"]], [self.value(ones[0], kind)]), kind)
         if name == "clamp":
             return self.number("min", [self.number("max", [ones[1], ones[0]]), ones[2]])
         if name in COMPARISONS:
@@ -78,14 +87,19 @@ class Arithmetic:
             if neutral is not None and sure and one == neutral:
                 return other
         kind = next((one.dtype for one in ones if not is_known(one)), np.asarray(ones[0]).dtype)
-        self.written += 1
-        if self.written > MOST_WRITTEN:
-            raise NotWritten(f"more than {MOST_WRITTEN} operations")
+        self._count()
         value = self._value_of(name, [self.value(one, kind) for one in ones], kind)
         return Unknown(value, np.dtype(bool) if name == "is_finite" else kind)
 
+    def _count(self):
+        self.written += 1
+        if self.written > MOST_WRITTEN:
+            raise NotWritten(f"more than {MOST_WRITTEN} operations")
+
     def _value_of(self, name, values, kind):
         builder, floating = self.builder, kind.kind == "f"
+        if name in OF_FLOATS and not floating:  # by zero, or without a sign, they are others in LLVM
+            raise NotWritten(f"{name} of whole numbers")
         if name in ARITHMETIC:
             method = getattr(builder, ARITHMETIC[name][0 if floating else 1])
             return method(*values, flags=CONTRACT) if floating and name != "rem" else method(*values)
@@ -96,9 +110,9 @@ class Arithmetic:
         if name == "neg":
             return builder.fneg(values[0]) if floating else builder.neg(values[0])
         if name in ("max", "min"):
-            return self._extreme(name, values, floating)
+            return self._extreme(name, values, kind)
         if not floating:
-            raise NotWritten(name if name != "abs" else "abs of whole numbers")
+            raise NotWritten(f"{name} of whole numbers")
         one = ir.Constant(values[0].type, 1.0)
         if name in INTRINSICS:
             return self._intrinsic(INTRINSICS[name], values)
@@ -119,10 +133,11 @@ class Arithmetic:
             return self._library(LIBRARY[name], values, kind)
         raise NotWritten(name)
 
-    def _extreme(self, name, values, floating):
+    def _extreme(self, name, values, kind):
         builder, (one, other), sign = self.builder, values, ">" if name == "max" else "<"
-        if not floating:
-            return builder.select(builder.icmp_signed(sign, one, other), one, other)
+        if kind.kind != "f":
+            compare = builder.icmp_signed if kind.kind == "i" else builder.icmp_unsigned
+            return builder.select(compare(sign, one, other), one, other)
         chosen = builder.select(builder.fcmp_ordered(sign, one, other), one, other)
         return builder.select(builder.fcmp_unordered("uno", one, one), one, chosen)
 
@@ -191,12 +206,19 @@ class Arithmetic:
             else:
                 new = builder.sitofp(value, to) if old.kind == "i" else builder.uitofp(value, to)
         elif old.kind == "f":
-            new = builder.fptosi(value, to)
+            new = self._whole(value, to, kind)
         elif kind.itemsize > old.itemsize or old == BOOLEAN:
             new = builder.sext(value, to) if old.kind == "i" else builder.zext(value, to)
         else:
             new = builder.trunc(value, to) if kind.itemsize < old.itemsize else value
         return Unknown(new, kind)
+
+    def _whole(self, value, to, kind):
+        """A whole number of a float: the nearest that there is of one that is too large, 0 of one that is none."""
+        sign = "s" if kind.kind == "i" else "u"
+        signature = ir.FunctionType(to, [value.type])
+        name = f"llvm.fpto{sign}i.sat.i{to.width}.{'f64' if value.type == ir.DoubleType() else 'f32'}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, signature, name), [value])
 
     def type_of(self, kind):
         """LLVM's type of a number; a truth value has one bit."""

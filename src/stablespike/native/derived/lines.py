@@ -26,8 +26,6 @@ from stablespike.native.derived.arithmetic import Unknown
 from stablespike.native.derived.writer import Writer
 from stablespike.native.overrides import lines as line
 
-SLACK = 1e-9  # relative, of an interval in which a spike may lie: the spike's time itself decides
-
 
 class Traced(NamedTuple):
     """A function of vectors and numbers of one type, as JAX traced it: its jaxpr, and what it was traced for."""
@@ -124,6 +122,7 @@ def functions_of(neuron: Any, variables: int, kind: np.dtype) -> dict[str, Trace
         "flow": (neuron.flow_until_spike, (state, number)),
         "unflow": (lambda s, dt, bar: pulled(lambda x: neuron.flow_until_spike(x, dt), s, bar), (state, number, state)),
         "power": (lambda s, bar: jnp.sum(bar * neuron.velocity(s)), (state, state)),
+        "may": (neuron.may_spike_within, (state, number)),
         "wait": (neuron.time_to_spike_within, (state, number)),
         "slope": (
             lambda s: jax.grad(lambda x: neuron.time_to_spike_within(x, jnp.asarray(jnp.inf, kind)))(s),
@@ -150,6 +149,11 @@ class DerivedLines(NamedTuple):
     unpack: Callable
 
 
+def digest_of(codes: dict[str, Traced]) -> str:
+    """What names the code of a neuron: the same for the same functions. Raises `NotWritten`."""
+    return hashlib.sha256("".join(map(text_of, codes.values())).encode()).hexdigest()[:24]
+
+
 @cache
 def derived_lines(neuron: Any, variables: int, kind: np.dtype) -> DerivedLines:
     """The lines of a neuron without parameters, made when it is first asked for.
@@ -157,8 +161,7 @@ def derived_lines(neuron: Any, variables: int, kind: np.dtype) -> DerivedLines:
     Raises `NotWritten`, whose text is the operation, where the class does something that has no line.
     """
     codes = functions_of(neuron, variables, kind)
-    digest = hashlib.sha256("".join(map(text_of, codes.values())).encode()).hexdigest()[:24]
-    name = f"derived_{digest}"
+    name = f"derived_{digest_of(codes)}"
     constants = namedtuple(name, ["zero", "one"])  # type: ignore[misc]
 
     @no_type_check
@@ -179,8 +182,8 @@ def _derive(neuron: Any, dtype: Any) -> Any:
 @no_type_check
 def _register(constants, variables, code):
     """All lines for the constants of that type."""
-    slack = 1 + SLACK
-    flow, unflow, power, wait, slope = (code[name] for name in ("flow", "unflow", "power", "wait", "slope"))
+    flow, unflow, power, may = (code[name] for name in ("flow", "unflow", "power", "may"))
+    wait, slope = code["wait"], code["slope"]
     reset, unreset, jump, unjump = (code[name] for name in ("reset", "unreset", "jump", "unjump"))
     distance, add = code["distance"], code["add"]
 
@@ -198,7 +201,7 @@ def _register(constants, variables, code):
         line.propagator: lambda constants, dt: dt,
         line.flow: lambda constants, step, state: flow((state, step)),
         line.shortening: lambda constants, step, state: constants.zero,
-        line.may_spike: lambda constants, step, before, after: wait((before, step)) <= step * slack,
+        line.may_spike: lambda constants, step, before, after: may((before, step)) > constants.zero,
         line.wait_within: lambda constants, state, limit: wait((state, limit)),
         line.reset: lambda constants, state: reset((state,)),
         line.jump: lambda constants, state, weight: jump((state, weight)),

@@ -22,6 +22,7 @@ from stablespike.native.kernel import Buffers, Kernel, long, number, whole
 from stablespike.native.overrides.lines import (
     PLAIN,
     add_scaled,
+    can_be_reversed,
     flow,
     flow_pullback,
     jump,
@@ -169,8 +170,13 @@ def replay_pulses(constants, unpack, net, source, now, states, latest, records, 
 
 @njit(**PLAIN)
 @no_type_check
-def replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, lifted):
-    """The whole run along the list of events; `states` end as those after each neuron's last event."""
+def replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, marks):
+    """The whole run along the list of events; `states` end as those after each neuron's last event.
+
+    Of a spike the record is the neuron's state at it or, where a class alone says how long a neuron waits, the state
+    from which it waited: there it says so with any digits. `marks`: spikes that were lifted, and since when all waited.
+    """
+    lifted, since = marks
     cursor = 0
     for e in events:
         if e < 0:
@@ -182,12 +188,16 @@ def replay(constants, unpack, net, inlets, spikes, sources, times, channels, eve
         own = unpack(constants[i % constants.shape[0]])
         hand = clock(own, now)
         met = arrive(own, hand, states, latest, i, now)
+        since[e] = latest[i]
         # A neuron without current that is hit at the very time of its spike was lifted to it; where nobody was,
         # rounding in long times must not look as if.
         lifted[e] = latest[i] == now and states.shape[1] == 1
-        if not lifted[e] and now > 0:
-            met = unreset(own, reset(own, met))
-        store(own, records.T, cursor, met)
+        if not can_be_reversed(own):
+            store(own, records.T, cursor, load(own, states.T, i))
+        else:
+            if not lifted[e] and now > 0:
+                met = unreset(own, reset(own, met))
+            store(own, records.T, cursor, met)
         leave(own, hand, states, latest, i, now, reset(own, met))
         cursor = replay_pulses(constants, unpack, net, i, now, states, latest, records, cursor + 1)
     return cursor
@@ -221,18 +231,23 @@ def pull_pulses(constants, unpack, net, source, now, bars, latest, records, curs
 
 @njit(**PLAIN)
 @no_type_check
-def pull_spike(constants, unpack, i, now, bars, latest, met, lifted, time_bar):
+def pull_spike(constants, unpack, i, now, bars, latest, met, lifted, since, time_bar):
     """Back through a reset and the spike's time, given its cotangent so far.
 
     The result is what of it goes to the event before: all, if a pulse at this very time lifted the neuron to it.
     """
     own = unpack(constants[i % constants.shape[0]])
-    state, hand = load(own, met.T, 0), clock(own, now)
+    waiting, hand, step = load(own, met.T, 0), clock(own, now), propagator(own, now - since)
+    state = waiting if can_be_reversed(own) else flow(own, step, waiting)
     after = reset(own, state)
     bar = arrive_back(own, hand, bars, latest, i, now, after)
     time_bar -= power(own, after, bar)
     bar = reset_pullback(own, state, bar)
     time_bar += power(own, state, bar)
+    if not can_be_reversed(own):
+        bar, _ = flow_pullback(own, step, waiting, state, bar)
+        leave(own, hand, bars, latest, i, since, add_scaled(own, bar, wait_gradient(own, waiting), time_bar))
+        return 0.0
     if not lifted:
         bar = add_scaled(own, bar, wait_gradient(own, state), time_bar)
     leave(own, hand, bars, latest, i, now, bar)
@@ -253,15 +268,18 @@ def records_needed(net, inlets, sources, channels, events):
 @njit(**PLAIN)
 @no_type_check
 def replayed(constants, unpack, net, inlets, initial, spikes, sources, times, channels, events):
-    """States after each neuron's last event, times of that, states that the events met, and spikes that were lifted."""
+    """States after each neuron's last event, times of that, states that the events met, and marks of the spikes."""
     states, latest = np.empty_like(initial), np.zeros(initial.shape[0])
     count = records_needed(net, inlets, sources, channels, events)
-    records, lifted = np.empty((count, initial.shape[1])), np.zeros(spikes.shape[0], np.bool_)
+    records, marks = (
+        np.empty((count, initial.shape[1])),
+        (np.zeros(spikes.shape[0], np.bool_), np.zeros(spikes.shape[0])),
+    )
     for j in range(initial.shape[0]):
         own = unpack(constants[j % constants.shape[0]])
         store(own, states.T, j, at_length_one(own, load(own, initial.T, j)))
-    replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, lifted)
-    return states, latest, records, lifted
+    replay(constants, unpack, net, inlets, spikes, sources, times, channels, events, states, latest, records, marks)
+    return states, latest, records, marks
 
 
 @njit(**PLAIN)
@@ -304,7 +322,7 @@ def pull(unpack, constants, net, inlets, initial, arrivals, train, used, end, li
     (times, channels), (spikes, sources, preceding) = arrivals, train
     bars, weight_bars, in_weight_bars, time_bars = found
     events = order_of_events(preceding, used)
-    states, latest, records, lifted = replayed(
+    states, latest, records, (lifted, since) = replayed(
         constants, unpack, net, inlets, initial, spikes, sources, times, channels, events
     )
     passed, after, cursor = pull_end(constants, unpack, states, latest, end, bars), end, records.shape[0]
@@ -325,7 +343,7 @@ def pull(unpack, constants, net, inlets, initial, arrivals, train, used, end, li
             )
             cursor, time_bar = cursor - 1, time_bar + spike_bars[e] + passed
             met = records[cursor : cursor + 1]
-            passed = pull_spike(constants, unpack, sources[e], now, bars, latest, met, lifted[e], time_bar)
+            passed = pull_spike(constants, unpack, sources[e], now, bars, latest, met, lifted[e], since[e], time_bar)
         after = now
     pull_start(constants, unpack, initial, latest, bars)
 

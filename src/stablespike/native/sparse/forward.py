@@ -4,8 +4,9 @@ The next spike comes from windows of time. At the start of a window all neurons'
 do not spike, are read one after the other, which memory is good at; neurons whose bound lies in the window enter a heap
 of (time, neuron), which is so small that it stays in the nearest cache. An inhibitory pulse only delays a spike, so
 that the bound stays one and need not be touched: the true time is worked out when the bound comes up. An excitatory
-pulse lowers the bound, and enters the neuron into the heap if it now lies in the window. The length of the window is
-steered so that about one neuron in `SHARE` enters: reading the bounds then costs each spike a few dozen bounds.
+pulse, and any pulse to a neuron that inhibition may bring to its spike, lowers the bound, and enters the neuron into
+the heap if it now lies in the window. The length of the window is steered so that about one neuron in `SHARE` enters:
+reading the bounds then costs each spike a few dozen bounds.
 
 Neurons that reach their spike at the very same time spike one after the other, by index, whatever the pulses of the
 others do; a spike that such a pulse triggers at once comes before the next of them. Where the order of reset and pulses
@@ -28,6 +29,7 @@ from stablespike.native.sparse.lines import (
     fire,
     frame,
     hit,
+    inhibition_delays,
     leave,
     pulses_and_reset_commute,
     rebase,
@@ -38,7 +40,6 @@ DURATION, RANGE = range(2)  # of the limits: end of the trial, time after which 
 CLOCK, EDGE, SPAN, FLOOR = range(4)  # of the schedule: reference time, end and length of the window, shortest length
 WINDOWS, ENTRIES, LOOKS, USED = range(4)  # of the work done: windows, neurons that entered, true times, inputs
 SHARE = 64  # one neuron in so many shall enter a window
-LARGEST_ROW = 4  # columns that no neuron exceeds
 
 
 @njit(**PLAIN)
@@ -136,7 +137,7 @@ def pulse(constants, unpack, net, source, now, rows, bounds, edge, heap, neurons
             own = unpack(constants[j])
             step = frame(own, now)
         hit(own, step, now, rows, j, weight)
-        if weight > 0:
+        if weight > 0 or not inhibition_delays(own):
             time = due(own, step, now, rows, j)
             if time < bounds[j]:
                 bounds[j] = time

@@ -8,6 +8,7 @@ the same parameters, and is worked out once per event.
 - LIF with exponential current: V = B x - A x^2, I = A x^2, x = exp(-now/tau): a pulse adds to A and B.
 - Theta: (x, y) turned back to the reference time: a pulse is the shear, seen from there.
 - QIF with exponential current: its state at the time of its last event, and that time.
+- Any other neuron: the same (`stablespike.native.derived.rows`).
 
 Equations and units are those of the JAX classes; a test pins the ones to the others.
 """
@@ -61,6 +62,11 @@ def pulses_and_reset_commute(constants):
     raise NotImplementedError
 
 
+def inhibition_delays(constants):
+    """Whether a pulse of negative weight never brings a spike sooner."""
+    raise NotImplementedError
+
+
 def rebase(constants, step, now, rows, j):
     """Make `now` the reference time."""
     raise NotImplementedError
@@ -95,8 +101,11 @@ def rebase_bar(constants, step, bars, j):
     raise NotImplementedError
 
 
-def plugs_of(constants_type):
-    """Decorator factory: `@plug(hit)` registers a function as the line `hit` for constants of that named tuple."""
+def plugs_of(constants_type, delays=True):
+    """Decorator factory: `@plug(hit)` registers a function as the line `hit` for constants of that named tuple.
+
+    `delays`: what the line `inhibition_delays` says of them.
+    """
 
     def plug(name):
         def decorate(function):
@@ -111,6 +120,7 @@ def plugs_of(constants_type):
 
         return decorate
 
+    plug(inhibition_delays)(lambda constants: delays)
     return plug
 
 

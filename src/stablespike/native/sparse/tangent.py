@@ -16,6 +16,7 @@ from stablespike.native.conventions import LIFTED
 from stablespike.native.kernel import Buffers, Kernel, constants, number, whole
 from stablespike.native.overrides.lines import (
     PLAIN,
+    can_be_reversed,
     flow,
     flow_pullback,
     jump,
@@ -93,13 +94,32 @@ def carry(constants, state, dt, vectors, jacobian, small):
 
 @njit(**PLAIN)
 @no_type_check
-def pass_spike(constants, met, vectors, delays, jacobian, small):
-    """The source resets; `delays` are filled with the differences of the spike's time. The state after it."""
-    store(constants, small, 0, wait_gradient(constants, met))
+def delay(constants, state, vectors, delays, small):
+    """Fill `delays` with the differences of the spike's time that those of a state before it make."""
+    store(constants, small, 0, wait_gradient(constants, state))
     for c in range(vectors.shape[0]):
         delays[c] = 0
         for a in range(vectors.shape[1]):
             delays[c] += small[a, 0] * vectors[c, a]
+
+
+@njit(**PLAIN)
+@no_type_check
+def reach_spike(constants, state, dt, vectors, delays, jacobian, small):
+    """From a neuron's last event to its spike, with the `delays` of that; the state there."""
+    if can_be_reversed(constants):
+        met = carry(constants, state, dt, vectors, jacobian, small)
+        met = unreset(constants, reset(constants, met))
+        delay(constants, met, vectors, delays, small)
+        return met
+    delay(constants, state, vectors, delays, small)
+    return carry(constants, state, dt, vectors, jacobian, small)
+
+
+@njit(**PLAIN)
+@no_type_check
+def pass_spike(constants, met, vectors, delays, jacobian, small):
+    """The source resets. The state after it."""
     shift(constants, met, vectors, delays, 1.0, small)
     for a in range(vectors.shape[1]):
         put_row(constants, jacobian, small, a, reset_pullback(constants, met, unit(constants, small, a)))
@@ -140,8 +160,7 @@ def push(constants, unpack, net, initial, spikes, sources, tangents):
         now, i = spikes[e], sources[e]
         own = unpack(constants[i % constants.shape[0]])
         flags |= LIFTED if latest[i] == now and variables == 1 else 0
-        met = carry(own, load(own, states.T, i), now - latest[i], tangents[i], jacobian, small)
-        met = unreset(own, reset(own, met))
+        met = reach_spike(own, load(own, states.T, i), now - latest[i], tangents[i], delays, jacobian, small)
         store(own, states.T, i, pass_spike(own, met, tangents[i], delays, jacobian, small))
         latest[i] = now
         for c in range(starts[i], starts[i + 1]):

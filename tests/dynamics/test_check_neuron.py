@@ -1,0 +1,136 @@
+"""`check_neuron` passes the neurons of this package and names what is wrong with others."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import stablespike as ss
+from stablespike.dynamics.neurons.check import EQUALITIES
+
+GOOD = [ss.LIF(0.9), ss.QIF(1.1), ss.OscillatoryLIF(), ss.GeneralQIF(1.0, 0.3), ss.Refractory(ss.LIF(0.9), 0.3)]
+
+
+@pytest.mark.parametrize("neuron", GOOD, ids=lambda one: type(one).__name__)
+def test_neurons_of_this_package_fit_together(neuron):
+    check = ss.check_neuron(neuron, kernels=False)
+    assert check.errors[check.worst] < 1e-8
+    assert set(check.errors) == set(EQUALITIES) - {"kernels"}
+    assert check.skipped == 0
+    assert str(check).splitlines()[-1].startswith(check.worst)
+
+
+def test_an_adaptive_quadratic_neuron_is_the_quadratic_one_where_it_is_not_adapted():
+    neuron, reference = ss.AdaptiveQIF(1.1, 0.55), ss.QIF(1.1)
+    moved = neuron.flow(neuron.initial_state(-0.7, 6.0), 0.4)
+    expected = reference.flow(reference.initial_state(-0.7, 6.0), 0.4)
+    assert abs(moved[0] - reference.voltage(expected)) < 1e-12
+    time = neuron.time_to_spike(neuron.initial_state(-0.7, 6.0))
+    rest = reference.time_to_spike(reference.initial_state(-0.7, 6.0)) - time
+    assert 0 < rest < 1.1 / neuron.cutoff * 1.1
+    assert neuron.reset(moved)[2] == 1.0
+    ss.check_neuron(neuron, jnp.asarray([[-0.7, 6.0, 0.2], [0.3, 3.0, 0.1]]), kernels=False)
+
+
+def test_code_that_is_derived_is_compared_too():
+    assert 0 < ss.check_neuron(ss.GeneralLIF(1.0, 0.3)).errors["kernels"] < 1e-13
+
+
+def test_periods_that_end_on_the_way_cannot_be_taken_back():
+    neuron, states = ss.Refractory(ss.LIF(0.9), 0.3), jnp.asarray([[0.0, 5.0, 0.05]])
+    with pytest.raises(ValueError, match="flow, there and back"):
+        ss.check_neuron(neuron, states, kernels=False)
+    ss.check_neuron(neuron, states, kernels=False, leave_out=["flow, there and back"])
+
+
+class Leaky(ss.AbstractNeuron):
+    """What the planted faults have in common: V' = drive - V, as its solution."""
+
+    drive: float = 2.0
+
+    def initial_state(self, voltage=0.0, current=0.0):
+        return jnp.stack([jnp.asarray(voltage, float)])
+
+    def voltage(self, state):
+        return state[0]
+
+    def flow(self, state, dt):
+        return self.drive + (state - self.drive) * jnp.exp(-dt)
+
+    def time_to_spike(self, state):
+        rise = (self.drive - state[0]) / (self.drive - 1)
+        return jnp.where(state[0] >= 1, 0.0, jnp.log(jnp.maximum(rise, 1.0)))
+
+    def spike_time_derivative(self, state):
+        return -1 / (self.drive - state)
+
+    def jump(self, state, weight):
+        return state + 0.01 * weight
+
+    def reset(self, state):
+        return jnp.zeros_like(state)
+
+
+class NotBack(Leaky):
+    def flow(self, state, dt):
+        return super().flow(state, jnp.abs(dt))
+
+
+class Late(Leaky):
+    def time_to_spike(self, state):
+        return 1.1 * super().time_to_spike(state)
+
+
+class Held(Leaky):
+    def time_to_spike(self, state):
+        return Leaky(jax.lax.stop_gradient(self.drive)).time_to_spike(state)
+
+
+class Steep(Leaky):
+    def spike_time_derivative(self, state):
+        return -2 / (self.drive - state)
+
+
+class Rushing(Leaky):
+    def velocity(self, state):
+        return self.drive - 2 * state
+
+
+class Broken(Leaky):
+    def reset(self, state):
+        return state * jnp.nan
+
+
+FAULTS = {
+    NotBack: "flow, there and back",
+    Late: "time_to_spike on the way",
+    Held: "parameters in time_to_spike",
+    Steep: "spike_time_derivative",
+    Rushing: "velocity",
+    Broken: "state after a spike",
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_what_is_wrong_is_named(kind):
+    ss.check_neuron(Leaky(), kernels=False)
+    with pytest.raises(ValueError, match=rf"{kind.__name__} does not fit together.*\(`.*{FAULTS[kind]}"):
+        ss.check_neuron(kind(), kernels=False)
+
+
+def test_what_cannot_be_checked_is_said():
+    with pytest.raises(ValueError, match="no state that was tried leads to a spike"):
+        ss.check_neuron(ss.LIF(), jnp.zeros((2, 2)))
+    with pytest.raises(ValueError, match="no equality \\['flw'\\]"):
+        ss.check_neuron(ss.LIF(), leave_out=["flw"])
+
+
+def test_a_class_without_a_member_says_which_and_what_it_is_for():
+    class Half(ss.AbstractNeuron):
+        def flow(self, state, dt):
+            return state
+
+    with pytest.raises(TypeError, match=r"Half lacks `time_to_spike`: Time until the next spike.*; `reset`: State"):
+        Half()
+    with pytest.raises(TypeError, match=r"lacks `jump`.*`right_hand_side`: dx/dt of the free evolution"):
+        type("Model", (ss.NumericalNeuron,), {})()
+    assert Leaky().requirements() == ()

@@ -1,0 +1,61 @@
+"""The supplement says every parameter with its meaning, and which code answers; other scales are quoted as such."""
+
+import json
+from pathlib import Path
+
+from tests.workflow.miniature import edit
+
+from workflow.configuration import load_configuration
+from workflow.manuscript import manuscript_identity, manuscript_inputs, product_states
+from workflow.provenance import new_record
+from workflow.supplement import code_index, settings
+
+
+def loaded(scale="quick"):
+    return load_configuration(Path(f"config/{scale}.yaml"))
+
+
+def answer(question, configuration, numbers):
+    """Products that say no more than they have to."""
+    question.folder.mkdir(parents=True)
+    (question.folder / "figure.svg").write_text("")
+    (question.folder / "numbers.json").write_text(json.dumps(numbers))
+    record = new_record(question, configuration, {}) | {"products": {}}
+    (question.folder / "provenance.json").write_text(json.dumps(record))
+
+
+def test_settings_are_those_of_the_products_with_the_notebooks_own_comments(miniature):
+    line = loaded().questions["line"]
+    assert settings([line])["line"] == {"scale": "quick", "rows": [("slope", 2.0, "unit: one"), ("points", 5, "")]}
+    answer(line, loaded(), {})
+    edit(Path("config/quick.yaml"), "slope: 2.0", "slope: 3.0")
+    assert settings([loaded().questions["line"]])["line"]["rows"][0] == ("slope", 2.0, "unit: one")
+    edit(Path("notebooks/line.py"), "slope = 1.0  #", "slope: float = max(\n    1.0, 2.0\n)  #")
+    assert settings([loaded().questions["line"]])["line"]["rows"][0][0] == "points"  # what has to run is no plain value
+
+
+def test_the_index_names_notebook_training_and_code(miniature):
+    Path("src/studies").mkdir()
+    Path("src/studies/__init__.py").write_text("")
+    Path("src/studies/line.py").write_text("from stablespike.drawing import title\n\nshown = title\n")
+    edit(Path("notebooks/line.py"), "from stablespike.drawing import title", "from studies.line import shown as title")
+    questions = loaded().questions
+    assert code_index(questions.values()) == {}  # nothing has a figure yet
+    answer(questions["line"], loaded(), {})
+    answer(questions["walk"], loaded(), {})
+    found = code_index(questions.values())
+    assert found["line"]["modules"] == ["src/studies/line.py"]
+    assert found["line"]["library"] >= 1
+    assert found["walk"]["training"] == "notebooks/walk-training.py"
+
+
+def test_the_full_study_is_quoted_with_its_state(miniature):
+    before = manuscript_identity(loaded(), product_states(loaded()))
+    Path("config/paper.yaml").write_text("scale: paper\nquestions:\n  line: {slope: 5.0}\n")
+    assert json.loads(manuscript_inputs(loaded())["quoted"]) == {}
+    answer(loaded("paper").questions["line"], loaded("paper"), {"rise": 25.0})
+    assert json.loads(manuscript_inputs(loaded())["quoted"]) == {
+        "line": "older"
+    }  # files that it has to have are missing
+    assert json.loads(manuscript_inputs(loaded("paper"))["quoted"]) == {}
+    assert manuscript_identity(loaded(), product_states(loaded())) != before
