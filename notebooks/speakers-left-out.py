@@ -40,7 +40,7 @@
 # of this repository; nothing above 4 kHz is in them, so that the channels of high tones tell nothing. Networks have one
 # recurrent hidden layer and a leaky readout whose voltage $V_k$ is averaged over the trial with weights $e^{-t/T}$;
 # loss, penalties on spike counts, augmentation and optimiser are those of `networks-that-hear-training`. By surrogates
-# they run on a grid, by exact gradients event by event. Neurons are LIF in both; on the grid also adaptive LIF.
+# they run on a grid, by exact gradients event by event. Neurons are LIF in both.
 
 # %% [markdown]
 # ## Parameters
@@ -181,10 +181,10 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# READING
+# At scale `paper` the networks have not been trained yet, so that nothing is said of the claims.
 #
-# **Not shown.** QIF neurons, longer training, a search of settings, several seeds (the folds are what spreads here),
-# feed-forward networks, more channels, longer trials, trained time constants and delays.
+# **Not shown.** QIF and adaptive neurons, longer training, a search of settings, several seeds (the folds are what
+# spreads here), feed-forward networks, more channels, longer trials, trained time constants and delays.
 #
 # ## Files written
 #

@@ -77,7 +77,9 @@ class Competitor(NamedTuple):
 
 
 def name_of(competitor: Competitor) -> str:
-    """What a competitor is called: "LIF exact", "BRF surrogate"."""
+    """What a competitor is called: "LIF exact", "BRF surrogate", "LIF readout" if hidden weights do not learn."""
+    if competitor.hidden_rate == 0:
+        return f"{competitor.kind} readout"
     return f"{competitor.kind} {'exact' if competitor.exact else 'surrogate'}"
 
 
@@ -121,7 +123,8 @@ def trials_of(marked: MarkedRecordings, steps: int = STEPS) -> Marked:
     order = np.lexsort((channel, when, trial))
     counts = np.bincount(trial, minlength=number)
     place = np.arange(trial.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    times = np.full((number, counts.max()), np.inf, np.float32)
+    room = 1 << math.ceil(math.log2(counts.max()))  # in sets of one kind the same, so that one program runs them
+    times = np.full((number, room), np.inf, np.float32)
     sources = np.zeros(times.shape, np.int32)
     times[trial[order], place] = when[order] / RATE
     sources[trial[order], place] = channel[order]
@@ -185,15 +188,15 @@ class Named(NamedTuple):
     rates: Float[np.ndarray, " hidden"]
 
 
-def named(loss: Naming, network: ss.Network, trials: Marked, at_once: int = 80) -> Named:
-    """The waves that a network names, so many trials at once."""
-    parts = []
-    for start in range(0, len(trials[1]), at_once):
-        here = slice(start, start + at_once)
+def named(loss: Naming, network: ss.Network, trials: Marked, at_once: int = 78) -> Named:
+    """The waves that a network names, so many trials at once; the last trial fills up what is left of a batch."""
+    parts, number = [], len(trials[1])
+    for start in range(0, number, at_once):
+        here = np.minimum(np.arange(start, start + at_once), number - 1)
         _, (status, found) = _evaluated(loss, network, jax.tree.map(lambda leaf: leaf[here], trials))  # noqa: B023
         ss.raise_unless_ok(status)
         parts.append([np.asarray(one) for one in found])
-    waves, counts = (np.concatenate(some) for some in zip(*parts, strict=True))
+    waves, counts = (np.concatenate(some)[:number] for some in zip(*parts, strict=True))
     return Named(waves, counts.mean(0))
 
 
@@ -275,7 +278,10 @@ def filtered(marked: MarkedRecordings, every: int = 1) -> Float[np.ndarray, "sam
 def linear_waves(
     training: MarkedRecordings, test: MarkedRecordings, every: int = 20
 ) -> Int[np.ndarray, "trials steps"]:
-    """Waves of the test's steps by logistic regression on `filtered` events, learned from each `every`-th step."""
+    """Waves of the test's steps by logistic regression on `filtered` events, learned from each `every`-th step.
+
+    L-BFGS takes 100 steps at most.
+    """
     model = LogisticRegression(C=1.0, max_iter=100, tol=1e-3)
     features = filtered(training, every)
     size = np.where(features.any(0), features.std(0), 1)

@@ -90,6 +90,14 @@ def test_the_exact_gradient_is_that_of_finite_differences():
     assert (jnp.abs(found[:, 8]) > 1e-4).all()
 
 
+def test_how_many_trials_run_at_once_does_not_matter():
+    loss, network, batch = small(exact=False)
+    one, other = (study.named(loss, network, batch, at_once) for at_once in (3, 4))
+    np.testing.assert_array_equal(one.waves, other.waves)
+    np.testing.assert_array_equal(one.rates, other.rates)
+    assert one.waves.shape == batch[1].shape
+
+
 @pytest.mark.parametrize(("kind", "exact"), [("LIF", False), ("BRF", False), ("QIF", True)])
 def test_networks_learn_which_event_came_last(kind, exact, tmp_path):
     competitor = study.Competitor(
@@ -102,6 +110,11 @@ def test_networks_learn_which_event_came_last(kind, exact, tmp_path):
     assert history[-1]["loss"] < 0.8 * history[1]["loss"]
     assert history[-1]["test_accuracy"] == history[-1]["marked"], "all steps are marked"
     assert study.train(competitor, *marked, **arguments)[0][1] == history
+
+
+def test_competitors_have_names_of_their_own():
+    chosen = [study.Competitor("LIF"), study.Competitor("LIF", exact=True), study.Competitor("LIF", hidden_rate=0.0)]
+    assert [study.name_of(one) for one in chosen] == ["LIF surrogate", "LIF exact", "LIF readout"]
 
 
 def test_a_linear_classifier_of_traces_knows_which_event_came_last():
