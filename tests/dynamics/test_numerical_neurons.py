@@ -245,3 +245,12 @@ def test_bad_parameters_are_refused():
     ):
         with pytest.raises(ValueError, match="must"):
             make()
+
+
+def test_a_model_of_more_variables_than_its_initial_state_is_told_so():
+    class Three(AdaptiveLIF):
+        def initial_state(self, voltage=0.0, current=0.0):
+            return NumericalNeuron.initial_state(self, voltage, current)
+
+    with pytest.raises(ValueError, match=r"does not fit the state of 2 variables.*write an `initial_state`"):
+        Three()
