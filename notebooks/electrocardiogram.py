@@ -180,7 +180,7 @@ paired = pd.DataFrame(
     for one, other in itertools.combinations(means.index, 2)
 )
 best = means.validation.idxmax()
-surrogates = means.test[[study.name_of(one) for one in chosen if not one.exact]]
+surrogates = means.test[[study.name_of(one) for one in chosen if one.hidden_rate and not one.exact]]
 held = {"linear": bool((surrogates > linear.published).all())}
 if "BRF surrogate" in surrogates:
     held["resonating"] = bool(means.test["BRF surrogate"] >= means.test["LIF surrogate"] + claimed_gain)
