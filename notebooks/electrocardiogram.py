@@ -209,7 +209,7 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# At scale `paper`, with three seeds of each surrogate, two of the three claims came true. Networks trained by surrogates
+# At scale `paper`, with three seeds of each surrogate, two of three claims came true. Networks trained by surrogates
 # are ahead of the linear classifier by three to five points, LIF as well as resonating ones. Those that resonate are
 # ahead of LIF, but by little more than a point in the mean over seeds, which was not claimed: the sign test on single
 # trials does not tell the two apart. And LIF networks with exact gradients are far behind, below the linear classifier.
