@@ -180,7 +180,7 @@ paired = pd.DataFrame(
     for one, other in itertools.combinations(means.index, 2)
 )
 best = means.validation.idxmax()
-surrogates = means.test[[study.name_of(one) for one in chosen if not one.exact]]
+surrogates = means.test[[study.name_of(one) for one in chosen if one.hidden_rate and not one.exact]]
 held = {"linear": bool((surrogates > linear.published).all())}
 if "BRF surrogate" in surrogates:
     held["resonating"] = bool(means.test["BRF surrogate"] >= means.test["LIF surrogate"] + claimed_gain)
@@ -209,9 +209,22 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# What trial runs showed on the validation trials: networks that resonate learn faster than LIF and are ahead of them,
-# and a LIF network with exact gradients hardly gets beyond what its readout learns in the first epoch. None of the
-# trial runs reached the goal; the best, of twice as many neurons and epochs, was four to five points below it.
+# At scale `paper`, with three seeds of each surrogate, two of three claims came true. Networks trained by surrogates
+# are ahead of the linear classifier by three to five points, LIF as well as resonating ones. Those that resonate are
+# ahead of LIF, but by little more than a point in the mean over seeds, which was not claimed: the sign test on single
+# trials does not tell the two apart. And LIF networks with exact gradients are far behind, below the linear classifier.
+#
+# How little they learn is the main result. A network whose hidden weights stay as they were drawn, on the same pieces
+# and for as many epochs, ends within a point of them: what was learned by exact gradients was the readout. This is one
+# seed, with a small rate; in trial runs larger ones made it worse, on pieces with one time constant and on whole trials
+# with different ones. The gradient is that of finite differences, as tests say. It sees spikes move, not appear or
+# vanish, which may be what decides among dozens of spikes of each neuron; that was not tested.
+#
+# Nobody reached the goal. The best networks are three to four points below it after eight epochs, in which their curves
+# still rise, and they name fewer steps of their training trials than of the test, which is the easier set here: they
+# are not at the end of what they can learn. A first run of this notebook ended at its figure, after the test had been
+# seen; nothing but the drawing, and that the readout alone is not counted as a surrogate in the second claim, was
+# changed for the run shown here.
 #
 # **Not shown.** A search with equal budgets, augmentation, deeper networks, delays, other time constants of the
 # readout, exact networks with trained time constants, patients apart.

@@ -30,8 +30,8 @@ def electrocardiogram_figure(
     `linear` and `claimed`: accuracies on the test trials; `seconds`: how long a trial is.
     """
     figure = new_figure(FULL_WIDTH, 4.2)
-    above, below = figure.subfigures(2, 1, height_ratios=(2, 1))
-    curves, ends = above.subplots(1, 2, width_ratios=(1.3, 1))
+    above, below = figure.add_gridspec(2, 1, height_ratios=(2, 1))
+    curves, ends = (figure.add_subplot(one) for one in above.subgridspec(1, 2, width_ratios=(1.3, 1)))
     per_cent = history.assign(test_accuracy=100 * history["test_accuracy"])
     kinds = list(dict.fromkeys(table["kind"]))
     for place, (kind, colour) in enumerate(zip(kinds, COLOURS, strict=False)):
@@ -45,8 +45,8 @@ def electrocardiogram_figure(
     ends.axhline(100 * claimed, color=RED, linewidth=0.8)
     ends.set_xticks(range(len(PARTS)), PARTS)
     ends.set(ylabel="accuracy (%)", ylim=(40, 100), xlim=(-0.5, len(PARTS) - 0.5))
-    above.legend(*curves.get_legend_handles_labels(), loc="outside upper right", ncols=3)
-    strip = below.subplots()
+    figure.legend(*curves.get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    strip = figure.add_subplot(below)
     colours = ListedColormap(WAVE_COLOURS[: len(waves)])
     drawn = strip.imshow(
         np.stack(list(example.values())), aspect="auto", interpolation="none", cmap=colours, vmin=-0.5,
@@ -54,7 +54,7 @@ def electrocardiogram_figure(
     )  # fmt: skip
     strip.set_yticks(np.arange(len(example)) + 0.5, list(example))
     strip.set_xlabel("time (s)")
-    bar = below.colorbar(drawn, ax=strip, ticks=range(len(waves)))
+    bar = figure.colorbar(drawn, ax=strip, ticks=range(len(waves)))
     bar.set_ticklabels(list(waves))
     letter_panels([curves, ends, strip])
     return figure
