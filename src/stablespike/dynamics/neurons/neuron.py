@@ -28,11 +28,10 @@ class AbstractNeuron(Told):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Refuse a class that lacks a member, saying what it is for."""
-        del args, kwargs
         lacking = [f"`{name}`: {getattr(cls, name).__doc__}" for name in _lacking(cls)]
         if lacking:
             raise TypeError(f"{cls.__name__} lacks {'; '.join(lacking)}")
-        return super().__new__(cls)
+        return super().__new__(cls, *args, **kwargs)
 
     def requirements(self) -> tuple[tuple[Bool[Array, "*neurons"], str], ...]:
         """Conditions on the parameters with the sentence for each: raised at construction, flagged under jit."""
