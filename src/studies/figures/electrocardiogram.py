@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -20,11 +19,11 @@ def electrocardiogram_figure(
     table: pd.DataFrame,
     linear: float,
     claimed: float,
-    example: dict[str, Int[np.ndarray, " steps"]],
+    example: dict[str, np.ndarray],
     waves: tuple[str, ...],
     seconds: float,
 ) -> Figure:
-    """Compose learning curves, accuracies at the end, and the waves of one test trial by each of `example`.
+    """Compose learning curves, accuracies at the end, and the waves `[steps]` of one test trial by each of `example`.
 
     `history`: `kind`, `seed`, `epoch`, `test_accuracy`; `table`: `kind`, `seed`, `train`, `validation`, `test`;
     `linear` and `claimed`: accuracies on the test trials; `seconds`: how long a trial is.
