@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import stablespike as ss
@@ -115,6 +116,35 @@ def test_what_is_wrong_is_named(kind):
     ss.check_neuron(Leaky(), kernels=False)
     with pytest.raises(ValueError, match=rf"{kind.__name__} does not fit together.*\(`.*{FAULTS[kind]}"):
         ss.check_neuron(kind(), kernels=False)
+
+
+def test_an_equality_that_is_tried_twice_has_the_larger_error():
+    """After four tenths of a wait that is a tenth too long 0.56 of it are left, not 0.6."""
+    check = ss.check_neuron(Late(), kernels=False, tolerance=1.0)
+    assert abs(check.errors["time_to_spike on the way"] - 0.04 / 1.6) < 1e-6
+
+
+@pytest.mark.parametrize("kind", [ss.LIF, ss.GeneralLIF, ss.QIF, ss.GeneralQIF, ss.AdaptiveLIF, ss.Refractory])
+def test_a_neuron_never_says_that_no_spike_may_come_before_one_comes(kind):
+    """At random states and intervals, against the time of the spike."""
+    neuron = kind(ss.LIF(0.8), 0.2) if kind is ss.Refractory else kind(0.8)
+    random, size = np.random.default_rng(0), 4000
+    drawn = (jnp.asarray(random.uniform(low, high, size)) for low, high in ((-2, 0.999), (-5, 40)))
+    starts = ss.initial_states(neuron, *drawn)
+    if kind is ss.Refractory:
+        starts = starts.at[::2, -1].set(random.uniform(0, 0.2, size // 2))
+    within = jnp.asarray(random.exponential(0.2, size))
+    may = jax.jit(jax.vmap(neuron.may_spike_within))(starts, within)
+    comes = jax.jit(jax.vmap(neuron.time_to_spike))(starts) <= within
+    assert not np.any(comes & ~may)
+    assert 0.1 < np.mean(comes) <= np.mean(may) < 1
+
+
+def test_velocity_of_the_quadratic_neuron_is_the_slope_of_its_flow():
+    neuron, still = ss.QIF(0.7), jnp.zeros(())
+    for state in jnp.asarray([[0.6, 0.8, 3.0], [-1.0, 0.0, -2.0], [0.3, 0.5, 9.0]]):
+        slope = jax.jvp(lambda dt, state=state: neuron.flow(state, dt), (still,), (jnp.ones(()),))[1]
+        np.testing.assert_allclose(neuron.velocity(state), slope, rtol=1e-13, atol=1e-14)
 
 
 def test_what_cannot_be_checked_is_said():

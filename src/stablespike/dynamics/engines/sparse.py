@@ -27,7 +27,8 @@ WHOLE = jnp.dtype("int32")
 class SparseNetwork(eqx.Module):
     """Recurrent network of neurons of any kind with sparse weights, of any signs.
 
-    `OscillatoryLIF`, `LIF`, `Theta` and `QIF` have kernels by hand, those of others are derived from their class.
+    `OscillatoryLIF`, `LIF`, `Theta` and `QIF` have kernels by hand, those of others are derived from their class;
+    one that a pulse alone can make spike is refused, as its order of events is not known to these.
     `weights` lead from neurons to neurons, `input_weights` from input channels to neurons (None: no channels), both in
     the unit that the neuron's `jump` takes. Parameters of the neurons are numbers or have shape `[neurons]`.
     """
