@@ -84,7 +84,12 @@ def looks_of(kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
     surrogates = dict.fromkeys(CELLS, 0)
     for kind in kinds:
         neuron = next((name for name in CELLS if name.lower() in kind.lower()), "LIF")
-        look = {"color": CELLS[neuron], "linestyle": "-", "marker": "o", "markerfacecolor": CELLS[neuron]}
+        look: dict[str, Any] = {
+            "color": CELLS[neuron],
+            "linestyle": "-",
+            "marker": "o",
+            "markerfacecolor": CELLS[neuron],
+        }
         if "surrogate" in kind:
             place = surrogates[neuron] % len(OPEN)
             surrogates[neuron] += 1

@@ -116,8 +116,8 @@ def plot_by_sharpness(alone: pd.DataFrame, axes: Axes) -> Axes:
         axes.plot(mean.index, mean, label=f"{loop:g}, {steps} steps", **style)
     axes.axvline(1, color=PALE, linewidth=0.6, zorder=0)
     axes.set(xscale="log", xlabel="sharpness over the critical one")
-    place = {"loc": "lower left", "bbox_to_anchor": (-0.1, 1.0), "ncols": 2, "columnspacing": 0.6}
-    axes.legend(fontsize=5.5, handlelength=1.6, title="recurrence, steps", title_fontsize=5.5, **place)
+    legend = axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=2, columnspacing=0.6, fontsize=5.5)
+    legend.set_title("recurrence, steps", {"size": 5.5})
     return axes
 
 

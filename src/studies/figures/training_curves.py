@@ -26,7 +26,7 @@ def plot_error(
     published error with its source, drawn as a dashed line; `looks` of kinds of networks as `looks_of` gives them.
     """
     kinds = list(dict.fromkeys(table["kind"]))
-    plain = {
+    plain: Mapping[str, Mapping[str, Any]] = {
         kind: {"color": colour, "linestyle": line} for kind, colour, line in zip(kinds, COLOURS, LINES, strict=False)
     }
     for kind, rows in table.groupby("kind", sort=False):
