@@ -19,7 +19,7 @@ from workflow.faults import Fault
 from workflow.hashing import digest, file_digest
 from workflow.machine import code_version
 from workflow.provenance import RECORD, confirmation, read_record, why_stale
-from workflow.supplement import code_index, settings
+from workflow.supplement import code_index, defaults, settings
 
 MANUSCRIPT = "manuscript"
 FULL = Path("config/paper.yaml")
@@ -83,10 +83,11 @@ def quotations(configuration: Configuration) -> dict[str, tuple[Question, str]]:
 
 
 def supplement(configuration: Configuration, quoted: Mapping[str, tuple[Question, str]]) -> dict[str, Any]:
-    """Return the parameters of all questions, those of this scale as they are here, and the code that answers them."""
+    """Return the parameters and defaults of all questions, as they are here and in the full study, and their code."""
     others = [question for name, (question, _) in quoted.items() if name not in configuration.questions]
+    both = {name: question for name, (question, _) in quoted.items() if name in configuration.questions}
     questions = [*configuration.questions.values(), *others]
-    return {"settings": settings(questions), "index": code_index(questions)}
+    return {"settings": settings(questions, both), "defaults": defaults(questions), "index": code_index(questions)}
 
 
 def confirmations(configuration: Configuration) -> dict[str, Any]:

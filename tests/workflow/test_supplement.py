@@ -8,7 +8,7 @@ from tests.workflow.miniature import edit
 from workflow.configuration import load_configuration
 from workflow.manuscript import manuscript_identity, manuscript_inputs, product_states
 from workflow.provenance import new_record
-from workflow.supplement import code_index, settings
+from workflow.supplement import code_index, defaults, fixed_in, settings
 
 
 def loaded(scale="quick"):
@@ -32,6 +32,47 @@ def test_settings_are_those_of_the_products_with_the_notebooks_own_comments(mini
     assert settings([loaded().questions["line"]])["line"]["rows"][0] == ("slope", 2.0, "unit: one")
     edit(Path("notebooks/line.py"), "slope = 1.0  #", "slope: float = max(\n    1.0, 2.0\n)  #")
     assert settings([loaded().questions["line"]])["line"]["rows"][0][0] == "points"  # what has to run is no plain value
+
+
+def test_what_differs_in_the_full_study_stands_beside(miniature):
+    quick = loaded()
+    Path("config/paper.yaml").write_text("scale: paper\nquestions:\n  line: {slope: 5.0}\n")
+    found = settings(quick.questions.values(), loaded("paper").questions)
+    assert found["line"]["full"] == {"slope": 5.0}
+    assert found["line"]["rows"][0] == ("slope", 2.0, "unit: one")
+    assert "full" not in settings(quick.questions.values(), loaded("quick").questions)["line"]
+
+
+def test_defaults_are_constants_and_fields_with_a_plain_value():
+    source = '''
+from typing import NamedTuple
+
+RATE = 3e-3  # of Adam
+BAND, LOOKS = (4.0, 30.0), dict()
+SIZES = (128, 70)
+lower = 1
+
+
+class Learning(NamedTuple):
+    """Of one kind."""
+
+    rate: float
+    penalty: float = 0.02  # on rates
+    looks: tuple = tuple()
+'''
+    assert list(fixed_in(source)) == [
+        ("RATE", "0.003", "of Adam"),
+        ("SIZES", "(128, 70)", ""),
+        ("Learning.penalty", "0.02", "on rates"),
+    ]
+
+
+def test_defaults_are_those_of_the_studies_that_a_notebook_reaches(miniature):
+    Path("src/studies").mkdir()
+    Path("src/studies/__init__.py").write_text("")
+    Path("src/studies/line.py").write_text("from stablespike.drawing import title\n\nSTEPS = 7\nshown = title\n")
+    edit(Path("notebooks/line.py"), "from stablespike.drawing import title", "from studies.line import shown as title")
+    assert defaults(loaded().questions.values()) == {"src/studies/line.py": [("STEPS", "7", "")]}
 
 
 def test_the_index_names_notebook_training_and_code(miniature):

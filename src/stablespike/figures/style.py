@@ -1,6 +1,7 @@
 """One quiet style for all figures: sizes of the printed page, colours that every reader can tell apart, few lines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -10,12 +11,17 @@ from matplotlib.transforms import ScaledTranslation
 # Widths in inches of one column, and of the manuscript's full text width, at which nothing is scaled in print.
 ONE_COLUMN, FULL_WIDTH = 3.1, 6.38
 
-# P. Tol's high-contrast set: distinct with any colour vision, and in grey.
-BLUE, RED, YELLOW = "#004488", "#BB5566", "#DDAA33"
-INK, GREY, PALE = "#22262a", "#7a7f85", "#c9ccd1"
+# From dark to light, at least ten steps of lightness (CIE L*) apart: told apart in grey, and by blue and yellow alone.
+INK, BLUE, RED, GREY, YELLOW, PALE = "#14171a", "#0b4791", "#c04a60", "#959ba1", "#e5b543", "#dadde1"
+# What has an order (grids, delays, counts), from few to many: greens, as far apart.
+ORDERED = ("#9fd3bf", "#57a08a", "#276b59", "#0b332a")
 
-# One meaning, one look, in every figure of the repository.
+# One meaning, one look, in every figure of the repository: a neuron is a hue, its gradient a kind of line and of mark,
+# and what is done to networks of one neuron a mark.
 NEURONS = {"QIF": BLUE, "LIF": RED}
+CELLS = {"SE-adaptive": YELLOW, "BRF": INK, "C-SiLIF": GREY, **NEURONS}  # with those of grid networks
+TREATMENTS = (INK, YELLOW, GREY, PALE)
+BROKEN, OPEN = ((0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5))), ("s", "^", "D")
 
 STYLE = {
     "axes.axisbelow": True,
@@ -66,6 +72,30 @@ def new_figure(width: float = FULL_WIDTH, height: float = 2.4) -> Figure:
     """Empty figure of the given size in inches, in this style, which it makes matplotlib's default."""
     matplotlib.rcParams.update(STYLE)
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def looks_of(kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour, line and mark of each kind of network, by its name, as matplotlib's arguments.
+
+    The hue is that of the neuron that the name holds, and that of LIF neurons if it holds none. A kind that the name
+    calls a surrogate has a broken line and open marks, a second one of that neuron others; all the rest is solid.
+    """
+    looks: dict[str, dict[str, Any]] = {}
+    surrogates = dict.fromkeys(CELLS, 0)
+    for kind in kinds:
+        neuron = next((name for name in CELLS if name.lower() in kind.lower()), "LIF")
+        look: dict[str, Any] = {
+            "color": CELLS[neuron],
+            "linestyle": "-",
+            "marker": "o",
+            "markerfacecolor": CELLS[neuron],
+        }
+        if "surrogate" in kind:
+            place = surrogates[neuron] % len(OPEN)
+            surrogates[neuron] += 1
+            look |= {"linestyle": BROKEN[place], "marker": OPEN[place], "markerfacecolor": "white"}
+        looks[kind] = look
+    return looks
 
 
 def letter_panels(panels: Sequence[Axes], *, left: float = -26) -> None:

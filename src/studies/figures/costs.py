@@ -7,13 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from stablespike.figures.style import (
-    BLUE,
     FULL_WIDTH,
     GREY,
     INK,
     NEURONS,
+    ORDERED,
     PALE,
-    RED,
     YELLOW,
     letter_panels,
     new_figure,
@@ -39,8 +38,8 @@ def plot_beside(table: pd.DataFrame, axes: Axes, column: str, control: str, *, f
     """Draw a number beside that of its control, a row per workload, on a logarithmic axis; the floor as a tick."""
     rows = np.arange(len(table))
     axes.hlines(rows, table[column], table[control], color=GREY, linewidth=0.6, zorder=1)
-    axes.plot(table[column], rows, "o", color=BLUE, label="native")
-    axes.plot(table[control], rows, "o", color=RED, label="control")
+    axes.plot(table[column], rows, "o", color=ORDERED[1], label="native")
+    axes.plot(table[control], rows, "s", color=INK, label="control")
     if floor is not None:
         axes.plot(table[floor], rows, "|", color=INK, markersize=8, label="floor")
     axes.set_yticks(rows, list(table["workload"]))
@@ -54,7 +53,7 @@ def cost_compared_figure(table: pd.DataFrame) -> Figure:
     figure = new_figure(FULL_WIDTH, 0.8 + 0.22 * max(len(rows) for _, rows in groups))
     panels = figure.subplots(1, len(groups), squeeze=False)[0]
     for (workload, rows), axes in zip(groups, panels, strict=True):
-        colours = [{"control": RED, "stablespike": BLUE}.get(name, PALE) for name in rows["package"]]
+        colours = [{"control": INK, "stablespike": ORDERED[1]}.get(name, PALE) for name in rows["package"]]
         places = np.arange(len(rows))
         axes.barh(places, rows["time_ms"], color=colours, height=0.7)
         for place, time in zip(places, rows["time_ms"], strict=True):
@@ -77,7 +76,8 @@ def cost_compared_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-RULE_COLOURS = {"recorded": RED, "checkpointed": YELLOW, "time-reversed": BLUE}
+RULE_COLOURS = {"recorded": INK, "checkpointed": YELLOW, "time-reversed": ORDERED[1]}
+RULE_MARKS = {"recorded": "o", "checkpointed": "s", "time-reversed": "^"}
 
 
 def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
@@ -97,10 +97,10 @@ def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: 
     plot_batches(batches, panels[4])
     plot_sizes(sizes, panels[5])
     labels = [
-        ("events", "gradient (ms)"),
+        ("events", "value and gradient (ms)"),
         ("events", "memory (MiB)"),
         ("neurons", "memory (MiB)"),
-        ("duration (time constants)", "memory (MiB)"),
+        (r"duration ($\tau$)", "memory (MiB)"),
         ("spikes per neuron and trial", "batch of trials (ms)"),
         ("neurons", "time per spike (µs)"),
     ]
@@ -108,6 +108,8 @@ def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: 
         axes.set(xlabel=below, ylabel=beside, xscale="log", yscale="log")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
+    panels[5].set_ylim(top=20 * panels[5].get_ylim()[1])  # room for the legend
+    panels[4].set_ylim(top=4 * panels[4].get_ylim()[1])
     for axes in panels[:4]:  # a logarithmic axis of less than two decades would show a single tick
         values = np.unique(axes.lines[0].get_xdata())
         axes.set_xticks(values, [f"{float(f'{value:.2g}'):g}" for value in values])
@@ -120,7 +122,8 @@ def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: 
 def plot_rules(table: pd.DataFrame, axes: Axes, against: str, column: str, *, floor: str) -> Axes:
     """Draw a cost by gradient rule against what is varied, and its floor."""
     for rule, rows in table.groupby("rule", sort=False):
-        axes.plot(rows[against], rows[column], "o-", color=RULE_COLOURS[str(rule)], label=rule)
+        look = {"marker": RULE_MARKS[str(rule)], "color": RULE_COLOURS[str(rule)]}
+        axes.plot(rows[against], rows[column], label=rule, **look)
     lowest = table.drop_duplicates(against)
     axes.plot(lowest[against], lowest[floor], ":", color=INK, label="floor")
     return axes
@@ -128,23 +131,25 @@ def plot_rules(table: pd.DataFrame, axes: Axes, against: str, column: str, *, fl
 
 def plot_batches(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the time of a batch by engine: theta networks as lines, QIF networks dashed."""
-    engines = {"relaxed_ms": ("windows", BLUE), "loop_ms": ("loop", YELLOW), "scan_ms": ("scan", RED)}
+    engines = {"relaxed_ms": ("windows", ORDERED[1]), "loop_ms": ("loop", YELLOW), "scan_ms": ("scan", INK)}
     for kind, rows in table.groupby("neuron", sort=False):
         for column, (label, colour) in engines.items():
             if column in rows:
                 style = {"color": colour, "marker": "o", "linestyle": "-" if kind == "theta" else "--"}
                 axes.plot(rows["spikes_per_neuron"], rows[column], label=label if kind == "theta" else None, **style)
-    axes.plot([], [], "--", color=GREY, label="QIF")
-    axes.legend()
+    axes.plot([], [], "-", color=GREY, label="theta neurons")
+    axes.plot([], [], "--", color=GREY, label="QIF neurons")
+    axes.legend(fontsize=5.5, loc="upper left")
     return axes
 
 
 def plot_sizes(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the time per spike of sparse networks against their size, that of the loop over all neurons, the floor."""
     for kind, rows in table.groupby("neuron", sort=False):
-        axes.plot(rows["neurons"], rows["us_per_spike"], "o-", color=NEURONS[str(kind)], label=kind)
+        mark = "s-" if kind == "LIF" else "o-"
+        axes.plot(rows["neurons"], rows["us_per_spike"], mark, color=NEURONS[str(kind)], label=kind)
     leaky = table.dropna(subset=["control_per_s"])
     axes.plot(leaky["neurons"], 1e6 / leaky["control_per_s"], "o--", color=GREY, label="all neurons, LIF")
     axes.plot(leaky["neurons"], leaky["floor_us"], ":", color=INK, label="floor")
-    axes.legend()
+    axes.legend(fontsize=5.5, loc="upper left")
     return axes

@@ -7,20 +7,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stablespike.figures.style import FULL_WIDTH, GREY, INK, new_figure
+from stablespike.figures.style import FULL_WIDTH, INK, letter_panels, new_figure
 
 COLUMNS = 4
 
 
 def datasets_figure(examples: Mapping[str, pd.DataFrame | None], channels: Mapping[str, int]) -> Figure:
-    """One panel per set that is there, a raster of the columns `time` in s and `channel`; below, what is absent.
+    """One panel per set that is there, a raster of the columns `time` in s and `channel`.
 
     Channels count downwards, as in the figure of the cochlea, so that high tones are at the top.
     """
     present = {name: spikes for name, spikes in examples.items() if spikes is not None}
-    absent = [name for name in examples if name not in present]
     rows = max(-(-len(present) // COLUMNS), 1)
-    figure = new_figure(FULL_WIDTH, 1.35 * rows + (0.2 if absent else 0))
+    figure = new_figure(FULL_WIDTH, 1.45 * rows)
     panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes, (name, spikes) in zip(panels, present.items(), strict=False):
         plot_example(spikes, axes, channels[name])
@@ -29,14 +28,13 @@ def datasets_figure(examples: Mapping[str, pd.DataFrame | None], channels: Mappi
         axes.set_axis_off()
     for axes in panels[::COLUMNS]:
         axes.set_ylabel("channel")
-    if absent:
-        figure.supxlabel(f"absent: {', '.join(absent)}", color=GREY, fontsize=7)
+    letter_panels(list(panels[: len(present)]), left=-14.0)
     return figure
 
 
 def plot_example(spikes: pd.DataFrame, axes: Axes, channels: int) -> Axes:
     """Draw one trial, a dot per spike; as a picture, since there are thousands."""
-    few = 6.0 if len(spikes) < 20 else 0.8
+    few = 6.0 if len(spikes) < 20 else 1.6
     axes.scatter(spikes["time"], spikes["channel"], s=few, color=INK, linewidths=0, rasterized=True)
     margin = 0.04 * max(spikes["time"].max(), 1e-3) if len(spikes) else 0.0  # a spike at 0 is seen
     axes.set(ylim=(channels - 0.5, -0.5), xlabel="time (s)")

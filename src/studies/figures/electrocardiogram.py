@@ -2,16 +2,16 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import ListedColormap
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, YELLOW, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, GREY, INK, letter_panels, looks_of, new_figure
+from studies.figures.networks_that_hear import PARTS, draw_parts
 from studies.figures.training_curves import draw_spread
 
-COLOURS = (GREY, INK, YELLOW, RED, BLUE, PALE)
-PARTS = ("train", "validation", "test")
-WAVE_COLOURS = (PALE, YELLOW, RED, INK, BLUE, GREY)
+READOUT = {"color": GREY, "linestyle": ":", "marker": "v", "markerfacecolor": GREY}  # which learns alone
 
 
 def electrocardiogram_figure(
@@ -33,20 +33,20 @@ def electrocardiogram_figure(
     curves, ends = (figure.add_subplot(one) for one in above.subgridspec(1, 2, width_ratios=(1.3, 1)))
     per_cent = history.assign(test_accuracy=100 * history["test_accuracy"])
     kinds = list(dict.fromkeys(table["kind"]))
-    for place, (kind, colour) in enumerate(zip(kinds, COLOURS, strict=False)):
-        draw_spread(per_cent[per_cent["kind"] == kind], "test_accuracy", curves, colour, kind)
-        rows, shift = table[table["kind"] == kind], (place - (len(kinds) - 1) / 2) * 0.13
-        for column, part in enumerate(PARTS):
-            ends.plot(np.full(len(rows), column + shift), 100 * rows[part], "o", color=colour, markersize=3)
-    curves.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(20, 100))
+    looks = {kind: READOUT if "readout" in kind else look for kind, look in looks_of(kinds).items()}
+    for place, (kind, look) in enumerate(looks.items()):
+        draw_spread(per_cent[per_cent["kind"] == kind], "test_accuracy", curves, look["color"], kind, look["linestyle"])
+        draw_parts(table[table["kind"] == kind], ends, (place - (len(kinds) - 1) / 2) * 0.13, look)
+    curves.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(30, 100))
     curves.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ends.axhline(100 * linear, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-    ends.axhline(100 * claimed, color=RED, linewidth=0.8)
+    ends.plot([1.55, 2.45], [100 * linear] * 2, color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
+    ends.plot([1.55, 2.45], [100 * claimed] * 2, color=INK, linewidth=0.7, zorder=0)
     ends.set_xticks(range(len(PARTS)), PARTS)
-    ends.set(ylabel="accuracy (%)", ylim=(40, 100), xlim=(-0.5, len(PARTS) - 0.5))
-    figure.legend(*curves.get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    ends.set(ylabel="accuracy (%)", ylim=(30, 100), xlim=(-0.5, len(PARTS) - 0.5))
+    handles = [Line2D([], [], label=kind, markersize=3.5, **look) for kind, look in looks.items()]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, handlelength=2.4)
     strip = figure.add_subplot(below)
-    colours = ListedColormap(WAVE_COLOURS[: len(waves)])
+    colours = colormaps["cividis"].resampled(len(waves))
     drawn = strip.imshow(
         np.stack(list(example.values())), aspect="auto", interpolation="none", cmap=colours, vmin=-0.5,
         vmax=len(waves) - 0.5, extent=(0, seconds, len(example), 0),

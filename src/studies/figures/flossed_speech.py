@@ -5,11 +5,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, RED, YELLOW, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, GREY, INK, ORDERED, YELLOW, letter_panels, new_figure
 from studies.figures.gradient_stability import draw_range
 from studies.figures.training_curves import draw_spread
 
-COLOURS = (RED, BLUE, YELLOW)  # one for each course of flossing, in the order of the table
+COLOURS, MARKS = (
+    (INK, ORDERED[1], YELLOW),
+    ("o", "^", "s"),
+)  # one for each course of flossing, in the order of the table
 STAGES = {"start": (0, (4, 1.5)), "end": "-"}
 
 
@@ -23,7 +26,7 @@ def flossed_speech_figure(
     `spikes` of a neuron in a trial.
     """
     depths = sorted(history["depth"].unique())
-    figure = new_figure(FULL_WIDTH, 0.4 + 1.6 * len(depths))
+    figure = new_figure(FULL_WIDTH, 0.4 + 1.7 * len(depths))
     panels = figure.subplots(len(depths), 4, squeeze=False)
     for row, depth in zip(panels, depths, strict=True):
         plot_accuracy(history[history["depth"] == depth], row[0], chance)
@@ -34,7 +37,7 @@ def flossed_speech_figure(
         plot_by_stage(norms[norms["depth"] == depth], row[2], "distance", "norm")
         row[2].set(yscale="log", xlabel="steps before the answer", ylabel="norm of the gradient")
         plot_spikes(results[results["depth"] == depth], row[3])
-    letter_panels([*panels.ravel()])
+    letter_panels([*panels.ravel()], left=-30.0)
     return figure
 
 
@@ -65,12 +68,12 @@ def plot_by_stage(table: pd.DataFrame, axes: Axes, x: str, y: str) -> Axes:
 def plot_spikes(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw spikes of a neuron in a trial, a dot per network, open at the start of training and filled at its end."""
     names = list(table["course"].unique())
-    for place, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+    for place, (name, colour, mark) in enumerate(zip(names, COLOURS, MARKS, strict=False)):
         for shift, stage in zip((-0.15, 0.15), STAGES, strict=True):
             values = table[(table["course"] == name) & (table["stage"] == stage)]["spikes"]
             face = "none" if stage == "start" else colour
             places = np.full(len(values), place + shift)
-            axes.plot(places, values, "o", color=colour, markerfacecolor=face, markersize=3)
+            axes.plot(places, values, mark, color=colour, markerfacecolor=face, markersize=3)
     axes.set_xticks(range(len(names)), names, fontsize=5.5)
-    axes.set(ylabel="spikes", ylim=(0, None), xlim=(-0.6, len(names) - 0.4))
+    axes.set(ylabel="spikes per neuron, trial", ylim=(0, None), xlim=(-0.6, len(names) - 0.4))
     return axes

@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, YELLOW, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, INK, ORDERED, YELLOW, letter_panels, new_figure
 
-COLOURS = (BLUE, RED, YELLOW, GREY)  # one for each number of exponents that was flossed, in the order of the table
+COLOURS = ORDERED  # one for each number of exponents that was flossed, in the order of the table
 
 
 def flossing_spectra_figure(spectra: pd.DataFrame, history: pd.DataFrame, *, target: float, goal: float) -> Figure:
@@ -28,12 +28,13 @@ def plot_spectra(table: pd.DataFrame, axes: Axes, *, target: float) -> Axes:
     """Draw exponents by index, the mean over seeds as a line and every seed as a pale one, one colour per count."""
     axes.axhline(target, color=INK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
     counts = [count for count in table["count"].unique() if count]
-    for count, colour in zip([0, *counts], (PALE, *COLOURS), strict=False):
+    for count, colour in zip([0, *counts], (YELLOW, *COLOURS), strict=False):
         rows = table[table["count"] == count]
         for _, single in rows.groupby("seed"):
             axes.plot(single["index"], single["exponent"], color=colour, linewidth=0.4, alpha=0.5)
         mean = rows.groupby("index")["exponent"].mean()
-        axes.plot(mean.index, mean, color=colour, label=f"k = {count}" if count else "before")
+        look = {"linestyle": "-" if count else "--", "zorder": 2 if count else 3}
+        axes.plot(mean.index, mean, color=colour, label=f"k = {count}" if count else "before", **look)
     axes.set(xlabel="index of the exponent", ylabel="exponent (nats per step)")
     axes.legend(loc="lower left")
     return axes

@@ -5,13 +5,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, RED, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, GREY, INK, ORDERED, letter_panels, new_figure
 
 
 def flossing_schedules_figure(results: pd.DataFrame, *, reference: str) -> Figure:
     """Compose the accuracy of every plan, and medians against the cost in units of that of the `reference` plan.
 
-    `results`: `plan`, `seed`, `accuracy`, `cost`; the reference is drawn in another colour.
+    `results`: `plan`, `seed`, `accuracy`, `cost`; the reference is drawn as a square in another colour.
     """
     figure = new_figure(FULL_WIDTH, 0.9 + 0.22 * results["plan"].nunique())
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -19,16 +19,26 @@ def flossing_schedules_figure(results: pd.DataFrame, *, reference: str) -> Figur
     medians = results.groupby("plan", sort=False)[["accuracy", "cost"]].median()
     medians["cost"] /= medians["cost"][reference]
     for plan, row in medians.iterrows():
-        right.plot(row["cost"], row["accuracy"], "o", color=RED if plan == reference else BLUE)
+        right.plot(row["cost"], 100 * row["accuracy"], look(plan == reference)[0], color=look(plan == reference)[1])
     for (cost, accuracy), label in joined_labels(medians):
-        right.annotate(label, (cost, accuracy), (2, 2), textcoords="offset points", fontsize=6)
-    right.axhline(0.5, color=GREY, linewidth=0.6, zorder=0)
-    right.set(xlabel=f"cost (of {reference!r})", ylabel="median accuracy")
+        beyond = cost > medians["cost"].median()
+        right.annotate(
+            label, (cost, 100 * accuracy), (-3 if beyond else 3, 2), textcoords="offset points", fontsize=6,
+            ha="right" if beyond else "left",
+        )  # fmt: skip
+    right.axhline(50, color=GREY, linewidth=0.6, zorder=0)
+    right.margins(0.08, 0.1)
+    right.set(xlabel=f"cost in units of that of {reference!r}", ylabel="median accuracy (%)")
     letter_panels([left, right])
     return figure
 
 
-def joined_labels(medians: pd.DataFrame, near: float = 0.03) -> list[tuple[tuple[float, float], str]]:
+def look(is_reference: bool) -> tuple[str, str]:
+    """Mark and colour of the reference, and of all other plans."""
+    return ("s", INK) if is_reference else ("o", ORDERED[1])
+
+
+def joined_labels(medians: pd.DataFrame, near: float = 0.06) -> list[tuple[tuple[float, float], str]]:
     """Where to write the numbers of plans, counted from 1; those of points that all but coincide stand together.
 
     `near`: as a part of the range of `cost` and of `accuracy`.
@@ -46,11 +56,11 @@ def plot_plans(results: pd.DataFrame, axes: Axes, reference: str) -> Axes:
     """Draw a line for every plan, the first on top: dots for networks, a bar at their median; chance in grey."""
     labels = []
     for place, (plan, rows) in enumerate(results.groupby("plan", sort=False)):
-        colour = RED if plan == reference else BLUE
-        axes.plot(rows["accuracy"], [place] * len(rows), "o", color=colour, markersize=2.5, alpha=0.6)
-        axes.plot([rows["accuracy"].median()] * 2, [place - 0.35, place + 0.35], color=colour)
+        mark, colour = look(plan == reference)
+        axes.plot(100 * rows["accuracy"], [place] * len(rows), mark, color=colour, markersize=2.8, alpha=0.7)
+        axes.plot([100 * rows["accuracy"].median()] * 2, [place - 0.35, place + 0.35], color=colour)
         labels.append(f"{plan} ({place + 1})")
-    axes.axvline(0.5, color=GREY, linewidth=0.6, zorder=0)
-    axes.set(xlabel="accuracy", yticks=range(len(labels)), yticklabels=labels)
+    axes.axvline(50, color=GREY, linewidth=0.6, zorder=0)
+    axes.set(xlabel="accuracy (%)", yticks=range(len(labels)), yticklabels=labels)
     axes.invert_yaxis()
     return axes

@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, YELLOW, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, GREY, INK, ORDERED, YELLOW, letter_panels, new_figure
 
 LOOKS = ("o", "s", "^", "D")
-SHADES = (BLUE, YELLOW, RED, GREY)
+SHADES, KINDS = ORDERED, (INK, YELLOW, GREY, ORDERED[1])  # of what has an order; of families
 
 
 def gradient_dimensionality_figure(
@@ -61,7 +61,7 @@ def plot_profiles(profiles: pd.DataFrame, axes: Axes) -> Axes:
                 linewidth=1.6 if alone else 0.8,
                 label=f"{sharpness:g}" if alone else None,
             )
-    axes.set(yscale="log", xlabel="time before the delay's end (tau)", ylabel="dimension of gradients")
+    axes.set(yscale="log", xlabel=r"time before the delay's end ($\tau$)", ylabel="dimension of gradients")
     axes.legend(title="sharpness", title_fontsize=6, fontsize=6)
     return axes
 
@@ -69,9 +69,9 @@ def plot_profiles(profiles: pd.DataFrame, axes: Axes) -> Axes:
 def plot_networks(networks: pd.DataFrame, axes: Axes) -> Axes:
     """Draw accuracy after training against the dimension before it, a dot for each network."""
     for place, (family, rows) in enumerate(networks.groupby("family", sort=False)):
-        look, shade = LOOKS[place % len(LOOKS)], SHADES[place % len(SHADES)]
-        axes.plot(rows.dimension, rows.accuracy, look, color=shade, markersize=3, alpha=0.7, label=family)
-    axes.set(xscale="log", xlabel="dimension of gradients over the delay", ylabel="accuracy", ylim=(0, 1.05))
+        look, shade = LOOKS[place % len(LOOKS)], KINDS[place % len(KINDS)]
+        axes.plot(rows.dimension, 100 * rows.accuracy, look, color=shade, markersize=3, alpha=0.7, label=family)
+    axes.set(xscale="log", xlabel="dimension of gradients over the delay", ylabel="accuracy (%)", ylim=(0, 104))
     axes.legend(fontsize=6, loc="lower right")
     return axes
 
@@ -80,10 +80,10 @@ def plot_areas(judged: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the area under the curve of every measurement, with its interval."""
     places = np.arange(len(judged))[::-1]
     errors = [judged.area - judged.low, judged.high - judged.area]
-    shades = [BLUE if name == "dimension" else INK for name in judged.measured]
+    shades = [INK if name == "dimension" else GREY for name in judged.measured]
     for place, area, low, high, shade in zip(places, judged.area, *errors, shades, strict=True):
         axes.errorbar(area, place, xerr=[[low], [high]], fmt="o", color=shade, markersize=3)
     axes.axvline(0.5, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_yticks(places, judged.measured)
-    axes.set(xlabel="area under the curve", xlim=(0, 1))
+    axes.set(xlabel="area under the curve, families held out", xlim=(min(0.4, judged["low"].min() - 0.02), 1.0))
     return axes

@@ -1,12 +1,12 @@
 """How gradients fare on their way back through time, and what Lyapunov exponents say about it."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, YELLOW, letter_panels, new_figure
-
-COLOURS = (RED, BLUE, YELLOW, INK, GREY)  # one for each kind of network, in the order of the table
+from stablespike.figures.style import FULL_WIDTH, GREY, letter_panels, looks_of, new_figure
 
 
 def gradients_through_time_figure(growth: pd.DataFrame, spectra: pd.DataFrame, *, at: float) -> Figure:
@@ -15,15 +15,15 @@ def gradients_through_time_figure(growth: pd.DataFrame, spectra: pd.DataFrame, *
     `growth`: `kind`, `seed`, `delay`, `norm`, `dimension`; `spectra`: `kind`, `seed`, `index`, `singular` (in units of
     the largest).
     """
-    figure = new_figure(FULL_WIDTH, 2.4)
+    figure = new_figure(FULL_WIDTH, 2.6)
     panels = figure.subplots(1, 3)
     plot_by_kind(growth, panels[0], "delay", "norm")
-    panels[0].set(yscale="log", xlabel="delay (tau)", ylabel="norm of the gradient")
+    panels[0].set(yscale="log", xlabel=r"delay ($\tau$)", ylabel="norm of the gradient")
     plot_by_kind(growth, panels[1], "delay", "dimension")
-    panels[1].set(yscale="log", xlabel="delay (tau)", ylabel="dimensionality")
-    panels[1].legend(fontsize=6)
+    panels[1].set(xlabel=r"delay ($\tau$)", ylabel="dimensions", ylim=(0.5, None))
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper right", ncols=4, fontsize=7)
     plot_by_kind(spectra, panels[2], "index", "singular")
-    panels[2].set(yscale="log", xlabel="index", ylabel=f"singular value, {at:g} tau")
+    panels[2].set(yscale="log", xlabel="index", ylabel=rf"singular value, {at:g} $\tau$")
     panels[2].set_ylim(bottom=1e-12)
     letter_panels(list(panels))
     return figure
@@ -51,38 +51,42 @@ def plot_prediction(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the growth rate of gradients against the exponent, a dot for each network; on the diagonal they agree."""
     ends = [table[["exponent", "growth"]].min().min(), table[["exponent", "growth"]].max().max()]
     axes.plot(ends, ends, color=GREY, linewidth=0.6, zorder=0)
-    for place, ((kind, rows), colour) in enumerate(zip(table.groupby("kind", sort=False), COLOURS, strict=False)):
-        axes.errorbar(
-            rows["exponent"], rows["growth"], xerr=rows["error"], fmt="o", color=colour, elinewidth=0.5, markersize=2.2,
-            label=str(kind), zorder=5 - place,
-        )  # fmt: skip
-    axes.set(xlabel="leading exponent (1/tau)", ylabel="growth of gradients (1/tau)")
+    looks = looks_of(dict.fromkeys(table["kind"]))
+    for place, (kind, rows) in enumerate(table.groupby("kind", sort=False)):
+        look = looks[str(kind)] | {"linestyle": "none", "elinewidth": 0.5, "markeredgewidth": 0.6, "markersize": 2.6}
+        axes.errorbar(rows["exponent"], rows["growth"], xerr=rows["error"], label=str(kind), zorder=5 - place, **look)
+    axes.set(xlabel=r"leading exponent ($1/\tau$)", ylabel=r"growth of gradients ($1/\tau$)")
     return axes
 
 
 def plot_exponents(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the leading exponent against sharpness for surrogates, and as a line across for exact networks."""
-    for (_, rows), colour in zip(table.groupby("kind", sort=False), COLOURS, strict=False):
+    looks = looks_of(dict.fromkeys(table["kind"]))
+    for kind, rows in table.groupby("kind", sort=False):
+        look = looks[str(kind)]
         if rows["sharpness"].isna().all():
-            axes.axhspan(rows["exponent"].min(), rows["exponent"].max(), color=colour, alpha=0.2, linewidth=0)
-            axes.axhline(rows["exponent"].median(), color=colour)
+            axes.axhspan(rows["exponent"].min(), rows["exponent"].max(), color=look["color"], alpha=0.2, linewidth=0)
+            axes.axhline(rows["exponent"].median(), color=look["color"])
         else:
-            draw_range(rows, axes, "sharpness", "exponent", colour, None)
+            draw_range(rows, axes, "sharpness", "exponent", look["color"], None, look["linestyle"])
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
-    axes.set(xscale="log", xlabel="sharpness of the surrogate", ylabel="leading exponent (1/tau)")
+    axes.set(xscale="log", xlabel="sharpness of the surrogate", ylabel=r"leading exponent ($1/\tau$)")
     return axes
 
 
 def plot_by_kind(table: pd.DataFrame, axes: Axes, x: str, y: str) -> Axes:
-    """Draw a column against another, a colour for each kind: medians over seeds, bands from smallest to largest."""
-    for (kind, rows), colour in zip(table.groupby("kind", sort=False), COLOURS, strict=False):
-        draw_range(rows, axes, x, y, colour, str(kind))
+    """Draw a column against another, a line for each kind: medians over seeds, bands from smallest to largest."""
+    looks = looks_of(dict.fromkeys(table["kind"]))
+    for kind, rows in table.groupby("kind", sort=False):
+        draw_range(rows, axes, x, y, looks[str(kind)]["color"], str(kind), looks[str(kind)]["linestyle"])
     return axes
 
 
-def draw_range(table: pd.DataFrame, axes: Axes, x: str, y: str, colour: str, label: str | None) -> None:
+def draw_range(
+    table: pd.DataFrame, axes: Axes, x: str, y: str, colour: str, label: str | None, line: Any = "-"
+) -> None:
     """Median over seeds as a line, smallest to largest as a band."""
     by_x = table.groupby(x)[y]
     median = by_x.median()
-    axes.fill_between(median.index, by_x.min(), by_x.max(), color=colour, alpha=0.18, linewidth=0)
-    axes.plot(median.index, median, color=colour, label=label)
+    axes.fill_between(median.index, by_x.min(), by_x.max(), color=colour, alpha=0.13, linewidth=0)
+    axes.plot(median.index, median, color=colour, label=label, linestyle=line)

@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from stablespike.figures.style import FULL_WIDTH, GREY, INK, NEURONS, letter_panels, new_figure
+from stablespike.figures.style import BROKEN, FULL_WIDTH, GREY, INK, NEURONS, letter_panels, new_figure
 
 MARKS = {"LIF": "s", "QIF": "o"}
 
@@ -64,11 +65,15 @@ def plot_planes(planes: dict[str, np.ndarray], span: float, panels: list[Axes]) 
     scale = LogNorm(max(np.nanquantile(every, 0.01), 1e-3), np.nanquantile(every, 0.99))
     for (neuron, plane), axes in zip(planes.items(), panels, strict=True):
         extent = (-span, span, -span, span)
-        image = axes.imshow(plane, cmap="Greys", norm=scale, extent=extent, origin="lower", aspect="auto")
+        image = axes.imshow(plane, cmap="gray", norm=scale, extent=extent, origin="lower", aspect="auto")
         axes.set_title(neuron, color=NEURONS[neuron], loc="right")
-        axes.set(xlabel="first direction", ylabel="second direction", xticks=[-span, 0, span], yticks=[-span, 0, span])
+        axes.set(xlabel="first direction (norm of weights)", ylabel="second direction")
+        axes.set(xticks=[-span, 0, span], yticks=[-span, 0, span])
     bar = panels[-1].figure.colorbar(image, ax=panels[-1], label=r"loss ($\tau^2$)")
     bar.outline.set_linewidth(0.4)
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    ends = [scale.vmin, np.sqrt(scale.vmin * scale.vmax), scale.vmax]
+    bar.set_ticks(ends, labels=[f"{value:.2g}" for value in ends])
 
 
 def plot_counts(counted: pd.DataFrame, axes: Axes) -> Axes:
@@ -94,8 +99,8 @@ def plot_trust(trust: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the part of networks whose realised fall is within a half of the predicted, against the size of the step."""
     for (neuron, gradient), rows in trust.groupby(["neuron", "gradient"], sort=False):
         good = ((rows.ratio - 1).abs() <= 0.5).groupby(rows["size"]).mean()
-        line, name = ("--", f"{neuron}, surrogate") if gradient == "surrogate" else ("-", f"{neuron}, exact")
-        axes.plot(good.index, good, line, color=NEURONS[neuron], label=name)
+        line, name = (BROKEN[0], f"{neuron}, surrogate") if gradient == "surrogate" else ("-", f"{neuron}, exact")
+        axes.plot(good.index, good, linestyle=line, color=NEURONS[neuron], label=name)
     axes.set(xscale="log", ylim=(-0.03, 1.45), xlabel="step (norm of weights)", ylabel="part as predicted")
     axes.set_yticks([0, 0.5, 1])
     axes.legend(fontsize=6, loc="upper right")
@@ -113,8 +118,8 @@ def plot_ends(trained: pd.DataFrame, axes: Axes) -> Axes:
             look = {"color": NEURONS[neuron], "markersize": 2.4, "markerfacecolor": fill, "markeredgewidth": 0.5}
             axes.plot(across, rows["last"], MARKS[neuron], **look)
             axes.plot(place + aside + np.array([-0.08, 0.08]), [rows["last"].median()] * 2, color=INK, linewidth=1)
-    labels = [f"{kind}\n{trials}" for (kind, trials), _ in groups]
+    labels = [f"{kind}\n{trials}" + (" pattern" if trials == 1 else " patterns") for (kind, trials), _ in groups]
     axes.set_xticks(range(len(groups)), labels, fontsize=6)
-    axes.set(yscale="log", xlabel="network, patterns", ylabel=r"loss at the end ($\tau^2$)")
+    axes.set(yscale="log", ylabel=r"loss at the end ($\tau^2$)")
     axes.axhline(trained["first"].median(), color=GREY, linewidth=0.6, linestyle=":", zorder=0)
     return axes

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stablespike.figures.rasters import layer_bounds, plot_raster
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, letter_panels, new_figure
+from stablespike.figures.style import BLUE, BROKEN, FULL_WIDTH, GREY, INK, PALE, YELLOW, letter_panels, new_figure
 from stablespike.figures.voltages import broken_at_spikes
 
-RULES = (BLUE, RED)  # colours of the two ways to step, in the order of the table
+# Colours and lines of the two ways to step, in the order of the table.
+RULES, LINES = (BLUE, YELLOW), ("-", BROKEN[0])
 
 
 def single_neuron_figure(
@@ -64,9 +65,10 @@ def recurrent_pattern_figure(
         bottom, top = next(iter(layer_bounds(sizes).values()))
         for row, wanted in enumerate(np.asarray(targets)):
             height = bottom + (top - bottom) * (row + 0.5) / len(targets)
-            look = {"facecolors": "none", "edgecolors": RED, "linewidths": 0.8, "zorder": 3}
+            look = {"facecolors": "none", "edgecolors": INK, "linewidths": 0.8, "zorder": 3}
             axes.scatter(wanted, np.full(len(wanted), height), s=28, **look)
         axes.set_title(stage)
+        axes.set_xlabel(r"time ($\tau$)")
     plot_pattern_error(errors, lower[0])
     plot_moves(moves, lower[1], limit=limit)
     letter_panels([*upper, *lower])
@@ -82,7 +84,7 @@ def plot_spike_times(table: pd.DataFrame, axes: Axes, *, targets: Any, duration:
     for target in targets:
         axes.axhline(target, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
     axes.axhline(duration, color=INK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
-    axes.set(xscale="log", xlabel="trial", ylabel="spike time")
+    axes.set(xscale="log", xlabel="trial", ylabel=r"spike time ($\tau$)")
     axes.set_ylim(0, max(duration * 1.1, table["time"].max() * 1.02))
     return axes
 
@@ -90,13 +92,15 @@ def plot_spike_times(table: pd.DataFrame, axes: Axes, *, targets: Any, duration:
 def plot_pattern_error(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw the error against the trial for every seed, one colour per `rule`, the median thick."""
     table = table.assign(step=table["step"] + 1)
-    for (rule, rows), colour in zip(table.groupby("rule", sort=False), RULES, strict=False):
+    for (rule, rows), colour, line in zip(table.groupby("rule", sort=False), RULES, LINES, strict=False):
         for _, single in rows.groupby("seed"):
-            axes.plot(single["step"], single["error"], color=colour, linewidth=0.5, alpha=0.45)
+            axes.plot(single["step"], single["error"], color=colour, linewidth=0.4, alpha=0.4)
         median = rows.groupby("step")["error"].median()
-        axes.plot(median.index, median, color=colour, label=str(rule))
+        axes.plot(median.index, median, linestyle=line, color=colour, label=str(rule), linewidth=1.8)
     low = max(table["error"].min(), 1e-9)
-    axes.set(xscale="log", yscale="log", xlabel="trial", ylabel="error", ylim=(low / 2, table["error"].max() * 2))
+    axes.set(
+        xscale="log", yscale="log", xlabel="trial", ylabel=r"error ($\tau^2$)", ylim=(low / 2, table["error"].max() * 2)
+    )
     axes.legend(loc="lower left")
     return axes
 
@@ -110,23 +114,25 @@ def plot_voltage(
     place = axes.get_xaxis_transform()
     marks = {"clip_on": False, "transform": place}
     axes.plot(targets, np.full(len(targets), 1.04), linestyle="none", marker="v", color=GREY, markersize=4, **marks)
-    for trained, colour, width in ((False, GREY, 0.6), (True, RED, 1.6)):
+    for trained, colour, width in ((False, GREY, 0.6), (True, INK, 1.8)):
         chosen = inputs[inputs["trained"] == trained]
         for sign, base in ((1, 0.02), (-1, 0.12)):
             some = chosen["time"][np.sign(chosen["weight"]) == sign]
             axes.vlines(some, base, base + 0.07, colors=colour, linewidth=width, transform=place)
-    axes.set(xlabel="time", ylabel="voltage", ylim=limits, xlim=(traces["time"].min(), traces["time"].max()))
+    axes.set(xlabel=r"time ($\tau$)", ylabel="voltage", ylim=limits, xlim=(traces["time"].min(), traces["time"].max()))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return axes
 
 
 def plot_moves(table: pd.DataFrame, axes: Axes, *, limit: float) -> Axes:
     """Draw which part of the steps moves some spike by more than a given distance, one colour per `rule`."""
-    for (rule, rows), colour in zip(table.groupby("rule", sort=False), RULES, strict=False):
+    for (rule, rows), colour, line in zip(table.groupby("rule", sort=False), RULES, LINES, strict=False):
         moves = np.sort(rows["move"].to_numpy(float))[::-1]
-        axes.plot(moves, (np.arange(moves.size) + 1) / moves.size, color=colour, label=str(rule))
+        axes.plot(moves, (np.arange(moves.size) + 1) / moves.size, color=colour, label=str(rule), linestyle=line)
     axes.axvline(limit, color=INK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
-    axes.set(xscale="log", yscale="log", xlabel="largest move of a spike in a step", ylabel="part of steps beyond")
+    axes.set(
+        xscale="log", yscale="log", xlabel=r"largest move of a spike in a step ($\tau$)", ylabel="part of steps beyond"
+    )
     axes.set_xlim(left=1e-4)
     axes.legend(loc="lower left")
     return axes

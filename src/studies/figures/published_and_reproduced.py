@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, YELLOW, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, GREY, INK, ORDERED, YELLOW, letter_panels, new_figure
 
-LOOKS = {"same": (BLUE, "o"), "near": (YELLOW, "s"), "other": (RED, "^")}
+LOOKS = {"same": (INK, "o"), "near": (YELLOW, "s"), "other": (ORDERED[1], "^")}
 
 
 def published_and_reproduced_figure(table: pd.DataFrame, bound: float) -> Figure:

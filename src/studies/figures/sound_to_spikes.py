@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, INK, ORDERED, YELLOW, letter_panels, new_figure
 
 
 def sound_to_spikes_figure(
@@ -34,10 +34,10 @@ def sound_to_spikes_figure(
     left[0].plot(np.linspace(0, duration, len(sound)), sound, color=INK, linewidth=0.4)
     left[0].set(ylabel="sound", yticks=[])
     extent = (0.0, duration, float(channels), 0.0)
-    plot_over_time(velocity, left[1], extent, "membrane", symmetric=True)
-    plot_over_time(probability, left[2], extent, "hair cells", symmetric=False)
+    plot_over_time(velocity, left[1], extent, "membrane velocity,\nchannel", symmetric=True)
+    plot_over_time(probability, left[2], extent, "firing probability,\nchannel", symmetric=False)
     left[3].scatter(spikes["time"], spikes["channel"], s=0.6, color=INK, linewidths=0, rasterized=True)
-    left[3].set(ylim=(channels, 0), ylabel="spikes", xlabel="time (s)")
+    left[3].set(ylim=(channels, 0), ylabel="spikes,\nchannel", xlabel="time (s)")
     for axes in left:
         axes.set_xlim(0, duration)
         axes.tick_params(labelbottom=axes is left[3])
@@ -57,17 +57,20 @@ def plot_over_time(
     """
     high = float(np.quantile(np.abs(values), 0.99))
     low = -high if symmetric else float(values.min())
-    axes.imshow(
+    image = axes.imshow(
         values, aspect="auto", extent=extent, vmin=low, vmax=high,
         cmap=colormaps["RdBu_r" if symmetric else "Greys"].resampled(17), interpolation="nearest", rasterized=True,
     )  # fmt: skip
     axes.set(ylabel=label)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.01, aspect=14)
+    bar.outline.set_linewidth(0.4)
+    bar.ax.tick_params(labelsize=6)
     return axes
 
 
 def plot_delays(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw how long after a click the membrane moves most (below 0: before it), against the place's resonance."""
-    axes.plot(table["frequency"], 1e3 * table["delay"], color=BLUE)
+    axes.plot(table["frequency"], 1e3 * table["delay"], color=INK)
     axes.set(xscale="log", xlabel="resonance (Hz)", ylabel="delay of a click (ms)")
     axes.invert_xaxis()
     return axes
@@ -75,9 +78,10 @@ def plot_delays(table: pd.DataFrame, axes: Axes) -> Axes:
 
 def plot_bands(tables: Mapping[str, pd.DataFrame], axes: Axes) -> Axes:
     """Draw spikes per band with their standard deviation over seeds, one colour per source."""
-    for (name, table), colour, mark in zip(tables.items(), (BLUE, RED, GREY), "os^", strict=False):
+    for (name, table), colour, mark in zip(tables.items(), (INK, YELLOW, ORDERED[1]), "os^", strict=False):
         axes.errorbar(table["band"], table["spikes"], 2 * table["spikes_sd"], color=colour, label=name, fmt=mark)
     axes.set(xlabel="band, from base to apex", ylabel="spikes (± 2 sd)")
     axes.set_ylim(bottom=0)
-    axes.legend()
+    if len(tables) > 1:
+        axes.legend()
     return axes

@@ -5,10 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, YELLOW, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, GREY, INK, letter_panels, looks_of, new_figure
 from studies.figures.training_curves import draw_spread
-
-COLOURS = (GREY, YELLOW, RED, BLUE)
 
 
 def speakers_left_out_figure(
@@ -24,11 +22,19 @@ def speakers_left_out_figure(
     kinds = list(dict.fromkeys(table["kind"]))
     speakers = linear.drop(official, errors="ignore").sort_values()
     order = [*speakers.index, *(name for name in linear.index if name == official)]
-    for place, (kind, colour) in enumerate(zip(kinds, COLOURS, strict=False)):
-        draw_spread(history[(history["kind"] == kind) & (history["epoch"] > 0)], "loss", curves, colour, kind)
+    for place, (kind, look) in enumerate(looks_of(kinds).items()):
+        draw_spread(
+            history[(history["kind"] == kind) & (history["epoch"] > 0)],
+            "loss",
+            curves,
+            look["color"],
+            kind,
+            look["linestyle"],
+        )
         rows = table[table["kind"] == kind].set_index("fold").loc[order]
         shift = (place - (len(kinds) - 1) / 2) * 0.15
-        ends.plot(np.arange(len(order)) + shift, 100 * rows["test"], "o", color=colour, markersize=3.5)
+        marks = {**look, "linestyle": "none", "markersize": 3.5, "markeredgewidth": 0.8}
+        ends.plot(np.arange(len(order)) + shift, 100 * rows["test"], **marks)
     for column, name in enumerate(order):
         ends.plot(column + np.array([-0.35, 0.35]), [100 * linear[name]] * 2, color=INK, linestyle=(0, (4, 2)), lw=0.8)
     ends.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=":")

@@ -29,7 +29,11 @@ def plot_spike_time(table: pd.DataFrame, axes: Axes, *, duration: float) -> Axes
                 axes.vlines(values[place], times[place], duration, color=NEURONS[neuron], lw=0.9, linestyle=":")
                 look = {"markerfacecolor": "white", "markeredgewidth": 1.0, "markersize": 4, "zorder": 4}
                 axes.plot(values[place], times[place], "o", color=NEURONS[neuron], **look)
-    axes.set(xlim=(table["value"].min(), table["value"].max()), ylim=(0, 1.12 * duration), ylabel="first spike time")
+    axes.set(
+        xlim=(table["value"].min(), table["value"].max()),
+        ylim=(0, 1.12 * duration),
+        ylabel=r"first spike time ($\tau$)",
+    )
     return axes
 
 

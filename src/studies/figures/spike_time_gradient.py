@@ -27,12 +27,12 @@ def spike_time_gradient_figure(curves: pd.DataFrame, approach: pd.DataFrame, *, 
     for axes in (*upper[:2], lower[0]):
         axes.set_xlabel("input weight $w$")
     for axes in (upper[2], lower[2]):
-        axes.set_xlabel(r"arrival time $t_\mathrm{in}$")
+        axes.set_xlabel(r"arrival time $t_\mathrm{in}$ ($\tau$)")
     for axes in upper[1:]:
         axes.set_ylabel("")
     lower[1].set_xlabel(r"distance $w - w_\mathrm{min}$")
     for axes, what in ((lower[0], "w"), (lower[1], "w"), (lower[2], r"t_\mathrm{in}")):
-        axes.set_ylabel(rf"$-\partial t^* / \partial {what}$")
+        axes.set_ylabel(rf"$-\partial t^* / \partial {what}$" + (r" ($\tau$)" if what == "w" else ""))
     lower[2].axhline(0, color=GREY, linewidth=0.5, zorder=1)
     letter_panels([*upper, *lower])
     return figure

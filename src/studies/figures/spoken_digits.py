@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, PALE, RED, letter_panels, new_figure
+from stablespike.figures.style import FULL_WIDTH, GREY, INK, PALE, RED, letter_panels, looks_of, new_figure
 from studies.figures.training_curves import draw_spread
 
-KINDS = {"exact": BLUE, "surrogate": RED}
+KINDS = looks_of(("exact", "surrogate"))  # of LIF neurons
 TITLES = {
     "synthetic-small": "synthetic voices",
     "synthetic": "synthetic voices",
@@ -45,8 +45,8 @@ def spoken_digits_figure(
 def plot_accuracy(table: pd.DataFrame, axes: Axes, linear: float, chance: float) -> Axes:
     """Draw accuracy on the test set in per cent: means over seeds, bands from the smallest to the largest."""
     per_cent = table.assign(test_accuracy=100 * table["test_accuracy"])
-    for kind, colour in KINDS.items():
-        draw_spread(per_cent[per_cent["kind"] == kind], "test_accuracy", axes, colour, kind)
+    for kind, look in KINDS.items():
+        draw_spread(per_cent[per_cent["kind"] == kind], "test_accuracy", axes, look["color"], kind, look["linestyle"])
     axes.axhline(100 * linear, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="linear, binned counts")
     axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=":", label="chance")
     axes.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
@@ -58,9 +58,10 @@ def plot_operations(table: pd.DataFrame, axes: Axes) -> Axes:
     """Draw millions of synaptic operations of a trial, possible ones (pale) and those that happen, means over seeds."""
     means = table.groupby("kind")[["dense", "effective"]].mean().reindex(list(KINDS)) / 1e6
     places = np.arange(len(means))
-    axes.barh(places, means["dense"], color=PALE, label="dense")
-    axes.barh(places, means["effective"], color=list(KINDS.values()), height=0.5)
+    axes.barh(places, means["dense"], color=PALE, label="possible")
+    axes.barh(places, means["effective"], color=RED, height=0.5, label="effective")
     axes.set_yticks(places, list(means.index))
-    axes.set_xlabel("operations per trial (10$^6$)")
+    axes.set_xlabel("synaptic operations per trial (10$^6$)")
     axes.tick_params(axis="y", length=0)
+    axes.legend(loc="upper right")
     return axes

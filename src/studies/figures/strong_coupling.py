@@ -6,7 +6,12 @@ from matplotlib.figure import Figure
 
 from stablespike.figures.style import FULL_WIDTH, GREY, NEURONS, PALE, letter_panels, new_figure
 
-NAMES = {"exponent": "leading exponent (1/tau)", "norm": "gradient norm, delayed", "positive": "part above zero"}
+NAMES = {
+    "exponent": r"leading exponent ($1/\tau$)",
+    "norm": "norm of the gradient at the start",
+    "positive": "exponents above zero (part)",
+}
+MARKS = {"LIF": "s", "QIF": "o"}
 
 
 def strong_coupling_figure(networks: pd.DataFrame, pushes: pd.DataFrame) -> Figure:
@@ -34,7 +39,8 @@ def plot_against_coupling(networks: pd.DataFrame, column: str, axes: Axes) -> Ax
         line, size = ("-", 2.4) if main else ("--", 1.4)
         medians = rows.groupby("loop")[column].median()
         axes.plot(medians.index, medians, line, color=NEURONS[neuron], label=f"{neuron}, {kind}")
-        axes.plot(rows["loop"], rows[column], "o", color=NEURONS[neuron], markersize=size, alpha=0.5)
+        look = {"color": NEURONS[neuron], "markerfacecolor": NEURONS[neuron] if main else "white"}
+        axes.plot(rows["loop"], rows[column], MARKS[neuron], markersize=size, alpha=0.7, **look)
     axes.set(xscale="log", xlabel="strength of the recurrence", ylabel=NAMES[column])
     ticks = sorted(networks["loop"].unique())
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -44,11 +50,10 @@ def plot_against_coupling(networks: pd.DataFrame, column: str, axes: Axes) -> Ax
 
 def plot_pushes(pushes: pd.DataFrame, axes: Axes) -> Axes:
     """Draw how far a pushed run ends from the other against the size of the push, a dot for each direction."""
-    for place, (neuron, rows) in enumerate(pushes.groupby("neuron", sort=False)):
-        aside = 1.15 ** (2 * place - 1)
+    for neuron, rows in pushes.groupby("neuron", sort=False):
         medians = rows.groupby("size").distance.median()
         axes.plot(medians.index, medians, color=NEURONS[neuron], label=neuron)
-        axes.plot(aside * rows["size"], rows["distance"], "o", color=NEURONS[neuron], markersize=2, alpha=0.6)
+        axes.plot(rows["size"], rows["distance"], MARKS[neuron], color=NEURONS[neuron], markersize=2, alpha=0.6)
     ends = [pushes["size"].min(), pushes["size"].max()]
     axes.plot(ends, ends, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
     axes.set(xscale="log", yscale="log", xlabel="push (deviations of the current)", ylabel="distance at the end")

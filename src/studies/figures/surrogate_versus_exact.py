@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, YELLOW, letter_panels, new_figure
-from studies.figures.training_curves import COLOURS, draw_spread, plot_error
+from stablespike.figures.style import FULL_WIDTH, GREY, ORDERED, letter_panels, looks_of, new_figure
+from studies.figures.training_curves import draw_spread, plot_error
 
-STEP_COLOURS = (YELLOW, RED, BLUE, INK)  # from the coarsest grid to the finest
+STEP_COLOURS = ORDERED  # from the coarsest grid to the finest
 DEPTH_LINES = ("-", (0, (3, 1.5)), ":")
 
 
@@ -22,11 +22,12 @@ def surrogate_versus_exact_figure(alignments: pd.DataFrame, errors: pd.DataFrame
     plot_alignment(alignments, upper[0], "cosine", "cosine to the exact gradient")
     upper[0].axhline(0, color=GREY, linewidth=0.6, zorder=0)
     upper[0].set_ylim(-0.3, 1.05)
-    plot_alignment(alignments, upper[1], "norm_ratio", "norm, in that of the exact one")
+    plot_alignment(alignments, upper[1], "norm_ratio", "norm over that of the exact gradient")
     upper[1].axhline(1, color=GREY, linewidth=0.6, zorder=0)
     upper[1].set_yscale("log")
-    upper[1].legend(fontsize=6, ncols=2, loc="upper right")
-    plot_error(errors, lower[0])
+    handles = upper[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper right", ncols=len(handles[1]), fontsize=6)
+    plot_error(errors, lower[0], looks=looks_of(dict.fromkeys(errors["kind"])))
     plot_distance(distances, lower[1])
     letter_panels([*upper, *lower])
     return figure
@@ -57,9 +58,13 @@ def plot_alignment(table: pd.DataFrame, axes: Axes, column: str, label: str) -> 
 
 
 def plot_distance(table: pd.DataFrame, axes: Axes) -> Axes:
-    """Draw the distance of spike trains from their targets against the training step, a colour per `kind`."""
-    for (kind, rows), colour in zip(table.groupby("kind", sort=False), COLOURS, strict=False):
-        draw_spread(rows.rename(columns={"step": "epoch"}), "distance", axes, colour, str(kind))
+    """Draw the distance of spike trains from their targets against the training step, a line for each `kind`."""
+    looks = looks_of(dict.fromkeys(table["kind"]))
+    for kind, rows in table.groupby("kind", sort=False):
+        look = looks[str(kind)]
+        draw_spread(
+            rows.rename(columns={"step": "epoch"}), "distance", axes, look["color"], str(kind), look["linestyle"]
+        )
     axes.set(xlabel="training step", ylabel="distance of spike trains")
     axes.set_ylim(bottom=0)
     axes.legend()

@@ -1,15 +1,19 @@
 """Networks that hear with neurons of different time constants: the figure of `time-constants`."""
 
-import numpy as np
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, RED, YELLOW, letter_panels, new_figure
+from stablespike.figures.style import BROKEN, FULL_WIDTH, GREY, INK, RED, YELLOW, letter_panels, new_figure
+from studies.figures.networks_that_hear import PARTS, draw_parts, draw_references
 from studies.figures.training_curves import draw_spread
 
-COLOURS = (GREY, INK, YELLOW, RED, BLUE)
-PARTS = ("train", "validation", "test")
+# The first kind is that of equal leaky neurons.
+COLOURS, LINES, MARKS = (RED, RED, YELLOW, INK, GREY), ("-", BROKEN[0], "-", BROKEN[2], "-"), ("o", "s", "^", "D", "v")
+FILLED = (True, False, True, False, True)
 
 
 def time_constants_figure(history: pd.DataFrame, table: pd.DataFrame, linear: float, chance: float) -> Figure:
@@ -22,19 +26,22 @@ def time_constants_figure(history: pd.DataFrame, table: pd.DataFrame, linear: fl
     curves, ends = figure.subplots(1, 2, width_ratios=(1.3, 1))
     per_cent = history.assign(test_accuracy=100 * history["test_accuracy"])
     kinds = list(dict.fromkeys(table["kind"]))
-    for place, (kind, colour) in enumerate(zip(kinds, COLOURS, strict=False)):
-        draw_spread(per_cent[per_cent["kind"] == kind], "test_accuracy", curves, colour, kind)
-        rows, shift = table[table["kind"] == kind], (place - (len(kinds) - 1) / 2) * 0.15
-        for column, part in enumerate(PARTS):
-            ends.plot(np.full(len(rows), column + shift), 100 * rows[part], "o", color=colour, markersize=3)
-        spans = 100 * np.abs(rows[["low", "high"]].to_numpy().T - rows["test"].to_numpy())
-        ends.errorbar(np.full(len(rows), 2 + shift), 100 * rows["test"], spans, fmt="none", color=colour, linewidth=0.8)
+    for place, (kind, look) in enumerate(looks_of_kinds(kinds).items()):
+        draw_spread(per_cent[per_cent["kind"] == kind], "test_accuracy", curves, look["color"], kind, look["linestyle"])
+        draw_parts(table[table["kind"] == kind], ends, (place - (len(kinds) - 1) / 2) * 0.15, look)
     curves.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(0, 100))
     curves.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ends.axhline(100 * linear, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-    ends.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=":")
-    ends.set_xticks(range(len(PARTS)), PARTS)
-    ends.set(ylabel="accuracy (%)", ylim=(0, 100), xlim=(-0.5, len(PARTS) - 0.5))
-    figure.legend(*curves.get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    draw_references(ends, linear, chance)
+    ends.set(ylim=(max(0, 100 * min(linear, table[list(PARTS)].min().min()) - 8), 101))
+    handles = [Line2D([], [], label=kind, markersize=3.5, **look) for kind, look in looks_of_kinds(kinds).items()]
+    figure.legend(handles=handles, loc="outside upper right", ncols=min(len(kinds), 5), handlelength=2.4)
     letter_panels([curves, ends])
     return figure
+
+
+def looks_of_kinds(kinds: list[str]) -> dict[str, dict[str, Any]]:
+    """Colour, line and mark of each kind, in the order of the table."""
+    return {
+        kind: {"color": colour, "linestyle": line, "marker": mark, "markerfacecolor": colour if filled else "white"}
+        for kind, colour, line, mark, filled in zip(kinds, COLOURS, LINES, MARKS, FILLED, strict=False)
+    }

@@ -1,23 +1,37 @@
 """How training went: errors and activity against the epoch, with the spread over seeds."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from stablespike.figures.style import BLUE, GREY, RED, YELLOW
+from stablespike.figures.style import BLUE, BROKEN, GREY, INK, YELLOW
 
-COLOURS = (BLUE, RED, YELLOW, GREY)
+COLOURS, LINES = (BLUE, INK, YELLOW, GREY), ("-", *BROKEN)  # of kinds that are not neurons, in the order of the table
 
 
-def plot_error(table: pd.DataFrame, axes: Axes, *, reference: tuple[float, str] | None = None) -> Axes:
-    """Draw the error (a fraction) against the epoch on a logarithmic axis in per cent, one colour per `kind`.
+def plot_error(
+    table: pd.DataFrame,
+    axes: Axes,
+    *,
+    reference: tuple[float, str] | None = None,
+    looks: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Axes:
+    """Draw the error (a fraction) against the epoch on a logarithmic axis in per cent, a line for each `kind`.
 
     `table` has the columns `epoch`, `seed`, `error`, `kind`. Lines are means over seeds, bands reach from the smallest
     to the largest. An error of 0 lies below every logarithmic axis and leaves it at the bottom. `reference` is a
-    published error with its source, drawn as a dashed line.
+    published error with its source, drawn as a dashed line; `looks` of kinds of networks as `looks_of` gives them.
     """
-    for (kind, rows), colour in zip(table.groupby("kind", sort=False), COLOURS, strict=False):
-        draw_spread(rows, "error", axes, colour, str(kind))
+    kinds = list(dict.fromkeys(table["kind"]))
+    plain: Mapping[str, Mapping[str, Any]] = {
+        kind: {"color": colour, "linestyle": line} for kind, colour, line in zip(kinds, COLOURS, LINES, strict=False)
+    }
+    for kind, rows in table.groupby("kind", sort=False):
+        look = (looks or plain)[str(kind)]
+        draw_spread(rows, "error", axes, look["color"], str(kind), look["linestyle"])
     positive = table["error"][table["error"] > 0]
     low, high = (0.01, 1.0) if positive.empty else (positive.min(), positive.max())
     axes.set_yscale("log", nonpositive="clip")
@@ -57,9 +71,9 @@ def plot_spikes_per_neuron(table: pd.DataFrame, axes: Axes) -> Axes:
     return axes
 
 
-def draw_spread(table: pd.DataFrame, column: str, axes: Axes, colour: str, label: str | None) -> None:
+def draw_spread(table: pd.DataFrame, column: str, axes: Axes, colour: str, label: str | None, line: Any = "-") -> None:
     """Mean over seeds as a line, smallest to largest as a band, against the epoch."""
     by_epoch = table.groupby("epoch")[column]
     mean = by_epoch.mean()
     axes.fill_between(mean.index, by_epoch.min(), by_epoch.max(), color=colour, alpha=0.2, linewidth=0)
-    axes.plot(mean.index, mean, color=colour, label=label)
+    axes.plot(mean.index, mean, color=colour, label=label, linestyle=line)

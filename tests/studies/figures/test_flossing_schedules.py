@@ -15,7 +15,7 @@ def test_every_plan_is_drawn():
     left, right = flossing_schedules_figure(pd.DataFrame(rows), reference="never").axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["never (1)", "before (2)", "adaptive (3)"]
     points = [line.get_xydata()[0] for line in right.get_lines()[:3]]
-    np.testing.assert_allclose(points, [(1, 0.52), (2, 0.62), (3, 0.72)])
+    np.testing.assert_allclose(points, [(1, 52), (2, 62), (3, 72)])
     assert [text.get_text() for text in right.texts[:3]] == ["1", "2", "3"]
 
 

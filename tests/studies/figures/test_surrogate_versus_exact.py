@@ -37,7 +37,7 @@ def test_every_line_is_drawn_and_named():
     figure = surrogate_versus_exact_figure(ALIGNMENTS, ERRORS, DISTANCES)
     cosines, ratios, errors, distances = figure.axes
     assert len([line for line in cosines.get_lines() if len(line.get_xdata()) == 2 and line.get_linewidth() > 1]) == 3
-    assert [text.get_text() for text in ratios.get_legend().get_texts()] == [
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "$\\tau$/20, 1 layer", "$\\tau$/80, 1 layer", "$\\tau$/80, 2 layers",
     ]  # fmt: skip
     assert ratios.get_yscale() == errors.get_yscale() == "log"
