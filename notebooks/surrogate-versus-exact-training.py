@@ -125,6 +125,12 @@ history[history.epoch == epochs].groupby("kind").test_accuracy.describe()[["coun
 #
 # One trial of Poisson input; all input and recurrent weights are trained. After every round the network is judged event
 # by event, whatever it was trained by.
+#
+# A neuron that has lost a spike can't be told by the distance of trains, whose exact derivative knows only spikes that
+# come; `loss-landscapes` found that this is what is left at the end. So exact networks are also trained with
+# *pseudospikes*, by the squared distance of their spike times from the targets. Predicted before the first of these
+# runs: with pseudospikes, exact networks of either neuron end, in the mean of seeds, nearer than without, and at most
+# as far as the surrogate's.
 
 # %%
 exact, on_grid = (
@@ -135,16 +141,20 @@ most = max(len(row) for row in timing_targets)
 targets = jnp.asarray([row + [np.inf] * (most - len(row)) for row in timing_targets])
 weights = {"mean": 4.0, "spread": 2.5, "loop": 0.5}
 trial = poisson_spikes(np.random.default_rng(1), 0.5, 20, timing_duration, room=100)
+losses = {kind: study.SpikeTiming(on_grid if kind == "surrogate" else exact, targets) for kind in neurons}
+losses |= {f"{kind}, pseudospikes": study.SpikeTimes(exact, targets) for kind in neurons if kind != "surrogate"}
 rows = [
     pd.DataFrame(
         study.train_to_spike(
-            on_grid if kind == "surrogate" else exact, exact, targets,
-            study.random_network(jax.random.key(seed), neurons[kind](1.0), 20, (timing_neurons,), **weights),
+            losses[kind], exact, targets,
+            study.random_network(
+                jax.random.key(seed), neurons[kind.replace(", pseudospikes", "")](1.0), 20, (timing_neurons,), **weights
+            ),
             optax.adam(timing_learning_rate), trial, rounds=timing_rounds, steps=timing_steps_per_round,
             key=jax.random.key(2000 + seed),
         )
     ).assign(kind=kind, seed=seed)
-    for kind, seed in tqdm(list(itertools.product(neurons, seeds)), desc="spike timing")
+    for kind, seed in tqdm(list(itertools.product(losses, seeds)), desc="spike timing")
 ]  # fmt: skip
 distances = pd.concat(rows, ignore_index=True)
 distances.to_csv(raw / "distances.csv", index=False)

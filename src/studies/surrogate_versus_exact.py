@@ -24,6 +24,7 @@ from stablespike.dynamics.spikes import Spikes, in_order
 from stablespike.dynamics.status import Status, raise_unless_ok
 from stablespike.dynamics.ways import Events, Grid
 from stablespike.learning.gradients.rules import Recorded, Rule
+from stablespike.learning.pseudospikes import spike_times_beyond
 from stablespike.learning.surrogates import SuperSpike
 from stablespike.learning.training import fit, gradient_training
 from stablespike.simulation import simulate
@@ -141,6 +142,35 @@ class SpikeTiming(eqx.Module):
         return loss, (status, counts.mean())
 
 
+class SpikeTimes(eqx.Module):
+    """Mean squared distance of the first neurons' spike times from the targets, pseudospikes included, by events.
+
+    `targets` `[neurons, spikes]` ascend; inf asks for no further spike, and a spike that comes nevertheless is pushed
+    out of the trial. A neuron that owes a spike is told so by its pseudospike, which `SpikeTiming` can't tell it.
+    """
+
+    method: Method
+    targets: Float[Array, "targets spikes"]
+
+    def __call__(
+        self, network: Network, batch: Spikes, key: Key[Array, ""] | None = None
+    ) -> tuple[Float[Array, ""], tuple[Status, Float[Array, ""]]]:
+        """Mean loss over the trials; the status and the mean number of spikes of these neurons."""
+        del key
+        rows, most = self.targets.shape
+        wanted = jnp.pad(self.targets, ((0, 0), (0, 1)), constant_values=jnp.inf)
+        until = self.method.until
+
+        def one(trial: Spikes) -> tuple[Array, Status, Array]:
+            run = self.method(network, trial)
+            times = spike_times_beyond(network, run, until, most + 1)[-1][:rows]
+            away = jnp.where(jnp.isfinite(wanted), times - wanted, jnp.minimum(times - until, 0))
+            return jnp.mean(away**2), run.status, run.output.counts[:rows].astype(times.dtype)
+
+        losses, status, counts = jax.vmap(one)(batch)
+        return losses.mean(), (status, counts.mean())
+
+
 def random_network(
     key: Key[Array, ""],
     neuron: LIF | QIF,
@@ -216,7 +246,7 @@ def align(parameters: ReadNetwork, batch: Labelled, exact: Method, steps: int, s
 
 
 def train_to_spike(
-    method: Method,
+    loss: SpikeTiming | SpikeTimes,
     judge: Method,
     targets: Float[Array, "targets spikes"],
     network: Network,
@@ -227,11 +257,11 @@ def train_to_spike(
     steps: int,
     key: Key[Array, ""],
 ) -> list[dict[str, Any]]:
-    """Move the first neurons' spikes to their targets by the gradient of `method`, in `rounds` of `steps` steps.
+    """Move the first neurons' spikes to their targets by the gradient of `loss`, in `rounds` of `steps` steps.
 
-    After every round the network is judged by another method, whatever it was trained by: its distance is in the rows.
+    After every round the network is judged by the distance of its trains, whatever it was trained by.
     """
-    init, update = gradient_training(SpikeTiming(method, targets), optimiser)
+    init, update = gradient_training(loss, optimiser)
     repeated, judged = stacked([trial] * steps), eqx.filter_jit(SpikeTiming(judge, targets))
 
     def distance(network: Network) -> dict[str, Array]:

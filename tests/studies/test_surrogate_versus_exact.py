@@ -12,6 +12,7 @@ from stablespike.tasks.poisson import poisson_spikes
 from studies.surrogate_versus_exact import (
     Classification,
     Method,
+    SpikeTimes,
     SpikeTiming,
     align,
     random_network,
@@ -75,9 +76,8 @@ def test_training_to_spike_is_gradient_descent_judged_after_every_round():
     network = random_network(jax.random.key(1), ss.LIF(1.0), 20, (12,), mean=4.0, spread=2.5, loop=0.5)
     trial = poisson_spikes(np.random.default_rng(1), 0.5, 20, T, room=100)
     method, judge = surrogate(T, 60, 10.0), EXACT
-    rows = train_to_spike(
-        method, judge, TARGETS, network, optax.sgd(1e-2), trial, rounds=2, steps=2, key=jax.random.key(0)
-    )
+    loss, key = SpikeTiming(method, TARGETS), jax.random.key(0)
+    rows = train_to_spike(loss, judge, TARGETS, network, optax.sgd(1e-2), trial, rounds=2, steps=2, key=key)
     gradient = eqx.filter_jit(eqx.filter_grad(lambda one: SpikeTiming(method, TARGETS)(one, stacked([trial]))[0]))
     expected = []
     for done in range(5):
@@ -89,3 +89,34 @@ def test_training_to_spike_is_gradient_descent_judged_after_every_round():
     assert [row["step"] for row in rows] == [0, 2, 4]
     np.testing.assert_allclose([row["distance"] for row in rows], [row["distance"] for row in expected], rtol=1e-9)
     assert rows[0]["distance"] != rows[2]["distance"]
+
+
+@pytest.mark.parametrize("neuron", [ss.LIF(1.0), ss.QIF(1.0)])
+def test_a_neuron_that_owes_a_spike_is_told_so_by_its_pseudospike(neuron):
+    """Weights of a network that is silent: the distance of trains has no gradient, that of spike times has one."""
+    network = random_network(jax.random.key(1), neuron, 20, (6,), mean=0.2, spread=0.1, loop=0.5)
+    trial = stacked([poisson_spikes(np.random.default_rng(1), 0.5, 20, T, room=100)])
+    targets = jnp.asarray([[0.5 * T], [0.7 * T]])
+
+    def gradient(loss):
+        return np.asarray(eqx.filter_grad(lambda one: loss(one, trial)[0])(network).layers[0].inputs.weights)
+
+    assert not gradient(SpikeTiming(EXACT, targets)).any()
+    told = gradient(SpikeTimes(EXACT, targets))
+    assert (np.abs(told[:2]).sum(1) > 0).all()
+    weights = network.layers[0].inputs.weights
+
+    def moved_by(step):
+        layer = eqx.tree_at(lambda one: one.inputs.weights, network.layers[0], weights.at[0, 3].add(step))
+        return float(SpikeTimes(EXACT, targets)(ss.Network(layer), trial)[0])
+
+    assert told[0, 3] == pytest.approx((moved_by(1e-5) - moved_by(-1e-5)) / 2e-5, rel=1e-5)
+
+
+def test_a_spike_that_nobody_asked_for_is_pushed_out():
+    """By hand: distance 0 for the spike that is asked for, (T - t)^2 for the one that is not, over two places."""
+    network = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(jnp.array([[6.0]])), ss.Dense(jnp.zeros((1, 1)))))
+    trial = ss.Spikes(jnp.array([0.1, 2.0]), jnp.zeros(2, int))
+    times = ss.simulate(network, trial, T).output.spike_times(2)[0]
+    loss = SpikeTimes(EXACT, times[None, :1])(network, stacked([trial]))[0]
+    assert float(loss) == pytest.approx(float((T - times[1]) ** 2) / 2, rel=1e-12)

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stablespike.figures.style import FULL_WIDTH, GREY, ORDERED, letter_panels, looks_of, new_figure
+from stablespike.figures.style import BROKEN, FULL_WIDTH, GREY, ORDERED, letter_panels, looks_of, new_figure
 from studies.figures.training_curves import draw_spread, plot_error
 
 STEP_COLOURS = ORDERED  # from the coarsest grid to the finest
@@ -62,9 +62,8 @@ def plot_distance(table: pd.DataFrame, axes: Axes) -> Axes:
     looks = looks_of(dict.fromkeys(table["kind"]))
     for kind, rows in table.groupby("kind", sort=False):
         look = looks[str(kind)]
-        draw_spread(
-            rows.rename(columns={"step": "epoch"}), "distance", axes, look["color"], str(kind), look["linestyle"]
-        )
+        line = BROKEN[1] if "pseudospikes" in str(kind) else look["linestyle"]
+        draw_spread(rows.rename(columns={"step": "epoch"}), "distance", axes, look["color"], str(kind), line)
     axes.set(xlabel="training step", ylabel="distance of spike trains")
     axes.set_ylim(bottom=0)
     axes.legend()
