@@ -1,6 +1,7 @@
 """How well a number that is known before training tells which networks learn, of families that it was not fitted to."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,7 +120,7 @@ def judged_predictors(table: pd.DataFrame, learns: Bool[np.ndarray, " networks"]
     }
     judged = []
     for name, probabilities in found.items():
-        row = {"predictor": name, "auc": float(area(probabilities, learns))}
+        row: dict[str, Any] = {"predictor": name, "auc": float(area(probabilities, learns))}
         row |= {"score": float(np.mean((probabilities - learns) ** 2))}
         row |= {"ahead": float(area(found["modes"], learns)) - row["auc"]}
         for way in ways:
