@@ -63,8 +63,9 @@ outcome[["learns", "accuracy", "leading", "modes", "rate"]].mean().round(2)
 # %% [markdown]
 # ## Families held out
 #
-# `auc` with its interval; `within`: the mean of areas within families, which no difference between families can raise;
-# `score`: Brier's; `ahead`: by how much the number of modes has the larger area.
+# `auc` with its intervals, of new networks of these families (`low`, `high`) and of new families (`new_low`,
+# `new_high`), which are few; `within`: the mean of areas within families, which no difference between families can
+# raise; `score`: Brier's; `ahead`: by how much the number of modes has the larger area.
 
 # %%
 judged = study.judged_predictors(table, learns)
@@ -117,8 +118,8 @@ Image(save_figure(predicting_trainability_figure(table, judged, calibrated, chan
 # At the default and the quick scale there are too few networks for areas to mean anything.
 #
 # **Not shown.** That a network learns because of what predicts it. Other tasks, exact gradients, trained time
-# constants, other optimisers and longer trainings. The families are few, and intervals are of networks, not of
-# families.
+# constants, other optimisers and longer trainings. The families are few: intervals in the figure are of new networks
+# of the same families, those of new families stand in the table and are wider.
 #
 # ## Files written
 #
@@ -126,7 +127,8 @@ Image(save_figure(predicting_trainability_figure(table, judged, calibrated, chan
 
 # %%
 numbers = {"networks": len(table), "families": table.family.nunique(), "learn": int(learns.sum()), "chance": chance}
-for column in ("auc", "low", "high", "score", "within", "ahead", "ahead_low", "ahead_high"):
+intervals = [f"{way}{what}{end}" for way in ("", "new_") for what in ("", "ahead_") for end in ("low", "high")]
+for column in ("auc", "score", "within", "ahead", *intervals):
     numbers[column] = {name.replace(",", ""): float(value) for name, value in by_name[column].items()}
 numbers |= {"held": {name: bool(value) for name, value in held.items()}}
 numbers |= {"learn by family": {name: float(value) for name, value in outcome.learns.mean().items()}}

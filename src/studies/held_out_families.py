@@ -1,6 +1,7 @@
 """How well a number that is known before training tells which networks learn, of families that it was not fitted to."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,27 +92,48 @@ def resampled(families: pd.Series, seed: int, count: int = 2000) -> Int[np.ndarr
     return np.concatenate([generator.choice(place, (count, len(place))) for place in places], 1)
 
 
+def resampled_families(families: pd.Series, seed: int, count: int = 2000) -> Int[np.ndarray, "count networks"]:
+    """Rows of families drawn with repetition, as many as there are: what intervals for a new family are taken from.
+
+    Raises `ValueError` where families are not of one size.
+    """
+    places = [np.flatnonzero(families == family) for family in families.unique()]
+    if len({len(place) for place in places}) > 1:
+        raise ValueError("families of different sizes cannot be drawn as rows of one table.")
+    drawn = np.random.default_rng(seed).integers(len(places), size=(count, len(places)))
+    return np.stack(places)[drawn].reshape(count, -1)
+
+
 def judged_predictors(table: pd.DataFrame, learns: Bool[np.ndarray, " networks"], seed: int = 0) -> pd.DataFrame:
     """A row for each predictor: held-out area with its 95 % interval, families in which it is better than even, score.
 
     `score` is Brier's, the mean squared distance of probability and outcome. `ahead` is by how much the area of "modes"
-    is larger, with its interval. Intervals are those of networks resampled within families; the fits stay.
+    is larger, with its interval. Intervals are those of networks resampled within families; those with `new_` before
+    their names of families resampled, which are wider and what a new family asks for. The fits stay.
     """
-    rows = resampled(table["family"], seed)
-    areas, found = {}, {}
-    for name, columns in PREDICTORS.items():
-        found[name] = held_out_probabilities(table, learns, columns)
-        areas[name] = area(found[name][rows], learns[rows])
+    ways = {"": resampled(table["family"], seed), "new_": resampled_families(table["family"], seed)}
+    found = {name: held_out_probabilities(table, learns, columns) for name, columns in PREDICTORS.items()}
+    areas = {
+        (way, name): np.asarray(area(one[rows], learns[rows]))
+        for way, rows in ways.items()
+        for name, one in found.items()
+    }
     judged = []
     for name, probabilities in found.items():
-        low, high = np.nanquantile(areas[name], [0.025, 0.975])
-        ahead = areas["modes"] - areas[name]
-        row = {"predictor": name, "auc": float(area(probabilities, learns)), "low": low, "high": high}
+        row: dict[str, Any] = {"predictor": name, "auc": float(area(probabilities, learns))}
         row |= {"score": float(np.mean((probabilities - learns) ** 2))}
         row |= {"ahead": float(area(found["modes"], learns)) - row["auc"]}
-        row |= dict(zip(("ahead_low", "ahead_high"), np.nanquantile(ahead, [0.025, 0.975]), strict=True))
+        for way in ways:
+            row |= _interval(areas[way, name], f"{way}")
+            row |= _interval(areas[way, "modes"] - areas[way, name], f"{way}ahead_")
         judged.append(row | {"within": _within(table["family"], probabilities, learns)})
     return pd.DataFrame(judged)
+
+
+def _interval(values: np.ndarray, name: str) -> dict[str, float]:
+    """The 95 % interval of resampled values, as `{name}low` and `{name}high`."""
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return {f"{name}low": float(low), f"{name}high": float(high)}
 
 
 def _within(families: pd.Series, probabilities: np.ndarray, learns: np.ndarray) -> float:

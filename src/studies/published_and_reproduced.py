@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from studies.published_values import Contrast, Measured, Reported, Stated
 
@@ -62,7 +63,8 @@ def _seeds(product: Measured, answers: Path) -> pd.Series:
 def _stated(product: Stated, answers: Path) -> Here:
     folder = answers / product.question
     spread = _number(folder, product.spread) if product.spread else math.nan
-    return Here(float(_number(folder, product.number)), float(spread), int(_number(folder, product.seeds)))
+    value, seeds = _number(folder, product.number), int(_number(folder, product.seeds))
+    return Here(product.factor * value, product.factor * spread, seeds)
 
 
 def _number(folder: Path, key: str) -> float:
@@ -72,26 +74,34 @@ def _number(folder: Path, key: str) -> float:
     return float(value)
 
 
-def deviation(reported: float, reported_spread: float, here: Here) -> float:
-    """(here - reported) / sqrt(s_reported^2 + s_here^2), spreads that are not known left out; NaN if none is known.
+def half_width(row: Reported, here: Here, confidence: float) -> float:
+    """Half of the interval of the difference of two means: t sqrt(s_here^2 / n_here + s_reported^2 / n_reported).
 
-    Where both values and both spreads agree exactly it is 0.
+    t is Student's quantile with n_here - 1 degrees of freedom; a reported spread of unknown seeds counts as it is, one
+    that is not known as 0. NaN where fewer than two seeds are here.
     """
-    spread = math.hypot(*(0.0 if math.isnan(one) else one for one in (reported_spread, here.spread)))
-    difference = here.value - reported
-    return difference / spread if spread > 0 else (0.0 if difference == 0 else math.nan)
+    if here.seeds < 2:
+        return math.nan
+    reported = (row.spread or 0.0) / math.sqrt(row.repeats or 1)
+    error = math.hypot(here.spread / math.sqrt(here.seeds), reported)
+    return float(stats.t.ppf(0.5 + confidence / 2, here.seeds - 1)) * error
 
 
-def verdict(row: Reported, here: Here, away: float, bound: float) -> str:
-    """What a row says: `within` the bound, `outside`, or, of a claim about a sign, `agrees`, `disagrees`, `open`.
+def verdict(row: Reported, here: Here, half: float) -> str:
+    """What a row says: `within` the interval of its difference, `outside`, or `equal` where nothing varies.
 
-    A sign is open where it is smaller than its spread, or known from one seed.
+    Of a claim about a sign: `agrees`, `disagrees`, or `open`, where it is smaller than its spread or known from one
+    seed. Where settings are not the same a difference tells what they cost, and there is nothing to be judged.
     """
     if row.value is None:
         if math.isnan(here.spread) or abs(here.value) < here.spread:
             return "open"
         return "agrees" if here.value * row.sign > 0 else "disagrees"
-    return "not comparable" if math.isnan(away) else ("within" if abs(away) <= bound else "outside")
+    if row.settings != "same" or math.isnan(half):
+        return "not judged"
+    if half == 0:
+        return "equal" if here.value == row.value else "outside"
+    return "within" if abs(here.value - row.value) <= half else "outside"
 
 
 def missing(rows: tuple[Reported, ...], answers: Path) -> list[str]:
@@ -102,21 +112,28 @@ def missing(rows: tuple[Reported, ...], answers: Path) -> list[str]:
     return sorted(question for question in wanted - there if question.split("/")[0] in scales)
 
 
-def joined(rows: tuple[Reported, ...], answers: Path, bound: float) -> pd.DataFrame:
+def joined(rows: tuple[Reported, ...], answers: Path, confidence: float) -> pd.DataFrame:
     """All rows whose products are there beside their products: `what`, `source`, `settings` (same, near or other),
-    `reported`, `reported_spread`, `here`, `here_spread`, `seeds`, `deviation`, `verdict` and texts.
+    `reported`, `reported_spread`, `here`, `here_spread`, `seeds`, `difference` with the `half` width of its interval,
+    `verdict`, `experiment` and texts.
     """
-    return pd.DataFrame([_joined(row, answers, bound) for row in rows if _is_there(row, answers)])
+    return pd.DataFrame([_joined(row, answers, confidence) for row in rows if _is_there(row, answers)])
+
+
+def replications(table: pd.DataFrame) -> dict[str, bool]:
+    """Whether every row of an experiment that was run with the same settings is within its interval, or equal."""
+    same = table[table["settings"] == "same"]
+    return {str(name): bool((rows.verdict != "outside").all()) for name, rows in same.groupby("experiment", sort=False)}
 
 
 def _is_there(row: Reported, answers: Path) -> bool:
     return all((answers / question / "table.csv").is_file() for question in row.questions())
 
 
-def _joined(row: Reported, answers: Path, bound: float) -> Mapping[str, Any]:
+def _joined(row: Reported, answers: Path, confidence: float) -> Mapping[str, Any]:
     here = of(row.here, answers)
     value, spread = (math.nan if one is None else one for one in (row.value, row.spread))
-    away = math.nan if row.value is None else deviation(value, spread, here)
+    half = half_width(row, here, confidence)
     return {
         "what": row.what,
         "source": row.source,
@@ -128,8 +145,10 @@ def _joined(row: Reported, answers: Path, bound: float) -> Mapping[str, Any]:
         "here": here.value,
         "here_spread": here.spread,
         "seeds": here.seeds,
-        "deviation": away,
-        "verdict": verdict(row, here, away, bound),
+        "difference": here.value - value,
+        "half": half if row.settings == "same" else math.nan,
+        "verdict": verdict(row, here, half),
+        "experiment": row.experiment,
         "product": row.questions()[0],
         "setting": row.setting,
         "differences": row.differences,

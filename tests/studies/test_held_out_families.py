@@ -77,3 +77,17 @@ def test_resampled_networks_stay_in_their_families():
     assert rows.shape == (50, 5)
     assert (families.to_numpy()[rows] == np.array(["a", "a", "b", "b", "b"])).all()
     assert len(np.unique(rows, axis=0)) > 10
+
+
+def test_whole_families_are_drawn():
+    families = pd.Series(["one", "two", "two", "one"])
+    rows = study.resampled_families(families, 0, 200)
+    assert {tuple(sorted(row)) for row in rows} == {(0, 0, 3, 3), (0, 1, 2, 3), (1, 1, 2, 2)}
+    with pytest.raises(ValueError, match="different sizes"):
+        study.resampled_families(families[:3], 0)
+
+
+def test_intervals_for_new_families_are_wider_where_families_differ():
+    judged = study.judged_predictors(*networks(60)).set_index("predictor")
+    wide = (judged.new_high - judged.new_low) / (judged.high - judged.low)
+    assert wide.median() > 1

@@ -109,7 +109,7 @@ def gradient_cost_figure(gradients: pd.DataFrame, batches: pd.DataFrame, sizes: 
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
     panels[5].set_ylim(top=20 * panels[5].get_ylim()[1])  # room for the legend
-    panels[4].set_ylim(top=4 * panels[4].get_ylim()[1])
+    panels[4].set_ylim(top=60 * panels[4].get_ylim()[1])
     for axes in panels[:4]:  # a logarithmic axis of less than two decades would show a single tick
         values = np.unique(axes.lines[0].get_xdata())
         axes.set_xticks(values, [f"{float(f'{value:.2g}'):g}" for value in values])

@@ -10,7 +10,7 @@ from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, ORDERED, PALE
 
 # Starts in the order of the table: a mark for each, colours that no two neighbours share.
 LOOKS = ("o", "s", "^", "D", "v", "P", "X")
-SHADES = (BLUE, GREY, INK, YELLOW, *ORDERED[:1], *ORDERED[2:3], PALE)
+SHADES = (ORDERED[0], INK, BLUE, YELLOW, GREY, ORDERED[2], ORDERED[1])
 MEANS_OF = 10  # steps
 CHANCE = 0.25
 

@@ -21,11 +21,7 @@ def flossing_schedules_figure(results: pd.DataFrame, *, reference: str) -> Figur
     for plan, row in medians.iterrows():
         right.plot(row["cost"], 100 * row["accuracy"], look(plan == reference)[0], color=look(plan == reference)[1])
     for (cost, accuracy), label in joined_labels(medians):
-        beyond = cost > medians["cost"].median()
-        right.annotate(
-            label, (cost, 100 * accuracy), (-3 if beyond else 3, 2), textcoords="offset points", fontsize=6,
-            ha="right" if beyond else "left",
-        )  # fmt: skip
+        right.annotate(label, (cost, 100 * accuracy), (0, 4), textcoords="offset points", fontsize=6, ha="center")
     right.axhline(50, color=GREY, linewidth=0.6, zorder=0)
     right.margins(0.08, 0.1)
     right.set(xlabel=f"cost in units of that of {reference!r}", ylabel="median accuracy (%)")

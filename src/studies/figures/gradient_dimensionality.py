@@ -19,7 +19,7 @@ def gradient_dimensionality_figure(
     `bias`: `dimension`, `trials`, `estimate`, `naive`; `profiles`: `layers`, `layer`, `before`, `sharpness`,
     `dimension`; `networks`: `dimension`, `accuracy`, `family`; `judged`: `measured`, `area`, `low`, `high`.
     """
-    figure = new_figure(FULL_WIDTH, 4.2)
+    figure = new_figure(FULL_WIDTH, 4.4)
     panels = list(figure.subplots(2, 2).flat)
     plot_bias(bias, panels[0])
     plot_profiles(profiles, panels[1])

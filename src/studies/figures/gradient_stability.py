@@ -54,7 +54,7 @@ def plot_prediction(table: pd.DataFrame, axes: Axes) -> Axes:
     looks = looks_of(dict.fromkeys(table["kind"]))
     for place, (kind, rows) in enumerate(table.groupby("kind", sort=False)):
         look = looks[str(kind)] | {"linestyle": "none", "elinewidth": 0.5, "markeredgewidth": 0.6, "markersize": 2.6}
-        axes.errorbar(rows["exponent"], rows["growth"], xerr=rows["error"], label=str(kind), zorder=5 - place, **look)
+        axes.errorbar(rows["exponent"], rows["growth"], xerr=rows["error"], label=named(kind), zorder=5 - place, **look)
     axes.set(xlabel=r"leading exponent ($1/\tau$)", ylabel=r"growth of gradients ($1/\tau$)")
     return axes
 
@@ -78,7 +78,7 @@ def plot_by_kind(table: pd.DataFrame, axes: Axes, x: str, y: str) -> Axes:
     """Draw a column against another, a line for each kind: medians over seeds, bands from smallest to largest."""
     looks = looks_of(dict.fromkeys(table["kind"]))
     for kind, rows in table.groupby("kind", sort=False):
-        draw_range(rows, axes, x, y, looks[str(kind)]["color"], str(kind), looks[str(kind)]["linestyle"])
+        draw_range(rows, axes, x, y, looks[str(kind)]["color"], named(kind), looks[str(kind)]["linestyle"])
     return axes
 
 
@@ -90,3 +90,8 @@ def draw_range(
     median = by_x.median()
     axes.fill_between(median.index, by_x.min(), by_x.max(), color=colour, alpha=0.13, linewidth=0)
     axes.plot(median.index, median, color=colour, label=label, linestyle=line)
+
+
+def named(kind: object) -> str:
+    """A kind as a legend has it, with the letter for the time constant."""
+    return str(kind).replace("tau/", r"$\tau$/")

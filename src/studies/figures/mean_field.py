@@ -133,5 +133,5 @@ def plot_flossed(here: pd.DataFrame, axes: Axes) -> Axes:
         axes.plot(aside, 100 * rows["accuracy"], mark, color=colour, markersize=2.6)
         names.append(f"{factor:g}\n{count}")
     axes.set_xticks(range(len(names)), names, fontsize=6)
-    axes.set(xlabel="sharpness over the critical one,\nexponents flossed")
+    axes.set(xlabel="sharpness, flossed")
     return axes

@@ -63,5 +63,6 @@ def plot_operations(table: pd.DataFrame, axes: Axes) -> Axes:
     axes.set_yticks(places, list(means.index))
     axes.set_xlabel("synaptic operations per trial (10$^6$)")
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="upper right")
+    axes.set_xlim(0, 1.3 * float(means["dense"].max()))
+    axes.legend(loc="center right")
     return axes

@@ -8,7 +8,7 @@ from stablespike.figures.style import FULL_WIDTH, GREY, NEURONS, PALE, letter_pa
 
 NAMES = {
     "exponent": r"leading exponent ($1/\tau$)",
-    "norm": "norm of the gradient at the start",
+    "norm": "norm of the gradient",
     "positive": "exponents above zero (part)",
 }
 MARKS = {"LIF": "s", "QIF": "o"}

@@ -22,7 +22,7 @@ def surrogate_versus_exact_figure(alignments: pd.DataFrame, errors: pd.DataFrame
     plot_alignment(alignments, upper[0], "cosine", "cosine to the exact gradient")
     upper[0].axhline(0, color=GREY, linewidth=0.6, zorder=0)
     upper[0].set_ylim(-0.3, 1.05)
-    plot_alignment(alignments, upper[1], "norm_ratio", "norm over that of the exact gradient")
+    plot_alignment(alignments, upper[1], "norm_ratio", "norm relative to the exact")
     upper[1].axhline(1, color=GREY, linewidth=0.6, zorder=0)
     upper[1].set_yscale("log")
     handles = upper[0].get_legend_handles_labels()

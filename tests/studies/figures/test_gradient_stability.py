@@ -20,7 +20,7 @@ def test_curves_against_the_delay():
     norms, dimensions, values = gradients_through_time_figure(pd.concat(growth), pd.concat(spectra), at=5.0).axes
     assert [len(axes.get_lines()) for axes in (norms, dimensions, values)] == [2, 2, 2]
     np.testing.assert_allclose(norms.get_lines()[0].get_ydata(), [2.0, 0.1])
-    assert [text.get_text() for text in dimensions.figure.legends[0].get_texts()] == list(KINDS)
+    assert [text.get_text() for text in dimensions.figure.legends[0].get_texts()] == [KINDS[0], r"surrogate, $\tau$/20"]
 
 
 def test_prediction_and_sharpness():
