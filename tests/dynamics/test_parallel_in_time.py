@@ -168,6 +168,27 @@ def test_a_spike_that_is_due_comes_at_once_and_one_that_just_came_does_not():
     np.testing.assert_array_equal(found.times[:, 0], [0.0, np.inf, 0.0, np.inf, np.inf])
 
 
+def test_digits_that_long_products_lose_are_found_again():
+    """From V = 1, where nothing moves and all is unstable, to the branch that strong inhibition leads all paths to."""
+    stay, until, neuron = 12.0, 20.0, QIF(1.0)
+    times = jnp.concatenate([jnp.linspace(0, stay, 400), jnp.linspace(stay + 0.01, until, 600)])
+    given = Spikes(times, jnp.where(times <= stay, 0, 1))
+    states, weights = initial_states(neuron, jnp.array([1.0, 0.0])), jnp.zeros((2, 2)).at[:, 1].set(-1.0)
+    found = parallel_in_time_layer(neuron, weights, states, given, until, 1)
+    mended = jnp.arctan2(found.state[:, 1], found.state[:, 0])
+    assert float(jnp.abs(mended[0] - mended[1])) < 1e-15
+    waits = jnp.diff(jnp.append(times, until), prepend=0.0)[:, None]
+    over = Interval(jnp.exp(-waits), -jnp.expm1(-waits))
+    pulses = weights.T[given.sources[:-1]]
+    factors = jnp.append(0.0, over.decay[:-1, 0] ** 2)[:, None]
+    currents = affine_prefixes(factors, jnp.concatenate([jnp.zeros((2, 2)), pulses]))
+    nn, nd, dn, dd = (entry[-1] for entry in product_prefixes(interval_matrices(currents, over)[0]))
+    lost = jnp.arctan2(dn * states[:, 0] + dd * states[:, 1], nn * states[:, 0] + nd * states[:, 1])
+    assert float(jnp.abs(lost[0] - lost[1])) > 1e-13
+    sweeps = settled(states[:, :2].T, currents, over)[1]
+    assert int(sweeps) == 1
+
+
 def test_a_spike_at_an_input_is_counted_once():
     """Inputs of weight 0 at the very times of spikes, and a unit of rounding before and after them."""
     neuron, weight, until = QIF(1.0), 300.0, 2.0

@@ -40,9 +40,10 @@ def _composed(earlier: tuple[Array, Array], later: tuple[Array, Array]) -> tuple
 
 
 def product_prefixes(matrices: Entries) -> Entries:
-    """All products M_k ... M_1 M_0 of 2 x 2 matrices, up to positive factors: the largest entry of each is 1.
+    """All products M_k ... M_1 M_0 of 2 x 2 matrices `rescaled` before, up to positive factors.
 
-    Nothing overflows; an entry that underflows is below the rounding of the largest one. No derivative is meant.
+    The largest entry of each is 1: nothing overflows, and an entry that underflows is below the rounding of the largest
+    one. Shapes: entries `[steps, neurons]`. Not meant to be differentiated: factors count as constants.
     """
     return jax.lax.associative_scan(_multiplied, matrices)
 

@@ -54,7 +54,7 @@ def directions(
 
 def settled(start: Array, currents: Array, over: Interval) -> tuple[Array, Array]:
     """The directions, and how many of Newton's steps were taken; no derivative."""
-    matrices, determinant = _matrices(currents, over)
+    matrices, determinant = interval_matrices(currents, over)
     nn, nd, dn, dd = product_prefixes(matrices)
     n, d = start
     path = _unit(jnp.concatenate([start[:, None], jnp.stack([nn * n + nd * d, dn * n + dd * d])], 1))
@@ -79,8 +79,8 @@ def _directions_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     start, currents, over = primals
     path = directions(*primals)
     before = path[:, :-1]
-    sent, pushed = jax.jvp(lambda *of: _applied(_matrices(*of)[0], before), (currents, over), tangents[1:])
-    determinant = _matrices(currents, over)[1]
+    sent, pushed = jax.jvp(lambda *of: _applied(interval_matrices(*of)[0], before), (currents, over), tangents[1:])
+    determinant = interval_matrices(currents, over)[1]
     length = sent[0] ** 2 + sent[1] ** 2
     turned = (sent[0] * pushed[1] - sent[1] * pushed[0]) / length
     first = (start[0] * tangents[0][1] - start[1] * tangents[0][0]) / (start[0] ** 2 + start[1] ** 2)
@@ -88,8 +88,13 @@ def _directions_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     return path, jnp.stack([-path[1] * turns, path[0] * turns])
 
 
-def _matrices(currents: Array, over: Interval) -> tuple[Entries, Array]:
-    """M of every interval, up to a positive factor, and its determinant."""
+def interval_matrices(
+    currents: Float[Array, "intervals neurons"], over: Interval
+) -> tuple[Entries, Float[Array, "intervals neurons"]]:
+    """M of every interval for its current I at the start, times the factor that makes its largest entry 1; and det M.
+
+    C and S come with a factor below 1 where they would overflow, as in the flow of `QIF`; it is in the determinant.
+    """
     s, u = over
     z = currents * u**2
     limit = jnp.finfo(z.dtype).max * math.exp(-2 * FAR)  # as in the neuron's own flow
