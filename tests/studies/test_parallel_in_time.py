@@ -22,8 +22,7 @@ from studies.parallel_in_time import (
 TASK = Task(inputs=60, rate=10.0, neurons=3, seed=1)
 
 
-def test_the_reference_is_exact_where_nothing_arrives_on_the_way():
-    """One current w at the start: spikes at -log(1 - u), u = (k + 1/2 - phi/pi) pi/sqrt w from V = cot-like phi."""
+def test_the_reference_has_the_spikes_of_the_engine_in_more_digits():
     counts, trains = reference(TASK)
     solution = run("parallel", TASK)
     np.testing.assert_array_equal(counts, solution.counts)
