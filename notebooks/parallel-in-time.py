@@ -81,7 +81,7 @@ import pandas as pd
 from IPython.display import Image
 from tqdm import tqdm
 
-from stablespike.figures.products import save_figure
+from stablespike.figures.products import save_figure, save_numbers, save_table
 from studies import parallel_in_time as study
 from studies.figures.parallel_in_time import parallel_in_time_figure
 
