@@ -35,7 +35,8 @@ Row = dict[str, Any]
 class Task(NamedTuple):
     """A layer and a trial: `inputs` of random channels, `rate` of them per tau = 1, into `neurons` QIF neurons.
 
-    Weights are random, so that the current has the mean `MEAN` and the deviation `DEVIATION` at any rate.
+    Weights are random, with the same mean for every neuron, so that currents have the mean `MEAN` and the deviation
+    `DEVIATION` at any rate.
     """
 
     inputs: int
@@ -62,7 +63,8 @@ def layer_of(task: Task) -> tuple[QIF, Array, Array, Spikes]:
     gaps = rng.exponential(size=task.inputs + 1)
     times = np.cumsum(gaps)[:-1] / gaps.sum() * task.until
     size = (task.neurons, task.channels)
-    weights = 2 * MEAN / task.rate + 2 * DEVIATION / np.sqrt(task.rate) * rng.standard_normal(size)
+    spread = rng.standard_normal(size)
+    weights = 2 * MEAN / task.rate + 2 * DEVIATION / np.sqrt(task.rate) * (spread - spread.mean(1, keepdims=True))
     states = initial_states(QIF(1.0), jnp.asarray(rng.uniform(0, 0.5, task.neurons), dtype))
     inputs = Spikes(jnp.asarray(times, dtype), jnp.asarray(rng.integers(task.channels, size=task.inputs)))
     return QIF(1.0), jnp.asarray(weights, dtype), states, inputs

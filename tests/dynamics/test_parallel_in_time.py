@@ -10,6 +10,7 @@ import pytest
 from stablespike.dynamics.engines.layers import simulate_layer, simulate_layers
 from stablespike.dynamics.engines.parallel_in_time import parallel_in_time_layer
 from stablespike.dynamics.engines.prefixes import affine_prefixes, product_prefixes, rescaled
+from stablespike.dynamics.engines.projective import Interval, interval_matrices, settled
 from stablespike.dynamics.network import Layered
 from stablespike.dynamics.neurons.lif import LIF
 from stablespike.dynamics.neurons.neuron import initial_states
