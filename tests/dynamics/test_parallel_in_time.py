@@ -169,6 +169,16 @@ def test_a_spike_that_is_due_comes_at_once_and_one_that_just_came_does_not():
     np.testing.assert_array_equal(found.times[:, 0], [0.0, np.inf, 0.0, np.inf, np.inf])
 
 
+def products_and_sweeps(states, weights, inputs, until):
+    """Products of the matrices of all intervals, tau being 1, and how many of Newton's steps mend their path."""
+    waits = jnp.diff(jnp.append(inputs.times, until), prepend=0.0)[:, None]
+    over = Interval(jnp.exp(-waits), -jnp.expm1(-waits))
+    factors = jnp.append(0.0, over.decay[:-1, 0] ** 2)[:, None]
+    currents = affine_prefixes(factors, jnp.concatenate([states[None, :, 2], weights.T[inputs.sources[:-1]]]))
+    products = product_prefixes(interval_matrices(currents, over)[0])
+    return products, settled(states[:, :2].T, currents, over)[1]
+
+
 def test_digits_that_long_products_lose_are_found_again():
     """From V = 1, where nothing moves and all is unstable, to the branch that strong inhibition leads all paths to."""
     stay, until, neuron = 12.0, 20.0, QIF(1.0)
@@ -178,15 +188,10 @@ def test_digits_that_long_products_lose_are_found_again():
     found = parallel_in_time_layer(neuron, weights, states, given, until, 1)
     mended = jnp.arctan2(found.state[:, 1], found.state[:, 0])
     assert float(jnp.abs(mended[0] - mended[1])) < 1e-15
-    waits = jnp.diff(jnp.append(times, until), prepend=0.0)[:, None]
-    over = Interval(jnp.exp(-waits), -jnp.expm1(-waits))
-    pulses = weights.T[given.sources[:-1]]
-    factors = jnp.append(0.0, over.decay[:-1, 0] ** 2)[:, None]
-    currents = affine_prefixes(factors, jnp.concatenate([jnp.zeros((2, 2)), pulses]))
-    nn, nd, dn, dd = (entry[-1] for entry in product_prefixes(interval_matrices(currents, over)[0]))
+    products, sweeps = jax.jit(products_and_sweeps)(states, weights, given, until)
+    nn, nd, dn, dd = (entry[-1] for entry in products)
     lost = jnp.arctan2(dn * states[:, 0] + dd * states[:, 1], nn * states[:, 0] + nd * states[:, 1])
     assert float(jnp.abs(lost[0] - lost[1])) > 1e-13
-    sweeps = settled(states[:, :2].T, currents, over)[1]
     assert int(sweeps) == 1
 
 
