@@ -222,6 +222,32 @@ def test_an_exhausted_budget_is_flagged_at_the_spike_too_many_and_raised():
         simulate_layers(network, (states,), inputs, UNTIL, capacity=most - 1, layer=parallel_in_time_layer)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+def test_activity_that_runs_away_is_flagged(dtype):
+    """So many spikes that whole numbers of 32 bits would wrap around."""
+    neuron, inputs = QIF(1.0), 4000
+    given = Spikes(jnp.linspace(0, 1, inputs, dtype=dtype), jnp.zeros(inputs, int))
+    start = initial_states(neuron, jnp.zeros(1, dtype))
+    found = parallel_in_time_layer(neuron, jnp.full((1, 1), 1e18, dtype), start, given, 1.0, 4)
+    assert int(found.status.flags) & Flag.BUDGET_EXHAUSTED
+
+
+def test_what_fits_into_no_memory_is_refused():
+    neuron = QIF(1.0)
+    sizes = jax.ShapeDtypeStruct((10**6, 1), jnp.float64), jax.ShapeDtypeStruct((10**9,), jnp.float64)
+    states = jax.ShapeDtypeStruct((10**6, 3), jnp.float64)
+    sources = jax.ShapeDtypeStruct((10**9,), int)
+    with pytest.raises(MemoryError, match="A layer of 1000000 neurons at 1000000000 inputs would take"):
+        jax.eval_shape(
+            lambda weights, times, sources, states: parallel_in_time_layer(
+                neuron, weights, states, Spikes(times, sources), 1.0, 4
+            ),
+            *sizes,
+            sources,
+            states,
+        )
+
+
 def test_layers_above_each_other():
     neuron, weights, states, inputs = problem(3)
     above = jnp.asarray(np.random.default_rng(9).standard_normal((3, NEURONS)) * 3)
