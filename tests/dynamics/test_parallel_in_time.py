@@ -174,7 +174,7 @@ def products_and_sweeps(states, weights, inputs, until):
     waits = jnp.diff(jnp.append(inputs.times, until), prepend=0.0)[:, None]
     over = Interval(jnp.exp(-waits), -jnp.expm1(-waits))
     factors = jnp.append(0.0, over.decay[:-1, 0] ** 2)[:, None]
-    currents = affine_prefixes(factors, jnp.concatenate([states[None, :, 2], weights.T[inputs.sources[:-1]]]))
+    currents = affine_prefixes(factors, jnp.concatenate([states[None, :, 2], weights.T[inputs.sources]]))
     products = product_prefixes(interval_matrices(currents, over)[0])
     return products, settled(states[:, :2].T, currents, over)[1]
 
