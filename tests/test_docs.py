@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,6 +26,10 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     site.write_site(folder / "site")
     return folder / "site"
+
+
+def of_weights(network):
+    return network.layers[0].inputs.weights
 
 
 def run(page):
@@ -51,6 +57,13 @@ def test_rules_agree_as_the_page_of_the_rules_says():
     names = run("gradients")
     np.testing.assert_allclose(names["reversed_in_time"], names["recorded"], rtol=1e-10)
     assert names["curvature"].shape == (3, 2, 3, 2)
+    network = ss.Network(ss.Layer(ss.QIF(1.0), ss.Dense(names["w_in"])))
+
+    def first_spike(weights):
+        return ss.simulate(eqx.tree_at(of_weights, network, weights), names["inputs"], 4.0).output.times[0, 0]
+
+    np.testing.assert_allclose(names["slope"], jax.grad(first_spike)(names["w_in"]), rtol=1e-10)
+    assert names["bend"].shape == (3, 2, 3, 2)
 
 
 def test_every_neuron_behind_the_door_is_in_the_picture():
