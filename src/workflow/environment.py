@@ -71,7 +71,10 @@ V3_ENVIRONMENT = {  # what every such processor has and no more; sums whose orde
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENBLAS_NUM_THREADS": "1",
 }
-V3_FLAGS = "--xla_cpu_max_isa=AVX2 --xla_cpu_multi_thread_eigen=false"
+V3_FLAGS = (  # products by libraries that choose their code by the processor, and roots that differ between makers, too
+    "--xla_cpu_max_isa=AVX2 --xla_cpu_multi_thread_eigen=false --xla_cpu_use_xnnpack=false "
+    "--xla_cpu_experimental_ynn_fusion_type= --xla_backend_extra_options=xla_cpu_disable_platform_dependent_math"
+)
 CACHES = {"JAX_COMPILATION_CACHE_DIR": "jax", "NUMBA_CACHE_DIR": "numba"}
 
 
