@@ -159,7 +159,7 @@ def computed(processor: str | None, held: bool, notebook: str = "") -> dict[str,
         run = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr[-3000:]  # an emulator complains of much that does not matter
         found = {one: hashed(Path(folder, one).read_bytes()) for one in FILES} if notebook else {}
-    return found or dict(line.split("\t") for line in said.splitlines())
+    return found or dict(line.split("\t") for line in run.stdout.splitlines())
 
 
 def program(name: str, folder: Path) -> str:
