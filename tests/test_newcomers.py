@@ -67,6 +67,7 @@ def odd_rule():
 REFUSED = {
     # simulate
     "states in a list": (lambda: run(initial=[STATES, None]), r"tuple of states.*initial=tuple\(states\)"),
+    "no neurons": (lambda: ss.Layer(QIF, ss.Dense(jnp.zeros((0, 3)))), "at least one neuron"),
     "voltages as states": (lambda: run(initial=([0.0] * 5, None)), "array of floating-point numbers.*not a list"),
     "a state of a readout": (lambda: run(initial=(STATES, jnp.zeros((2, 2)))), "a readout starts at rest: give None"),
     "a state of a shaped readout": (

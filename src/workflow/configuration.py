@@ -8,10 +8,12 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from workflow.notebook import PATHS, Notebook
 SCHEMA = Path("config/config.schema.yaml")
 TRAINING = "-training"
 SECTIONS = ("kept", "confirm")
+ANSWER = re.compile(r"[\w-]+/[\w-]+")  # scale and question
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,7 @@ class Question:
 
     def answers(self) -> dict[str, Path]:
         """The folders of other questions' products that the parameter `answers` names, as `scale/question`."""
-        named = self.effective_parameters().get("answers")
-        return {one: Path("results", one) for one in named} if isinstance(named, list) else {}
+        return {one: Path("results", one) for one in self.effective_parameters().get("answers") or ()}
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def check_configuration(content: object, file: str) -> Configuration:
     }
     for question in questions.values():
         check_parameters(question, file)
+    check_order(questions, file)
     folder = os.environ.get("STABLESPIKE_DATA") or content.get("data_folder", "data")
     check_sections(content, questions, file)
     kept, confirm = (content.get(name) or {} for name in SECTIONS)
@@ -234,8 +237,38 @@ def check_parameters(question: Question, file: str) -> None:
         )
     if "training_folder" in notebook.defaults and question.training is None:
         raise Fault(f"{file}: questions.{question.name} reads a training: add questions.{question.name}{TRAINING}.")
-    for complaint in parameter_complaints(question):
+    for complaint in (*parameter_complaints(question), *answer_complaints(question)):
         raise Fault(f"{file}: questions.{question.name}.{complaint}")
+
+
+def answer_complaints(question: Question) -> Iterator[str]:
+    """Yield what is wrong with the names of the answers that a question reads: it is made anew where they change."""
+    notebook = question.notebook
+    named = question.effective_parameters().get("answers", [])
+    if "answers" in notebook.defaults and "answers" not in question.effective_parameters():
+        yield f"answers is no plain list of texts in {notebook.path}, so that nobody can tell which they are."
+    elif not isinstance(named, (list, tuple)):
+        yield f"answers should be a list of texts scale/question, not {shortened(named)}."
+    for one in named if isinstance(named, (list, tuple)) else ():
+        if not isinstance(one, str) or not ANSWER.fullmatch(one):
+            yield f"answers holds {shortened(one)}, which is not of the form scale/question."
+        elif not notebook.path.with_stem(one.partition("/")[2]).is_file():
+            known = (f"{one.partition('/')[0]}/{path.stem}" for path in notebook.path.parent.glob("*.py"))
+            yield f"answers holds {one}, which no notebook gives; {did_you_mean(one, known)}"
+
+
+def check_order(questions: Mapping[str, Question], file: str) -> None:
+    """Check that no question waits for itself, by the answers that it reads and by its training."""
+    folders = {question.folder: name for name, question in questions.items()}
+    before = {
+        name: [folders[one] for one in question.answers().values() if one in folders]
+        + ([question.training] if question.training else [])
+        for name, question in questions.items()
+    }
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        raise Fault(f"{file}: these questions read each other's answers: {' <- '.join(error.args[1])}.") from error
 
 
 def parameter_complaints(question: Question) -> Iterator[str]:

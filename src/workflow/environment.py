@@ -21,6 +21,7 @@ from workflow.machine import HELD, cuda_plugin, gpu_is_visible
 
 DROPPED = (
     "COLUMNS",  # the width of progress bars and tables
+    "DNNL_",  # oneDNN's choice of instructions, by either name
     "IPYTHON",
     "JAX_",  # precision, random numbers, debugging
     "JUPYTER_",
@@ -30,8 +31,10 @@ DROPPED = (
     "NPY_",  # NumPy's choice of instructions
     "NUMBA_",
     "NVIDIA_TF32_OVERRIDE",  # precision
+    "ONEDNN_",
     "OPENBLAS_CORETYPE",
     "PYTHON",  # warnings, optimisation, which takes the assertions out of a notebook
+    "TENSORFLOW_",  # whether Eigen's products go to oneDNN
     "TF_",
     "TQDM_",
     "XLA_",
@@ -68,10 +71,14 @@ V3 = "x86-64-v3"
 V3_ENVIRONMENT = {  # what every such processor has and no more; sums whose order is that of one thread
     "NUMBA_CPU_FEATURES": "+avx,+avx2,+bmi,+bmi2,+cx16,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sahf,+sse4.2,+xsave",
     "NUMBA_CPU_NAME": V3,
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # of the matrix products in single precision that Eigen leaves to oneDNN
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENBLAS_NUM_THREADS": "1",
 }
-V3_FLAGS = "--xla_cpu_max_isa=AVX2 --xla_cpu_multi_thread_eigen=false"
+V3_FLAGS = (  # nor products by libraries that choose their code themselves, nor roots that differ between makers
+    "--xla_cpu_max_isa=AVX2 --xla_cpu_multi_thread_eigen=false --xla_cpu_use_xnnpack=false "
+    "--xla_cpu_experimental_ynn_fusion_type= --xla_backend_extra_options=xla_cpu_disable_platform_dependent_math"
+)
 CACHES = {"JAX_COMPILATION_CACHE_DIR": "jax", "NUMBA_CACHE_DIR": "numba"}
 
 

@@ -1,12 +1,14 @@
 """`check_neuron` passes the neurons of this package and names what is wrong with others."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import stablespike as ss
-from stablespike.dynamics.neurons.check import EQUALITIES
+from stablespike.dynamics.neurons.check import EQUALITIES, check_neuron
 
 GOOD = [ss.LIF(0.9), ss.QIF(1.1), ss.OscillatoryLIF(), ss.GeneralQIF(1.0, 0.3), ss.Refractory(ss.LIF(0.9), 0.3)]
 
@@ -152,6 +154,35 @@ def test_what_cannot_be_checked_is_said():
         ss.check_neuron(ss.LIF(), jnp.zeros((2, 2)))
     with pytest.raises(ValueError, match="no equality \\['flw'\\]"):
         ss.check_neuron(ss.LIF(), leave_out=["flw"])
+    with pytest.raises(ValueError, match="nothing is left to check"):
+        ss.check_neuron(ss.LIF(), kernels=False, leave_out=list(EQUALITIES))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"neuron": ss.LIF}, "takes a neuron such as LIF"),
+        ({"neuron": ss.LeakyReadout(0.5)}, "takes a neuron such as LIF"),
+        ({"neuron": ss.LIF(jnp.zeros(0))}, "at least one neuron, not of none"),
+        ({"states": "x"}, "states must be an array"),
+        ({"weight": "x"}, "weight must be a number"),
+        ({"weight": jnp.ones(2)}, "weight must be a number"),
+        ({"weight": np.nan}, "weight must be finite"),
+        ({"tolerance": np.nan}, "tolerance must be at least 0"),
+        ({"tolerance": "x"}, "tolerance must be a number"),
+        ({"leave_out": "kernels"}, "leave_out must be a tuple of names"),
+        ({"leave_out": None}, "leave_out must be a tuple of names"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(given, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        inspect.unwrap(check_neuron)(**{"neuron": ss.LIF(), "kernels": False} | given)
+
+
+def test_a_threshold_far_below_the_current_keeps_the_derivative_of_its_spikes():
+    """Rounding carries such a neuron past its threshold, where the derivative of its wait alone would be 0."""
+    check = ss.check_neuron(ss.GeneralLIF(1.0, 0.3, 1e-9), kernels=False)
+    assert check.errors["spike_time_derivative"] < 1e-6
 
 
 def test_a_class_without_a_member_says_which_and_what_it_is_for():

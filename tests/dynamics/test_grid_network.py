@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.dynamics import grid_by_hand as by_hand
 
-from stablespike.dynamics.connections import DelayedSteps, Dense
+from stablespike.dynamics.connections import Delayed, DelayedSteps, Dense
 from stablespike.dynamics.grid.cells import AdaptiveGridLIF, BinaryCell, GridLeakyReadout, GridLIF, time_constant_of
 from stablespike.dynamics.grid.network import GridNetwork, Layer, run_on_grid
 from stablespike.dynamics.grid.resets import ResetBySubtraction
@@ -197,6 +197,8 @@ W = jnp.ones((2, 2))
         (lambda: GridNetwork(()), "at least one layer"),
         (lambda: GridNetwork((lively_network().layers[0], lively_network().layers[2])), "6 neurons cannot feed"),
         (lambda: run_on_grid(lively_network(), jnp.ones((10, 4))), r"shape \[steps, 5\], not \[10, 4\]"),
+        (lambda: DelayedSteps(W, np.array([1, 10**10])), "at most 10000 steps, each of which is work, not 1e.10"),
+        (lambda: Delayed(jnp.ones((2, 2)), jnp.array([1e-9, 1e200])).in_steps(1e-9), "work, not 1e.209: give them"),
         (lambda: run_on_grid(lively_network(), jnp.ones((0, 5))), r"shape \[steps, 5\], not \[0, 5\]"),
         (lambda: run_on_grid(lively_network(), jnp.ones((9, 5)), ()), "state of 3 layers"),
     ],

@@ -130,6 +130,8 @@ def test_what_goes_wrong_is_said():
         simulate_delayed(late, states, inputs, DURATION, capacity=4, delay_range=(0.8, 1.2))
     with pytest.raises(MemoryError, match="would take"):
         simulate_relaxed(network, states, inputs, **run | {"max_events": 10**12})
+    with pytest.raises(MemoryError, match=r"Room for \d+ spikes, 4 of a neuron and window would take"):
+        simulate_delayed(late, states, inputs, 1e10, capacity=4)
     other = Recurrent(ExponentialIF(), weights, input_weights)
     for call, sentence in (
         (lambda: simulate_relaxed(late, states, inputs, **run), "without delays"),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import stablespike as ss
 from stablespike.dynamics.engines.events import simulate, sufficient_budget
 from stablespike.dynamics.engines.layers import simulate_layer, simulate_layers
 from stablespike.dynamics.network import Layered, Recurrent
@@ -163,6 +164,15 @@ def test_without_inputs_and_without_spikes():
     solution = simulate(network(), at_rest(), nothing, DURATION, max_events=8)
     assert int(solution.spikes.count) == 0
     assert float(solution.status.time) == DURATION
+
+
+def test_a_network_without_channels_runs_by_itself_under_every_rule():
+    """A theta neuron of drive D has the period pi/sqrt(D - 1/4)."""
+    alone = ss.Network(ss.Layer(ss.Theta(1.0, 4.0), ss.Dense(jnp.zeros((1, 0))), loop=ss.Dense(jnp.zeros((1, 1)))))
+    nothing = ss.Spikes(jnp.zeros(0), jnp.zeros(0, int))
+    runs = [ss.simulate(alone, nothing, 13.0, gradient=rule) for rule in (None, ss.Recorded(), ss.Checkpointed())]
+    for run in runs:
+        np.testing.assert_allclose(jnp.diff(run.output.times[0, :5]), np.pi / np.sqrt(4 - 1 / 4), rtol=1e-13)
 
 
 def test_the_spike_at_the_very_end_counts_and_nobody_else_is_reset():

@@ -48,7 +48,7 @@ from stablespike.stability.lyapunov import SingularJacobian
 
 SECONDS = 120  # a case that takes longer hangs: the longest compile something
 MOST_MEMORY = 12 << 30  # bytes: a case that asks for more is told so, and takes no machine with it
-OURS = (ValueError, ss.SimulationError, TrainingError, SingularJacobian)
+OURS = (ValueError, MemoryError, ss.SimulationError, TrainingError, SingularJacobian)
 
 
 # What networks are made of

@@ -9,6 +9,7 @@ from numba import njit
 
 import stablespike as ss
 from stablespike.dynamics.neurons.carried import carried, with_parameters
+from stablespike.native.conventions import Flag
 from stablespike.native.derived.arithmetic import NotWritten
 from stablespike.native.derived.lines import callable_of, functions_of, text_of, traced
 
@@ -230,3 +231,24 @@ def test_what_cannot_be_derived_is_said_with_what_to_use():
     network = ss.Network(ss.Layer(Sorting(), ss.Dense(W_IN)))
     with pytest.raises(ValueError, match=r"no kernels for Sorting.*\(sort\).*use gradient=Recorded\(\)"):
         ss.simulate(network, INPUTS, UNTIL, gradient=ss.TimeReversed())
+
+
+@pytest.mark.parametrize("loop", ["none", "dense", "sparse"])
+@pytest.mark.parametrize(
+    "made", [lambda one: ss.GeneralLIF(one, 0.3), lambda one: ss.Refractory(ss.LIF(1.0), one)], ids=["tau", "period"]
+)
+def test_parameters_that_training_made_impossible_are_flagged(made, loop):
+    """Kernels carry parameters in the state, where nobody asks whether they are allowed."""
+    inputs = ss.Spikes(jnp.array([0.1, 0.4]), jnp.zeros(2, int))
+    as_made = (
+        (lambda one: ss.Sparse(ss.from_matrix(one))) if loop == "sparse" else (lambda one: ss.Dense(jnp.array(one)))
+    )
+    below, among = as_made(np.full((2, 1), 3.0)), None if loop == "none" else as_made(np.zeros((2, 2)))
+
+    def flags(one):
+        layer = ss.Layer(made(one), below, among)
+        return ss.simulate(ss.Network(layer), inputs, 1.0, on=ss.Events(8)).status.flags
+
+    found = jax.jit(flags)
+    assert int(found(0.5)) == 0
+    assert int(found(-0.5)) & Flag.PARAMETERS

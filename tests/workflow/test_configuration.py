@@ -65,6 +65,33 @@ def test_refuses(miniature, old, new, expected):
     assert expected in complaint(miniature)
 
 
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ('["quick/wolk"]', "line.answers holds quick/wolk, which no notebook gives; did you mean 'quick/walk'?"),
+        ('["quick/line"]', "these questions read each other's answers: line <- line."),
+        ('["walk"]', "line.answers holds 'walk', which is not of the form scale/question."),
+        ('["../etc/walk"]', "which is not of the form scale/question."),
+        ('["/quick/walk"]', "which is not of the form scale/question."),
+        ("[1]", "line.answers holds 1, which is not of the form scale/question."),
+        ('"quick/walk"', "line.answers should be a list of texts scale/question, not 'quick/walk'."),
+        ('["quick/" + str(points)]', "line.answers is no plain list of texts in notebooks/line.py"),
+    ],
+)
+def test_answers_that_nobody_gives_are_refused(miniature, answers, expected):
+    edit(miniature / "notebooks/line.py", "points = 5", f"points = 5\nanswers = {answers}")
+    assert expected in complaint(miniature)
+
+
+def test_questions_that_read_each_other_are_refused(miniature):
+    edit(miniature / "notebooks/line.py", "points = 5", 'points = 5\nanswers = ("quick/walk",)')
+    assert list(load_configuration(miniature / FILE).questions["line"].answers()) == ["quick/walk"]  # of a tuple, too
+    edit(miniature / "notebooks/walk-training.py", "steps = 3", 'steps = 3\nanswers = ["quick/line"]')
+    assert "read each other's answers: " in complaint(miniature)
+    edit(miniature / "notebooks/walk-training.py", '["quick/line"]', '["paper/line"]')  # of another scale: no circle
+    load_configuration(miniature / FILE)
+
+
 def test_refuses_a_notebook_without_parameters_cell(miniature):
     edit(miniature / "notebooks/line.py", 'tags=["parameters"]', "")
     assert "notebooks/line.py has no cell tagged parameters" in complaint(miniature)

@@ -14,6 +14,7 @@ from workflow.faults import Fault
 
 HABITS = {
     "COLUMNS": "40",
+    "DNNL_MAX_CPU_ISA": "SSE41",
     "IPYTHONDIR": "{home}/.ipython",
     "JAX_DISABLE_JIT": "1",
     "JAX_ENABLE_X64": "0",
@@ -22,11 +23,13 @@ HABITS = {
     "MPLBACKEND": "agg",
     "MPLCONFIGDIR": "{home}/.config/matplotlib",
     "NUMBA_DISABLE_JIT": "1",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
     "PYTHONHASHSEED": "7",
     "PYTHONIOENCODING": "latin-1",
     "PYTHONOPTIMIZE": "1",
     "PYTHONSTARTUP": "{home}/start.py",
     "PYTHONWARNINGS": "always",
+    "TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "false",
     "TQDM_ASCII": "1",
     "XLA_FLAGS": "--xla_force_host_platform_device_count=3",
 }

@@ -9,9 +9,5 @@ from tests.workflow.processors import computed
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs Debian's qemu-user")
 def test_jobs_that_are_held_give_the_same_bytes_on_another_processor():
-    """Four minutes: an emulated Haswell, beside which this processor may have AVX-512.
-
-    In single precision XLA's products and reciprocal roots follow the processor, whatever is asked of it.
-    """
-    here, there = computed(None, True), computed("Haswell", True)
-    assert {name for name in here if here[name] != there[name]} <= {"XLA, float32"}
+    """Four minutes: an emulated Haswell, beside which this processor may have AVX-512."""
+    assert computed(None, True) == computed("Haswell", True)

@@ -13,6 +13,8 @@ from stablespike.dynamics.arguments import Told, is_number, shown
 from stablespike.dynamics.neurons.neuron import Scalar, require
 from stablespike.dynamics.sparse_weights import SparseWeights
 
+LONGEST = 10_000  # steps of a delay on a grid
+
 
 class Connection(Told):
     """How signals `[pre]` become what arrives at neurons `[post]`; linear in the signals.
@@ -87,6 +89,7 @@ class DelayedSteps(Connection):
         require(np.asarray(delays) >= 0, "delays must not be negative.")
         self.weights, self.delays = weights, jnp.asarray(delays)
         self.longest = int(np.max(np.asarray(delays), initial=0))
+        require_few_steps(float(self.longest))
 
     def __check_init__(self) -> None:
         """Refuse delays that do not fit the weights or lie in the future."""
@@ -165,7 +168,9 @@ class Delayed(Connection):
         """The same connection on a grid."""
         if isinstance(self.delays, jax.core.Tracer):
             raise ValueError("delays on a grid are whole steps: they cannot be trained, or unknown inside jit.")
-        return DelayedSteps(self.weights, np.rint(np.asarray(self.delays) / dt).astype(int))
+        steps = np.rint(np.asarray(self.delays) / dt)
+        require_few_steps(float(steps.max(initial=0)))
+        return DelayedSteps(self.weights, steps.astype(int))
 
     def initial_history(self) -> Any:
         """There is none until the step is known."""
@@ -205,6 +210,15 @@ class Sparse(Connection):
         sent = weights.values * signals[:, sources]
         arriving = jnp.zeros((signals.shape[0], weights.size), sent.dtype).at[:, weights.targets].add(sent)
         return arriving, history
+
+
+def require_few_steps(longest: float) -> None:
+    """Raise `ValueError` for a delay of more steps than a grid can take: each of them is work in every step."""
+    if longest > LONGEST:
+        raise ValueError(
+            f"delays on a grid must be at most {LONGEST} steps, each of which is work, not {longest:g}: give them in "
+            "the unit of dt, or take a larger dt."
+        )
 
 
 def require_floats(array: Any, name: str) -> None:

@@ -137,7 +137,10 @@ def _pulse(
     network: Recurrent, state: NetworkState, kind: Array, index: Array, time: Array, slot: Array
 ) -> tuple[Array, Pending | None, Array]:
     """Weights `[neurons]` that take effect at this event, the spikes then under way, and whether no slot was free."""
-    from_input = jnp.where(kind == INPUT, network.input_weights[:, jnp.where(kind == INPUT, index, 0)], 0)
+    if network.input_weights.shape[1]:
+        from_input = jnp.where(kind == INPUT, network.input_weights[:, jnp.where(kind == INPUT, index, 0)], 0)
+    else:  # nothing to choose from
+        from_input = jnp.zeros_like(state.neurons[:, 0])
     source = jnp.where(kind == SPIKE, index, 0)
     if network.delays is None or state.pending is None:
         return jnp.where(kind == SPIKE, network.weights[:, source], from_input), None, jnp.array(False)

@@ -33,6 +33,8 @@ class Layer(Told):
         for name, one in (("inputs", self.inputs), ("loop", self.loop)):
             if not isinstance(one, Connection) and (name == "inputs" or one is not None):
                 raise ValueError(f"{name} of a layer must be Dense(weights), Sparse or Delayed, not {shown(one)}.")
+        if not self.size:
+            raise ValueError("a layer needs at least one neuron: its weights have shape [0, ...].")
         if self.loop is not None and self.loop.shape != (self.size, self.size):
             raise ValueError(
                 f"the loop of a layer of {self.size} neurons must have shape [{self.size}, {self.size}], not "
@@ -167,10 +169,22 @@ class Layered(eqx.Module):
 
 def network_flags(network: Recurrent) -> Int[Array, ""]:
     """Flags of parameters, weights and delays that cannot be meant, also known inside jit."""
-    allowed = jnp.array(True)
-    for condition, _ in network.neuron.requirements():
-        allowed &= jnp.all(condition)
     sane = jnp.all(jnp.isfinite(network.weights)) & jnp.all(jnp.isfinite(network.input_weights))
     if network.delays is not None:
         sane &= jnp.all(jnp.isfinite(network.delays) & (network.delays >= 0))
-    return jnp.where(allowed, 0, int(Flag.PARAMETERS)) | jnp.where(sane, 0, int(Flag.WEIGHTS))
+    return parameter_flags(network.neuron) | jnp.where(sane, 0, int(Flag.WEIGHTS))
+
+
+def parameter_flags(neuron: AbstractNeuron) -> Int[Array, ""]:
+    """The flag of parameters that cannot be meant, also known inside jit."""
+    allowed = jnp.array(True)
+    for condition, _ in neuron.requirements():
+        allowed &= jnp.all(condition)
+    return jnp.where(allowed, 0, int(Flag.PARAMETERS))
+
+
+def of_its_own(solution: Any, neuron: AbstractNeuron, variables: int) -> Any:
+    """What kernels give in which a neuron carried its parameters: its own states, and the flag of its parameters."""
+    flags = solution.status.flags | parameter_flags(neuron)
+    parts = solution.state[..., :variables], flags
+    return eqx.tree_at(lambda one: (one.state, one.status.flags), solution, parts)

@@ -43,6 +43,9 @@ class Grid(Told):
     surrogate from `spiked_by`. An input counts in the step in which it arrives, as often as it comes (`once`: at most
     once for each channel); a spike acts on the layer above in its own step, within its layer in the next. Where it is
     `watched`, a run has the states of all cells after every step.
+
+    Every step is kept, as numbers of all channels and neurons: a trial that has no room for them is refused before it
+    starts. One that has it runs without a word, however many steps it takes: progress is for the caller to show.
     """
 
     dt: Scalar

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from stablespike.dynamics.abilities import abilities, in_sparse_kernels, lines_of
 from stablespike.dynamics.engines.events import Solution
 from stablespike.dynamics.memory import require_memory
+from stablespike.dynamics.network import of_its_own, parameter_flags
 from stablespike.dynamics.neurons.carried import Carried, with_parameters
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, require_states
 from stablespike.dynamics.sparse_weights import SparseWeights
@@ -78,9 +79,10 @@ def simulate_sparse(
     inputs = no_inputs(states.dtype) if inputs is None else inputs
     require_one_trial(inputs)
     inside, whole = as_in_kernels(network, states)
-    solution, _ = run_sparse(inside, whole, inputs, duration, max_spikes)
+    found, _ = run_sparse(inside, whole, inputs, duration, max_spikes)
+    solution = of_its_own(found, network.neuron, states.shape[1])
     raise_unless_done(solution)
-    return eqx.tree_at(lambda one: one.state, solution, solution.state[:, : states.shape[1]])
+    return solution
 
 
 def as_in_kernels(network: SparseNetwork, states: Array) -> tuple[SparseNetwork, Array]:
@@ -175,9 +177,7 @@ def kernel_operands(
 
 def _network_flags(network: SparseNetwork) -> Array:
     """Flags of parameters and weights that cannot be meant, also known inside jit."""
-    allowed, sane = jnp.array(True), jnp.all(jnp.isfinite(network.weights.values))
-    for condition, _ in network.neuron.requirements():
-        allowed &= jnp.all(condition)
+    sane = jnp.all(jnp.isfinite(network.weights.values))
     if network.input_weights is not None:
         sane &= jnp.all(jnp.isfinite(network.input_weights.values))
-    return jnp.where(allowed, 0, int(Flag.PARAMETERS)) | jnp.where(sane, 0, int(Flag.WEIGHTS))
+    return parameter_flags(network.neuron) | jnp.where(sane, 0, int(Flag.WEIGHTS))

@@ -29,6 +29,7 @@ from stablespike.native.order import spike_ordinals
 from stablespike.native.windows import forward as kernel
 
 WHOLE = jnp.dtype("int32")
+BYTES_PER_SPIKE = 64  # of a delayed run: its time, ordinal and owner, in the order found and in that of time
 SMALLEST = 4  # neurons below which the loop from event to event is used; see `cost-of-exact-gradients`
 
 
@@ -135,6 +136,8 @@ def simulate_delayed(
     if not 0 <= float(duration) < math.inf:
         raise ValueError(f"the duration of a trial must be finite and not negative, not {float(duration):g}.")
     windows = math.floor(float(duration) / low) + 1
+    spikes = windows * network.size * capacity
+    require_memory(BYTES_PER_SPIKE * spikes, f"Room for {spikes} spikes, {capacity} of a neuron and window")
     back = windows if duration == 0 else min(math.ceil(high / (float(duration) / windows)) + 1, windows)
     solution = _delayed(network, states, inputs, duration, (low, high), capacity, windows, back, layer)
     raise_unless_ok(solution.status)

@@ -10,6 +10,7 @@ from jax.extend.core import jaxpr_as_fun
 from jaxtyping import Array, Float
 from numba import njit
 
+from stablespike.dynamics.arguments import is_number, require_number, shown
 from stablespike.dynamics.neurons.carried import carried, with_parameters
 from stablespike.dynamics.neurons.charts import AbstractChart, AsItIs
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, one_neuron, require, require_states
@@ -79,10 +80,8 @@ def check_neuron(
 
     Raises `ValueError` where an error exceeds the `tolerance` (differences are good to about 1e-9), naming the worst.
     """
-    require(jnp.result_type(float) == np.float64, "check_neuron needs float64: switch JAX's x64 mode on.")
+    _require(neuron, states, weight, tolerance, leave_out)
     one: Any = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), one_neuron(neuron, 0))
-    unknown = [name for name in leave_out if name not in EQUALITIES]
-    require(not unknown, f"there is no equality {unknown} to leave out: there are {list(EQUALITIES)}.")
     states = usual_states(one) if states is None else jnp.asarray(states, float)
     require_states(one, states, len(states))
     waits = jax.jit(jax.vmap(one.time_to_spike))(states)
@@ -102,6 +101,7 @@ def check_neuron(
             errors[name], where[name] = float(np.max(sizes)), states[int(np.argmax(sizes))].tolist()
     if kernels and "kernels" not in leave_out:
         errors["kernels"], where["kernels"] = _kernels(one, states[0], waits[0], weight), states[0].tolist()
+    require(errors, "leave_out names all that there is: nothing is left to check.")
     check = NeuronCheck(errors, where, skipped)
     if not check.errors[check.worst] <= tolerance:
         others = [name for name, error in errors.items() if not error <= tolerance and name != check.worst]
@@ -111,6 +111,25 @@ def check_neuron(
             f"{check.errors[check.worst]:.2g} at the state {check.states[check.worst]} (`{check.worst}`{more})."
         )
     return check
+
+
+def _require(neuron: Any, states: Any, weight: Any, tolerance: Any, leave_out: Any) -> None:
+    """Raise `ValueError` for arguments that cannot be meant."""
+    require(jnp.result_type(float) == np.float64, "check_neuron needs float64: switch JAX's x64 mode on.")
+    if not isinstance(neuron, AbstractNeuron):
+        raise ValueError(f"check_neuron takes a neuron such as LIF(), not {shown(neuron)}.")
+    if any(jnp.shape(leaf) == (0,) for leaf in jax.tree.leaves(neuron)):
+        raise ValueError("check_neuron takes a population of at least one neuron, not of none.")
+    if states is not None and not is_number(np.asarray(states)):
+        raise ValueError(f"states must be an array [states, variables] of numbers, not {shown(states)}.")
+    require_number("weight", weight)
+    require_number("tolerance", tolerance)
+    require(np.isfinite(weight), f"weight must be finite, not {weight}.")
+    require(tolerance >= 0, f"tolerance must be at least 0, not {tolerance}.")
+    if isinstance(leave_out, str) or not isinstance(leave_out, Sequence):
+        raise ValueError(f"leave_out must be a tuple of names of equalities, not {shown(leave_out)}.")
+    unknown = [name for name in leave_out if name not in EQUALITIES]
+    require(not unknown, f"there is no equality {unknown} to leave out: there are {list(EQUALITIES)}.")
 
 
 def usual_states(neuron: Any) -> Float[Array, "states variables"]:

@@ -81,6 +81,11 @@ class GeneralLIF(AbstractNeuron):
         time = jnp.where(comes, self.membrane_time_constant * jnp.where(comes, x, 0), x)
         return jnp.where(lifted, 0, time)
 
+    def spike_time_derivative(self, state: State) -> State:
+        """(-1/V', 0) at the threshold, V' = (I - V)/tau_m."""
+        voltage, current = state
+        return jnp.stack([-self.membrane_time_constant / (current - voltage), jnp.zeros_like(current)])
+
     def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
         """Whether the current at the start could bring the voltage to the threshold."""
         return may_be_driven_up(state[0], state[1], self.threshold, self.membrane_time_constant, dt)

@@ -13,6 +13,7 @@ from stablespike.dynamics.grid.cells import Cell, GridLIF, Heaviside
 from stablespike.dynamics.grid.network import GridNetwork, GridRun, LayerState, run_on_grid, time_steps
 from stablespike.dynamics.grid.network import Layer as GridLayer
 from stablespike.dynamics.grid.neuron import GridNeuron
+from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.network import Network
 from stablespike.dynamics.neurons.neuron import Scalar
 from stablespike.dynamics.run import Run, Trains
@@ -39,7 +40,9 @@ def run_on_a_grid(
     if isinstance(gradient, EProp | RealTimeRecurrent) and any(one is not None for one in initial or ()):
         raise ValueError(f"{type(gradient).__name__}() starts from rest: leave `initial` out, or use Recorded().")
     if isinstance(inputs, Spikes):
-        inputs = on.signals(inputs, grid.channels, whole_steps(until, on.dt))
+        steps = whole_steps(until, on.dt)
+        require_room(grid, steps)
+        inputs = on.signals(inputs, grid.channels, steps)
     signals = inputs.astype(grid.layers[0].inputs.dtype)
     run = _run(grid, signals, _started(grid, initial), gradient)
     steps = signals.shape[0]
@@ -47,6 +50,14 @@ def run_on_a_grid(
     layers = tuple(Trains(output.sum(0), steps, at=at, signals=output) for output in run.outputs)
     status = Status(run.status.flags, on.dt * run.status.time, steps, "dt")
     return Run(layers, tuple(one.cell for one in run.final), status, run.cells if on.watched else None)
+
+
+def require_room(grid: GridNetwork, steps: int) -> None:
+    """Raise `MemoryError` where a trial's signals do not fit: all that comes in and goes out, and what arrives."""
+    sizes = [layer.size for layer in grid.layers]
+    numbers = steps * (grid.channels + sum(sizes) + max(sizes))
+    what = f"A trial of {steps} steps of {grid.channels} channels and {sum(sizes)} neurons"
+    require_memory(jnp.dtype(grid.layers[0].inputs.dtype).itemsize * numbers, what)
 
 
 def as_grid_network(network: Network, on: Grid) -> GridNetwork:

@@ -22,6 +22,7 @@ from stablespike.dynamics.engines.sparse import (
     run_sparse,
 )
 from stablespike.dynamics.memory import require_memory
+from stablespike.dynamics.network import of_its_own
 from stablespike.dynamics.neurons.neuron import one_neuron
 from stablespike.dynamics.spikes import Spikes
 from stablespike.native.sparse import adjoint as sparse_adjoint
@@ -54,7 +55,7 @@ def differentiable_sparse(
     needed = adjoint_memory(network, max_spikes, inputs.times.shape[-1])
     require_memory(needed, f"The gradient of a run of {max_spikes} spikes and {inputs.times.shape[-1]} inputs")
     require_one_trial(inputs)
-    variables = states.shape[1]
+    own, variables = network.neuron, states.shape[1]
     network, states = as_in_kernels(network, states)
     neuron, duration = nondifferentiable((network.neuron, duration), msg=CONSTANT)
     network = eqx.tree_at(lambda one: one.neuron, network, neuron)
@@ -63,7 +64,7 @@ def differentiable_sparse(
     fixed = _put(network, jax.lax.stop_gradient(varied))
     times, final, solution, _ = _run(varied, fixed, inputs.sources, duration, max_spikes)
     spikes = Spikes(times, solution.spikes.sources)
-    whole = eqx.tree_at(lambda one: (one.spikes, one.state), solution, (spikes, final[:, :variables]))
+    whole = of_its_own(eqx.tree_at(lambda one: (one.spikes, one.state), solution, (spikes, final)), own, variables)
     raise_unless_done(whole)
     return whole
 

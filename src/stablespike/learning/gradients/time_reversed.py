@@ -20,7 +20,7 @@ from stablespike.dynamics.engines import windows as relaxation
 from stablespike.dynamics.engines.events import BLOCK, Solution, simulate
 from stablespike.dynamics.engines.layers import LayerSolution, require_capacity, simulate_layer
 from stablespike.dynamics.memory import require_memory
-from stablespike.dynamics.network import Recurrent, network_flags
+from stablespike.dynamics.network import Recurrent, network_flags, of_its_own
 from stablespike.dynamics.neurons.carried import Carried, with_parameters
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, require_states
 from stablespike.dynamics.spikes import Spikes, input_flags
@@ -77,7 +77,7 @@ def time_reversed_layer(
     variables = states.shape[1]
     states = with_parameters(neuron, states) if carries else states
     solution = _time_reversed_layer(inside, weights, states, inputs, duration, capacity)
-    return eqx.tree_at(lambda one: one.state, solution, solution.state[..., :variables]) if carries else solution
+    return of_its_own(solution, neuron, variables) if carries else solution
 
 
 def time_reversed_simulate(
@@ -116,17 +116,18 @@ def time_reversed_simulate(
     require_states(network.neuron, states, network.size)
     require_kernel(network.neuron, states, network.weights, network.input_weights, loop=True)
     inside, carries = in_kernels(network.neuron, states)
-    variables = states.shape[1]
+    neuron, variables = network.neuron, states.shape[1]
     if carries:
-        states = with_parameters(network.neuron, states)
+        states = with_parameters(neuron, states)
         network = Recurrent(inside, network.weights, network.input_weights)
     tolerance, checkpoints = reversal_plan(network, duration, tolerance, checkpoints)
     kept = 16 * max_events + states.dtype.itemsize * states.size * (checkpoints + 3)
     require_memory(kept, f"A trial of {max_events} events with {checkpoints} checkpoints")
     at_once = (carries or relaxation.is_faster(network)) if at_once is None else at_once
     solution = _time_reversed_simulate(network, states, inputs, duration, max_events, tolerance, checkpoints, at_once)
+    solution = of_its_own(solution, neuron, variables) if carries else solution
     raise_unless_ok(solution.status)
-    return eqx.tree_at(lambda one: one.state, solution, solution.state[..., :variables]) if carries else solution
+    return solution
 
 
 def has_kernel(neuron: AbstractNeuron, states: Any, *weights: Any, loop: bool = False) -> bool:
