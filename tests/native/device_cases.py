@@ -74,22 +74,32 @@ def made(arrays, operands, **sizes):
     return {name: np.full(one.shape, -77, one.dtype) for name, one in shapes.items()}
 
 
-def run_layer(lines, operands, capacity=CAPACITY):
+def by_processor(kind, lines, arrays, count, threads):
+    """Run a kernel: `count` threads of a layer, or `count` blocks of so many `threads` of a network."""
+    backwards = kind.endswith("adjoint")
+    if kind.startswith("layer"):
+        layer_on_processor(lines.unpack, backwards)(count, arrays)
+    else:
+        memory = block_memory(arrays, backwards, threads)
+        network_on_processor(lines.unpack, backwards, threads)(count, arrays, *memory)
+
+
+def run_layer(lines, operands, capacity=CAPACITY, run=by_processor):
     """Results of the layer's forward kernel by name."""
     found = made(layer.FORWARD, operands, capacity=capacity)
     lanes = found["counts"].size + 5  # threads that have nothing to do
-    layer_on_processor(lines.unpack)(lanes, (*operands, *found.values()))
+    run("layer", lines, (*operands, *found.values()), lanes, 1)
     return found
 
 
-def pull_layer(lines, operands, spike_bars, final_bars, wanted=True):
+def pull_layer(lines, operands, spike_bars, final_bars, wanted=True, groups=GROUPS, run=by_processor):
     """Results of the layer's adjoint kernel by name."""
     inputs, capacity, neurons = operands[3].shape[1], spike_bars.shape[2], operands[1].shape[2]
-    operands = [*operands, spike_bars, final_bars, GROUPS]
-    sizes = {"places": layer.block_size(layer.most_steps(inputs, capacity)) + 1, "lanes": len(GROUPS) * neurons}
+    operands = [*operands, spike_bars, final_bars, groups]
+    sizes = {"places": layer.block_size(layer.most_steps(inputs, capacity)) + 1, "lanes": len(groups) * neurons}
     sizes |= {"levels": 2, "moment": 2, "progress": 3, "wanted": inputs if wanted else 0}
     found = made(layer.ADJOINT, operands, **sizes)
-    layer_on_processor(lines.unpack, backwards=True)(sizes["lanes"] + 5, (*operands, *found.values()))
+    run("layer-adjoint", lines, (*operands, *found.values()), sizes["lanes"] + 5, 1)
     return found
 
 
@@ -102,24 +112,24 @@ def block_memory(operands, backwards, threads):
     return (*numbers[:-2], *wholes[:-2]), (numbers[-2], wholes[-2], numbers[-1], wholes[-1])
 
 
-def run_network(lines, operands, events, threads=32):
+def run_network(lines, operands, events, threads=32, run=by_processor):
     """Results of the network's forward kernel by name."""
     found = made(network.FORWARD, operands, events=events)
-    memory = block_memory(operands, False, threads)
-    network_on_processor(lines.unpack, threads=threads)(TRIALS, (*operands, *found.values()), *memory)
+    run("network", lines, (*operands, *found.values()), len(operands[-1]), threads)
     return found
 
 
-def pull_network(lines, operands, found, spike_bars, final_bars, wanted=True, threads=32):
+def pull_network(
+    lines, operands, found, spike_bars, final_bars, wanted=True, threads=32, groups=GROUPS, run=by_processor
+):
     """Results of the network's adjoint kernel by name."""
     events, inputs = spike_bars.shape[1], operands[4].shape[1]
     kept = [found[name] for name in ("spikes", "spike_sources", "final", "flags")]
-    operands = [*operands, *kept, spike_bars, final_bars, GROUPS]
+    operands = [*operands, *kept, spike_bars, final_bars, groups]
     size, blocks = network_adjoint.block_sizes(events, inputs)
     sizes = {"blocks": blocks, "size": size, "wanted": inputs if wanted else 0}
     results = made(network_adjoint.ADJOINT, operands, **sizes)
-    memory = block_memory(operands, True, threads)
-    network_on_processor(lines.unpack, True, threads)(len(GROUPS), (*operands, *results.values()), *memory)
+    run("network-adjoint", lines, (*operands, *results.values()), len(groups), threads)
     return results
 
 
