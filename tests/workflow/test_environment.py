@@ -56,7 +56,7 @@ def lock_in_use():
     return next((lock for lock in LOCKS if f"jax-{lock}-plugin" in installed), "cpu")
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "ptx"])
 def test_every_entry_is_pinned_with_hashes_and_nothing_else_is_said(lock):
     assert [line for line in entries(lock) if not ENTRY.fullmatch(line)] == []
 
@@ -71,7 +71,7 @@ def test_the_lock_of_a_peer_names_its_python_and_pins_what_the_peer_is(peer):
     assert {line.split()[0] for line in lines} >= set(wanted)
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "ptx"])
 def test_each_package_has_one_version_for_all_pythons(lock):
     assert len(pins(lock)) == len(entries(lock))
 
@@ -84,7 +84,7 @@ def test_every_requirement_is_met_by_the_lock(lock):
         pin = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(pin.version), requirement
         assert all(pin.applies(python_full_version=f"{minor}.0", python_version=minor) for minor in MINORS)
-    for extra in (extra for requirement in wanted for extra in requirement.extras):
+    for extra in (extra for requirement in wanted for extra in requirement.extras if requirement.name == "jax"):
         assert f"jax-{extra}-plugin" in locked
 
 
@@ -93,8 +93,17 @@ def test_the_cuda_locks_are_the_cpu_lock_and_the_cuda_packages(lock):
     shared, locked = pins("cpu"), pins(lock)
     assert shared.items() <= locked.items()
     added = locked.keys() - shared.keys()
-    assert all(name.startswith(("nvidia-", f"jax-{lock}-")) for name in added)
+    assert all(name.startswith(("nvidia-", f"jax-{lock}-", "cuda-", "numba-cuda")) for name in added)
     assert {pin.version for name, pin in locked.items() if name.startswith("jax-")} == {locked["jax"].version}
+
+
+def test_the_lock_that_compiles_for_gpus_is_part_of_the_cpu_lock_and_that_compiler():
+    shared, locked = pins("cpu"), pins("ptx")
+    added = locked.keys() - shared.keys()
+    assert all(name.startswith(("nvidia-", "cuda-", "numba-cuda")) for name in added)
+    assert all(locked[name].version == shared[name].version for name in locked.keys() - added)
+    wanted = map(Requirement, (ROOT / "envs" / "ptx.in").read_text().splitlines()[1:])
+    assert all(one.specifier.contains(locked[one.name].version) for one in wanted)
 
 
 def overridden(requirement):
@@ -146,7 +155,8 @@ def test_what_builds_a_package_without_a_wheel_is_locked():
 
 def test_the_lock_script_takes_the_same_extras_and_the_oldest_python():
     script = (ROOT / "envs" / "lock").read_text()
-    assert re.findall(r"--extra ([a-z]+)", script) == list(EXTRAS)
+    (package,) = (line for line in script.splitlines() if line.startswith("package="))
+    assert re.findall(r"--extra ([a-z]+)", package) == list(EXTRAS)
     assert f"--python-version {MINORS[0]}" in script
 
 

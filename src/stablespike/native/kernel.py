@@ -38,6 +38,7 @@ from stablespike.native.bridge import (
     spread,
     target,
 )
+from stablespike.native.platforms import on_a_processor
 
 TABLE, MEMBERS = "table", "members"
 
@@ -204,7 +205,8 @@ class Kernel:
             for name, one in self.buffers.made.items()
         ]
         name = target(self.buffers.name, self.entry, self.job, unpack, np.dtype(dtype).type)
-        return list(jax.ffi.ffi_call(name, results, vmap_method=self.vmap_method)(*operands))
+        first = on_a_processor(operands[0], self.buffers.name)
+        return list(jax.ffi.ffi_call(name, results, vmap_method=self.vmap_method)(first, *operands[1:]))
 
     def fitted(self, operands, sizes: dict[str, int]) -> tuple[dict, dict[str, int], Any]:
         """Leading axes of the results by name, sizes of all axes and the type of the call."""

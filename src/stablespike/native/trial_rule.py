@@ -8,6 +8,7 @@ operand.
 """
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 
 import jax
@@ -110,6 +111,7 @@ class _Calls:
         self._register(self.run, self._run_shapes, self._run, self._reference)
         self._register(self.tangent, self._tangent_shapes, self._reference_tangent, self._reference_tangent)
         self._register(self.pull, self._pull_shapes, self._pull, self._reference_pull)
+        mlir.register_lowering(self.pull, self._lowered_elsewhere)
         ad.primitive_jvps[self.run] = self._run_jvp
         ad.primitive_jvps[self.tangent] = ad.primitive_jvps[self.pull] = _no_second_derivative
         ad.primitive_transposes[self.tangent] = self._tangent_transpose
@@ -123,6 +125,15 @@ class _Calls:
         batching.primitive_batchers[primitive] = lambda operands, axes, **keys: _batched(
             primitive, operands, axes, keys
         )
+
+    def _lowered_elsewhere(self, context, *operands, **keys):
+        platforms = " and ".join(context.module_context.platforms)
+        warnings.warn(
+            f"{self.rule.name}: the time-reversed rule has kernels on processors only; on {platforms} Recorded() takes "
+            "its place, with the same values and memory that grows with events.",
+            stacklevel=2,
+        )
+        return mlir.lower_fun(self._reference_pull, multiple_results=True)(context, *operands, **keys)
 
     def _lead(self, operands):
         """Trial axes of a whole call."""

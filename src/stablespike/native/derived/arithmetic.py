@@ -39,9 +39,9 @@ ARITHMETIC = {
 OF_FLOATS = ("div", "rem")
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 BITS = {"and": "and_", "or": "or_", "xor": "xor"}
-INTRINSICS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil"}
+INTRINSICS = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil"}
 ROUNDINGS = {jax.lax.RoundingMethod.AWAY_FROM_ZERO: "round", jax.lax.RoundingMethod.TO_NEAREST_EVEN: "rint"}
-LIBRARY: dict[str, Callable] = {
+LIBRARY: dict[str, Callable] = {"abs": math.fabs} | {
     name: getattr(math, name)
     for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asinh", "acosh", "atanh",
                  "asin", "acos", "atan", "atan2", "erf", "erfc", "pow")
@@ -108,7 +108,7 @@ class Arithmetic:
         if name == "not":
             return builder.not_(values[0])
         if name == "neg":
-            return builder.fneg(values[0]) if floating else builder.neg(values[0])
+            return self._opposite(values[0]) if floating else builder.neg(values[0])
         if name in ("max", "min"):
             return self._extreme(name, values, kind)
         if not floating:
@@ -121,17 +121,21 @@ class Arithmetic:
         if name == "rsqrt":
             return builder.fdiv(one, self._intrinsic("sqrt", values))
         if name == "is_finite":
-            return builder.fcmp_ordered("<", self._intrinsic("fabs", values), ir.Constant(values[0].type, math.inf))
+            return builder.fcmp_ordered("==", builder.fsub(values[0], values[0]), ir.Constant(values[0].type, 0.0))
         if name == "sign":
-            signed = self._intrinsic("copysign", [one, values[0]])
-            zero = builder.fcmp_unordered("ueq", values[0], ir.Constant(values[0].type, 0.0))
-            return builder.select(zero, values[0], signed)
+            zero = ir.Constant(values[0].type, 0.0)
+            signed = builder.select(builder.fcmp_ordered("<", values[0], zero), self._opposite(one), one)
+            return builder.select(builder.fcmp_unordered("ueq", values[0], zero), values[0], signed)
         if name == "logistic":
-            fall = self._library(math.exp, [builder.fneg(values[0])], kind)
+            fall = self._library(math.exp, [self._opposite(values[0])], kind)
             return builder.fdiv(one, builder.fadd(one, fall))
         if name in LIBRARY:
             return self._library(LIBRARY[name], values, kind)
         raise NotWritten(name)
+
+    def _opposite(self, value):
+        """-x as compilers for GPUs know it, whose LLVM has no instruction for it."""
+        return self.builder.fsub(ir.Constant(value.type, -0.0), value)
 
     def _extreme(self, name, values, kind):
         builder, (one, other), sign = self.builder, values, ">" if name == "max" else "<"

@@ -84,8 +84,11 @@ def text_of(code: Traced) -> str:
     return str(module)
 
 
-def callable_of(code: Traced) -> Callable:
-    """Compiled code's `f((argument, ...))`: vectors are tuples, a result of no axes is a number."""
+def callable_of(code: Traced, intrinsic: Callable = intrinsic) -> Callable:
+    """Compiled code's `f((argument, ...))`: vectors are tuples, a result of no axes is a number.
+
+    `intrinsic`: numba's for processors, or that for GPUs.
+    """
     number = from_dtype(code.kind)
 
     @intrinsic
@@ -154,14 +157,33 @@ def digest_of(codes: dict[str, Traced]) -> str:
     return hashlib.sha256("".join(map(text_of, codes.values())).encode()).hexdigest()[:24]
 
 
+class Machine(NamedTuple):
+    """What lines are compiled for: how their names begin, numba's `intrinsic`, and `loads(variables)`, a line."""
+
+    name: str
+    intrinsic: Callable
+    loads: Callable
+
+
+@no_type_check
+def _loads(variables):
+    def load(constants, block, index):
+        return to_fixed_tuple(block[:, index], variables)
+
+    return load
+
+
+PROCESSOR = Machine("derived", intrinsic, _loads)
+
+
 @cache
-def derived_lines(neuron: Any, variables: int, kind: np.dtype) -> DerivedLines:
+def derived_lines(neuron: Any, variables: int, kind: np.dtype, machine: Machine = PROCESSOR) -> DerivedLines:
     """The lines of a neuron without parameters, made when it is first asked for.
 
     Raises `NotWritten`, whose text is the operation, where the class does something that has no line.
     """
     codes = functions_of(neuron, variables, kind)
-    name = f"derived_{digest_of(codes)}"
+    name = f"{machine.name}_{digest_of(codes)}"
     constants = namedtuple(name, ["zero", "one"])  # type: ignore[misc]
 
     @no_type_check
@@ -170,7 +192,8 @@ def derived_lines(neuron: Any, variables: int, kind: np.dtype) -> DerivedLines:
 
     unpack.__module__, unpack.__name__, unpack.__qualname__ = __name__, name, f"Derived.{name}"
     setattr(Derived, name, unpack)
-    _register(constants, variables, {key: callable_of(code) for key, code in codes.items()})
+    compiled = {key: callable_of(code, machine.intrinsic) for key, code in codes.items()}
+    _register(constants, variables, compiled, machine.loads(variables))
     return DerivedLines(_derive, register_jitable(unpack))
 
 
@@ -180,15 +203,12 @@ def _derive(neuron: Any, dtype: Any) -> Any:
 
 
 @no_type_check
-def _register(constants, variables, code):
+def _register(constants, variables, code, load):
     """All lines for the constants of that type."""
     flow, unflow, power, may = (code[name] for name in ("flow", "unflow", "power", "may"))
     wait, slope = code["wait"], code["slope"]
     reset, unreset, jump, unjump = (code[name] for name in ("reset", "unreset", "jump", "unjump"))
     distance, add = code["distance"], code["add"]
-
-    def load(constants, block, index):
-        return to_fixed_tuple(block[:, index], variables)
 
     def store(constants, block, index, state):
         for v in range(variables):

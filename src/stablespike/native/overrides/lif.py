@@ -1,9 +1,9 @@
 """The LIF neuron's lines for the native kernels; equations and units as in its JAX class."""
 
+import math
 from typing import NamedTuple, no_type_check
 
 import jax.numpy as jnp
-import numpy as np
 from numba.extending import register_jitable
 
 from stablespike.native.conventions import ROUNDING_UNITS
@@ -45,7 +45,7 @@ lines = line.lines_of(LIFConstants, VARIABLES, added_to=1)
 @no_type_check
 def propagator(constants, dt):
     """x = exp(-dt/tau) and 1 - x."""
-    return np.exp(-dt / constants.tau), -np.expm1(-dt / constants.tau)
+    return math.exp(-dt / constants.tau), -math.expm1(-dt / constants.tau)
 
 
 @lines(line.flow)
@@ -85,10 +85,10 @@ def wait(constants, state):
     discriminant = rise * rise - (current + current) * (gap + gap)
     comes = discriminant >= constants.zero and rise > constants.zero and current > constants.zero
     if not comes and not gap <= constants.zero:
-        return np.inf * (rise - rise + constants.one)  # nan stays nan
-    root = np.sqrt(max(discriminant, constants.zero))
+        return (rise - rise + constants.one) / constants.zero  # nan stays nan
+    root = math.sqrt(max(discriminant, constants.zero))
     y = (gap + gap) / (rise + root)
-    return max(-constants.tau * np.log1p(-y), constants.zero) if y < constants.one else constants.one / constants.zero
+    return max(-constants.tau * math.log1p(-y), constants.zero) if y < constants.one else constants.one / constants.zero
 
 
 @lines(line.reset)
@@ -144,7 +144,7 @@ def wait_gradient(constants, state):
     gap, rise = constants.threshold - voltage, current - voltage
     if voltage > constants.beyond or (gap <= constants.zero and rise <= constants.zero):
         return constants.zero, constants.zero
-    root = np.sqrt(max(rise * rise - (current + current) * (gap + gap), constants.zero))
+    root = math.sqrt(max(rise * rise - (current + current) * (gap + gap), constants.zero))
     return -constants.tau / root, -constants.tau / root * (gap + gap) / (rise + root)
 
 

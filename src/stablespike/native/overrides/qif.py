@@ -6,7 +6,7 @@ from typing import NamedTuple, no_type_check
 import jax.numpy as jnp
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from stablespike.native.conventions import FAR
 from stablespike.native.overrides import lines as line
@@ -60,27 +60,76 @@ def unpack(array):
 lines = line.lines_of(QIFConstants, VARIABLES, added_to=2)
 
 
+def pair_series(z):
+    """c_0(z), c_1(z) for |z| < 1."""
+    raise NotImplementedError
+
+
+def third_series(z):
+    """c_3(z) for |z| < 1."""
+    raise NotImplementedError
+
+
+def slope_series(z):
+    """dc_1/dz for |z| < 1."""
+    raise NotImplementedError
+
+
+def halving(root):
+    """A power of two about exp(-root), by which no digit changes."""
+    raise NotImplementedError
+
+
+def _in_type(dtype):
+    """The four functions above, all of whose numbers have that type."""
+    even, odd, third, slope, halvings = (one.astype(dtype) for one in (EVEN, ODD, THIRD, SLOPE, HALVINGS))
+    bits = dtype(1.4427)
+
+    @no_type_check
+    def pair(z):
+        c, s = even[0], odd[0]
+        for j in range(1, TERMS):
+            c = c * z + even[j]
+            s = s * z + odd[j]
+        return c, s
+
+    @no_type_check
+    def third_one(z):
+        c = third[0]
+        for j in range(1, TERMS):
+            c = c * z + third[j]
+        return c
+
+    @no_type_check
+    def slope_one(z):
+        c = slope[0]
+        for j in range(1, TERMS - 1):
+            c = c * z + slope[j]
+        return c
+
+    return pair, third_one, slope_one, lambda root: halvings[int(root * bits)]
+
+
+def _choose(function, single, double):
+    overload(function, strict=False, jit_options=line.PLAIN)(lambda x: single if x.bitwidth == 32 else double)
+
+
+for _ours, _single, _double in zip(
+    (pair_series, third_series, slope_series, halving), _in_type(np.float32), _in_type(np.float64), strict=True
+):
+    _choose(_ours, _single, _double)
+
+
 @njit(**line.PLAIN)
 @no_type_check
 def two_stumpff(z):
     """c_0(z), c_1(z) of `stablespike.dynamics.neurons.stumpff`."""
     if abs(z) < 1:
-        c, s = EVEN[0], ODD[0]
-        for j in range(1, TERMS):
-            c = c * z + EVEN[j]
-            s = s * z + ODD[j]
-        return c, s
-    root = np.sqrt(abs(z))
+        return pair_series(z)
+    root = math.sqrt(abs(z))
     if z > 0:
-        return np.cos(root), np.sin(root) / root
-    return np.cosh(root), np.sinh(root) / root
-
-
-@njit(**line.PLAIN)
-@no_type_check
-def halving(root):
-    """A power of two about exp(-root), by which no digit changes."""
-    return HALVINGS[int(root * 1.4427)]
+        return math.cos(root), math.sin(root) / root
+    return math.cosh(root), math.sinh(root) / root
 
 
 @njit(**line.PLAIN)
@@ -89,22 +138,17 @@ def stumpff_pair(constants, z):
     """c_0(z), c_1(z) times a positive factor (see `shortening`), lest they, or lengths in many steps, overflow."""
     if z > -1:
         return two_stumpff(z)
-    root = np.sqrt(-z)
+    root = math.sqrt(-z)
     bounded = root if root < constants.far else constants.far
     factor = halving(bounded)
-    return np.cosh(bounded) * factor, np.sinh(bounded) / root * factor
+    return math.cosh(bounded) * factor, math.sinh(bounded) / root * factor
 
 
 @njit(**line.PLAIN)
 @no_type_check
-def third_stumpff(z):
+def third_stumpff(constants, z):
     """c_3(z)."""
-    if abs(z) < 1:
-        c = THIRD[0]
-        for j in range(1, TERMS):
-            c = c * z + THIRD[j]
-        return c
-    return (1 - two_stumpff(z)[1]) / z
+    return third_series(z) if abs(z) < 1 else (constants.one - two_stumpff(z)[1]) / z
 
 
 @njit(**line.PLAIN)
@@ -112,32 +156,29 @@ def third_stumpff(z):
 def slopes(constants, z, C, S):
     """-2 dC/dz = S and dS/dz = (c_3 - c_2)/2 = (C - S)/(2 z) of the pair; where C is held, 0 and -S/(2 z)."""
     if abs(z) < 1:
-        c = SLOPE[0]
-        for j in range(1, TERMS - 1):
-            c = c * z + SLOPE[j]
-        return S, c
+        return S, slope_series(z)
     if z < -constants.far * constants.far:
-        return S - S, -S / (2 * z)
-    return S, (C - S) / (2 * z)
+        return S - S, -S / (z + z)
+    return S, (C - S) / (z + z)
 
 
 @njit(**line.PLAIN)
 @no_type_check
-def spike_coordinate(n, d, current):
+def spike_coordinate(constants, n, d, current):
     """First zero of d in the clock u = 1 - exp(-t/tau), inf if there is none."""
-    root = np.sqrt(abs(current))
+    root = math.sqrt(abs(current))
     if current > 0:
-        return np.arctan2(root * d, n) / root
+        return math.atan2(root * d, n) / root
     if not (n > root * d and n > 0):
-        return (n + d + root) - (n + d + root) + np.inf  # nan stays nan
-    return np.arctanh(root * d / n) / root if root > 0 else d / n
+        return (n + d + root) - (n + d + root) + constants.one / constants.zero  # nan stays nan
+    return math.atanh(root * d / n) / root if root > 0 else d / n
 
 
 @lines(line.propagator)
 @no_type_check
 def propagator(constants, dt):
     """s = exp(-dt/tau) and u = 1 - s."""
-    return np.exp(-dt / constants.tau), -np.expm1(-dt / constants.tau)
+    return math.exp(-dt / constants.tau), -math.expm1(-dt / constants.tau)
 
 
 @lines(line.flow)
@@ -156,7 +197,7 @@ def shortening(constants, step, state):
     z = state[2] * step[1] * step[1]
     if z > -1:
         return constants.one
-    root = np.sqrt(-z)
+    root = math.sqrt(-z)
     return halving(root) * constants.one if root < constants.lost else constants.zero
 
 
@@ -171,8 +212,8 @@ def may_spike(constants, step, before, after):
 @no_type_check
 def wait(constants, state):
     """-tau log(1 - u*)."""
-    u = spike_coordinate(state[0], state[1], state[2])
-    return max(-constants.tau * np.log1p(-u), constants.zero) if not u >= 1 else constants.one / constants.zero
+    u = spike_coordinate(constants, state[0], state[1], state[2])
+    return max(-constants.tau * math.log1p(-u), constants.zero) if not u >= 1 else constants.one / constants.zero
 
 
 @lines(line.reset)
@@ -202,7 +243,7 @@ def scale_of(constants, state):
     """1/|(n, d)|."""
     cut = to_size(constants, state)
     n, d = state[0] * cut, state[1] * cut
-    return cut / np.sqrt(n * n + d * d)
+    return cut / math.sqrt(n * n + d * d)
 
 
 @lines(line.scale)
@@ -243,13 +284,15 @@ def flow_pullback(constants, step, before, after, bar):
 def wait_gradient(constants, state):
     """tau/(1 - u) du, du = (C^2 + u^2 S^2)(n dd - d dn)/(n^2 + d^2) - 2 u^3 c_3(4 I u^2) dI."""
     n, d, current = state
-    u = spike_coordinate(n, d, current)
+    u = spike_coordinate(constants, n, d, current)
     C, S = two_stumpff(current * u * u)
     pace = constants.tau / (constants.one - u)
     cut = to_size(constants, state)
     n, d = n * cut, d * cut
     by_ratio = pace * (C * C + u * u * S * S) / (n * n + d * d) * cut
-    return -d * by_ratio, n * by_ratio, -2 * pace * u * u * u * third_stumpff(4 * current * u * u)
+    double = current + current
+    by_current = -(pace + pace) * u * u * u * third_stumpff(constants, (double + double) * u * u)
+    return -d * by_ratio, n * by_ratio, by_current
 
 
 @lines(line.reset_pullback)

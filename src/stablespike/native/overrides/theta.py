@@ -1,9 +1,9 @@
 """The theta neuron's lines for the native kernels; equations and units as in its JAX class."""
 
+import math
 from typing import NamedTuple, no_type_check
 
 import jax.numpy as jnp
-import numpy as np
 from numba.extending import register_jitable
 
 from stablespike.native.overrides import lines as line
@@ -45,7 +45,7 @@ lines = line.lines_of(ThetaConstants, VARIABLES)
 def propagator(constants, dt):
     """Cosine and sine of the angle a dt/tau, and whether it reaches half a turn."""
     angle = constants.rate * dt
-    return np.cos(angle), np.sin(angle), dt >= constants.period * (constants.one - constants.slack)
+    return math.cos(angle), math.sin(angle), dt >= constants.period * (constants.one - constants.slack)
 
 
 @lines(line.flow)
@@ -74,7 +74,7 @@ def may_spike(constants, step, before, after):
 @no_type_check
 def wait(constants, state):
     """(tau/a) times the angle of (x, y)."""
-    return max(constants.inverse_rate * np.arctan2(state[1], state[0]), constants.one - constants.one)
+    return max(constants.inverse_rate * math.atan2(state[1], state[0]), constants.one - constants.one)
 
 
 @lines(line.reset)
@@ -95,7 +95,7 @@ def jump(constants, state, weight):
 @no_type_check
 def scale_of(constants, state):
     """1/|(x, y)|."""
-    return constants.one / np.sqrt(state[0] * state[0] + state[1] * state[1])
+    return constants.one / math.sqrt(state[0] * state[0] + state[1] * state[1])
 
 
 @lines(line.scale)
