@@ -133,20 +133,10 @@ chosen = [
         kind, by_events, *rates, steps=length, skipped=first, clipped=norm, limit=own, loop=loop, sharpness=s, trace=tau
     )
     for kind, by_events, *rates, length, first, norm, own, loop, s, tau in zip(
-        kinds,
-        exact,
-        hidden_rates,
-        constant_rates,
-        steps,
-        skipped,
-        clipped,
-        limits,
-        loops,
-        sharpness,
-        traces,
+        kinds, exact, hidden_rates, constant_rates, steps, skipped, clipped, limits, loops, sharpness, traces,
         strict=True,
     )
-]
+]  # fmt: skip
 trained = {}
 for one, some, many, size in zip(chosen, seeds, epochs, batch_steps, strict=True):
     states = study.train(

@@ -15,26 +15,25 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 import stablespike as ss
+from stablespike.tasks.electrocardiograms import MarkedRecordings
+from stablespike.tasks.recordings import select
 from studies.electrocardiogram import Competitor, Marked, Naming, name_of, naming, setup
 
 BASE: Mapping[str, Any] = MappingProxyType(
     {"exact": True, "hidden_rate": 5e-4, "steps": 325, "skipped": 50, "clipped": 0.2, "limit": 1.0, "loop": 0.1}
 )
+CONTROL = "readout alone"
 CHANGES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "larger steps": {"hidden_rate": 2e-3},
-        "short pieces": {"steps": 81, "skipped": 20},
-        "tight limit": {"limit": 0.1},
-        "clipped apart": {"apart": True},
+        "large steps": {"hidden_rate": 5e-3, "limit": 0.2, "apart": True},
         "driven": {"drive": 3.0, "most": 320.0},
-        "slow readout": {"trace": 0.1},
-        "readout alone": {"hidden_rate": 0.0},
+        CONTROL: {"hidden_rate": 0.0},
     }
 )
 
 
 def changed(kind: str, changes: Iterable[str]) -> Competitor:
-    """The exact network of `electrocardiogram` with some of the `CHANGES`."""
+    """The exact network of `electrocardiogram` with some of the `CHANGES`, the last one in force where they differ."""
     settings = dict(BASE)
     for one in changes:
         settings |= CHANGES[one]
@@ -84,6 +83,18 @@ def _gradients(loss: Naming, network: ss.Network, trials: Marked) -> tuple[Any, 
     return jax.vmap(one)(*trials)
 
 
+def some_of(marked: MarkedRecordings, trials: Iterable[int]) -> MarkedRecordings:
+    """The trials of these numbers, in this order."""
+    chosen = np.fromiter(trials, int)
+    return MarkedRecordings(select(marked.recordings, chosen), marked.waves[chosen])
+
+
+def spread(trials: Marked, number: int) -> Marked:
+    """So many of the pieces, evenly from the first to the last trial."""
+    chosen = np.linspace(0, len(trials[1]) - 1, number).round().astype(int)
+    return jax.tree.map(lambda leaf: leaf[chosen], trials)
+
+
 def agreement(gradients: Float[np.ndarray, "trials weights"], splits: int = 100, seed: int = 0) -> float:
     """Cosine between the mean gradients of two halves of the trials, in the mean over random halves.
 
@@ -128,6 +139,11 @@ def described(gradients: Gradients, limit: float = 0.0) -> dict[str, float]:
 def exponent(lengths: Iterable[float], norms: Iterable[float]) -> float:
     """The slope of the logarithm of norms against that of lengths, by least squares."""
     return float(np.polyfit(np.log(list(lengths)), np.log(list(norms)), 1)[0])
+
+
+def in_double(tree: Any) -> Any:
+    """The same network or trials in double precision: losses of steps that single precision does not resolve."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf, tree)
 
 
 @eqx.filter_jit

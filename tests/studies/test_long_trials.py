@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.studies.test_electrocardiogram import small
+from tests.studies.test_electrocardiogram import made_up, small
 
 from studies import long_trials as study
+from studies.electrocardiogram import trials_of
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -63,7 +64,29 @@ def test_the_exponent_of_a_power_is_its_own():
 
 
 def test_changes_add_up_and_are_called_by_their_names():
-    one = study.changed("QIF", ["driven", "larger steps"])
-    assert (one.kind, one.exact, one.drive, one.hidden_rate, one.limit) == ("QIF", True, 3.0, 2e-3, 1.0)
-    assert study.changed("LIF", ["readout alone"]).hidden_rate == 0
+    one = study.changed("QIF", ["driven", "large steps"])
+    assert (one.kind, one.exact, one.drive, one.hidden_rate, one.limit) == ("QIF", True, 3.0, 5e-3, 0.2)
+    assert study.changed("LIF", ["large steps", "readout alone"]).hidden_rate == 0
     assert study.called("QIF", ["driven"]) == "QIF exact, driven"
+
+
+def test_in_double_nothing_but_the_precision_changes():
+    _, network, batch = small(exact=True, dtype=jnp.float32)
+    found = study.in_double((network, batch))
+    types = {leaf.dtype for leaf in jax.tree.leaves(eqx.filter(found, eqx.is_inexact_array))}
+    assert types == {jnp.dtype(jnp.float64)}
+    jax.tree.map(
+        np.testing.assert_array_equal, eqx.filter(found, eqx.is_array), eqx.filter((network, batch), eqx.is_array)
+    )
+
+
+def test_pieces_are_spread_over_all_and_trials_are_those_asked_for():
+    marked = made_up(6)
+    some = study.some_of(marked, [4, 1])
+    np.testing.assert_array_equal(some.waves, marked.waves[[4, 1]])
+    for k, trial in enumerate((4, 1)):
+        np.testing.assert_array_equal(some.recordings.trial(k)[0], marked.recordings.trial(trial)[0])
+    trials = trials_of(marked, 650)
+    spikes, waves = study.spread(trials, 3)
+    np.testing.assert_array_equal(waves, trials[1][jnp.array([0, 6, 11])])
+    np.testing.assert_array_equal(spikes.times, trials[0].times[jnp.array([0, 6, 11])])
