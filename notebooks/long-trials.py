@@ -32,8 +32,8 @@
 #    their weights, though its slope there is that of the gradient; along the surrogate's it falls.
 # 4. *Continuity helps:* along the exact gradient of QIF networks that a clock keeps spiking, whose spikes do not come
 #    and go within a trial, the loss falls at a step of `claimed_step`.
-# 5. *And they learn:* such networks name `claimed_gain` more steps of the validation trials than their readout alone,
-#    LIF networks with as large steps do not.
+# 5. *And they learn:* such networks name `claimed_gain` more steps of the validation trials than their readout alone.
+#    (LIF networks do not, as `electrocardiogram` found.)
 #
 # What is asserted is that the slope is right and that all networks do better than twice chance; `held` in
 # `numbers.json` says which claims came true.
@@ -192,8 +192,7 @@ growth = study.exponent(first.steps, first.hidden)
 held = {"not the length": growth < 0.5, "not noise": bool(first.agreement.iloc[-1] > claimed_agreement)}
 held["uphill"] = bool(at[kinds[0], "exact"] > 0 > at[kinds[0], "surrogate"])
 held["continuity helps"] = bool(at[kinds[-1], "exact"] < 0)
-moved = {name: gain >= claimed_gain for name, gain in gains.items()}
-held["they learn"] = all(bool(gain) == name.startswith(kinds[-1]) for name, gain in moved.items())
+held["they learn"] = all(bool(gain >= claimed_gain) for gain in gains.values())
 print(f"growth with the length: {growth:.2f}; gains over the readout alone: {gains}; {held}")
 
 # %%
