@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 from scipy.signal import lfilter
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
@@ -57,8 +57,10 @@ class Competitor(NamedTuple):
 
     Training trials are cut into pieces of `steps`; their loss counts from step `skipped` on. The gradient of a batch
     has at most the norm `clipped`, that of a single trial (if not 0) the norm `limit`. `loop`: the deviation of the
-    recurrent weights is loop/sqrt(hidden). By events neurons are held, with strength `penalty`, below `most` spikes a
-    whole trial in the mean, and `budget` is the room for those of one neuron.
+    recurrent weights is loop/sqrt(hidden); `drive` is added to the weights of the clock; `trace` (s) is the readout's
+    time constant. By events neurons are held, with strength `penalty`, below `most` spikes a whole trial in the mean,
+    and `budget` is the room for those of one neuron. `apart`: the gradients of the hidden layer and of the readout have
+    the norm `clipped` at most each, not both together.
     """
 
     kind: str
@@ -74,6 +76,10 @@ class Competitor(NamedTuple):
     penalty: float = 1e-3
     most: float = 160.0
     budget: int = 2000
+    drive: float = 0.0
+    trace: float = 0.02
+    readout_rate: float = 1e-2
+    apart: bool = False
 
 
 def name_of(competitor: Competitor) -> str:
@@ -86,8 +92,18 @@ def name_of(competitor: Competitor) -> str:
 def setup(competitor: Competitor, hidden: int) -> Hearing:
     """Weights at the start, readout and grid, which all share but for what the competitor says. Times in s."""
     return Hearing(
-        hidden=hidden, dt=STEP, mean=0.3, deviation=1.0, recurrence=competitor.loop, sharpness=competitor.sharpness
-    )
+        hidden=hidden, dt=STEP, mean=0.3, deviation=1.0, recurrence=competitor.loop, sharpness=competitor.sharpness,
+        readout_time_constant=competitor.trace,
+    )  # fmt: skip
+
+
+def start_of(competitor: Competitor, hidden: int, seed: int) -> ss.Network:
+    """The network at the start."""
+    hearing, kind = setup(competitor, hidden), KINDS[competitor.kind]
+    network = network_of(jax.random.key(seed), kind, hearing, CHANNELS, len(WAVES))
+    weights = network.layers[0].inputs.weights
+    driven = weights.at[:, CHANNELS - 1].add(jnp.asarray(competitor.drive, weights.dtype))
+    return eqx.tree_at(lambda one: one.layers[0].inputs.weights, network, driven)
 
 
 def held_out(marked: MarkedRecordings, trials: int, seed: int = 0) -> tuple[MarkedRecordings, MarkedRecordings]:
@@ -222,6 +238,31 @@ def judged(loss: Naming, trials: Marked, marked: MarkedRecordings) -> Callable[[
     return evaluate
 
 
+def rule_of(competitor: Competitor, steps: int) -> optax.GradientTransformation:
+    """Gradients below a norm, then Adam, whose rates fall to 0 by half a cosine in so many steps."""
+    setting = Setting(
+        hidden_rate=competitor.hidden_rate,
+        constant_rate=competitor.constant_rate,
+        readout_rate=competitor.readout_rate,
+    )
+    return optax.chain(clip_of(competitor), optimiser(KINDS[competitor.kind], setting, steps))
+
+
+def clip_of(competitor: Competitor) -> optax.GradientTransformation:
+    """What keeps the gradient of a batch below a norm: all of it, or each layer's."""
+    clip = optax.clip_by_global_norm(competitor.clipped)
+    return optax.partition({"hidden": clip, "readout": clip}, parts_of) if competitor.apart else clip
+
+
+def parts_of(network: PyTree) -> PyTree:
+    """Whether each array of a network of two layers belongs to the "hidden" one or to the "readout"."""
+
+    def name(path: Any, _: Any) -> str:
+        return "readout" if path[1].idx == 1 else "hidden"
+
+    return jax.tree_util.tree_map_with_path(name, network)
+
+
 def train(
     competitor: Competitor,
     training: MarkedRecordings,
@@ -241,14 +282,12 @@ def train(
     hearing, kind = setup(competitor, hidden), KINDS[competitor.kind]
     pieces = trials_of(training, competitor.steps)
     size = batch_steps // competitor.steps
-    setting = Setting(hidden_rate=competitor.hidden_rate, constant_rate=competitor.constant_rate)
-    adam = optimiser(kind, setting, epochs * (len(pieces[1]) // size))
-    rule = optax.chain(optax.clip_by_global_norm(competitor.clipped), adam)
+    rule = rule_of(competitor, epochs * (len(pieces[1]) // size))
     init, update = ss.gradient_training(naming(competitor, hearing, whole=False), rule)
     loss, whole = naming(competitor, hearing, whole=True), trials_of(validation)
     found = {}
     for seed in seeds:
-        start = network_of(jax.random.key(seed), kind, hearing, CHANNELS, len(WAVES))
+        start = start_of(competitor, hidden, seed)
         found[seed] = ss.fit(
             update, init(start, jax.random.key(1000 + seed)), pieces, epochs=epochs, batch_size=size,
             evaluate=judged(loss, whole, validation), progress=progress,
@@ -263,6 +302,13 @@ def sign_test(one: Float[np.ndarray, " trials"], other: Float[np.ndarray, " tria
     first, second = int((one > other).sum()), int((other > one).sum())
     p = binomtest(first, first + second).pvalue if first + second else 1.0
     return {"only kind": first, "only other": second, "p": float(p)}
+
+
+def interval(accuracy: Float[np.ndarray, " trials"], draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean over trials by the bootstrap: trials are drawn with repetition."""
+    chosen = np.random.default_rng(seed).integers(len(accuracy), size=(draws, len(accuracy)))
+    low, high = np.quantile(accuracy[chosen].mean(1), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def filtered(marked: MarkedRecordings, every: int = 1) -> Float[np.ndarray, "samples features"]:

@@ -1,8 +1,10 @@
 """`electrocardiogram`: pieces of trials, the loss of every step and its exact gradient, and that both ways learn."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import stablespike as ss
@@ -90,6 +92,26 @@ def test_the_exact_gradient_is_that_of_finite_differences():
     assert (jnp.abs(found[:, 8]) > 1e-4).all()
 
 
+def test_the_drive_is_added_to_the_clock_alone():
+    plain, driven = (
+        study.start_of(study.Competitor("LIF", drive=drive), 3, 0).layers[0].inputs for drive in (0.0, 2.0)
+    )
+    added = np.zeros((3, study.CHANNELS))
+    added[:, -1] = 2.0
+    np.testing.assert_allclose(driven.weights - plain.weights, added, atol=1e-6)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_gradients_that_are_clipped_apart_have_the_norm_each(apart):
+    gradient = eqx.filter(study.start_of(study.Competitor("LIF"), 8, 0), eqx.is_inexact_array)
+    clip = study.clip_of(study.Competitor("LIF", clipped=0.3, apart=apart))
+    moved, _ = clip.update(gradient, clip.init(gradient))
+    norms = [float(optax.tree.norm(layer)) for layer in moved.layers]
+    np.testing.assert_allclose(norms if apart else np.hypot(*norms), 0.3, rtol=1e-6)
+    before = [float(optax.tree.norm(layer)) for layer in gradient.layers]
+    assert apart or norms[0] / norms[1] == pytest.approx(before[0] / before[1])
+
+
 def test_how_many_trials_run_at_once_does_not_matter():
     loss, network, batch = small(exact=False)
     one, other = (study.named(loss, network, batch, at_once) for at_once in (3, 4))
@@ -115,6 +137,14 @@ def test_networks_learn_which_event_came_last(kind, exact, tmp_path):
 def test_competitors_have_names_of_their_own():
     chosen = [study.Competitor("LIF"), study.Competitor("LIF", exact=True), study.Competitor("LIF", hidden_rate=0.0)]
     assert [study.name_of(one) for one in chosen] == ["LIF surrogate", "LIF exact", "LIF readout"]
+
+
+def test_the_interval_of_a_mean_is_that_of_a_normal_one_where_trials_are_many():
+    accuracy = np.random.default_rng(0).random(2000)
+    low, high = study.interval(accuracy)
+    spread = 1.96 * accuracy.std() / np.sqrt(2000)
+    np.testing.assert_allclose([low, high], accuracy.mean() + np.array([-spread, spread]), atol=0.1 * spread)
+    assert study.interval(np.full(9, 0.5)) == (0.5, 0.5)
 
 
 def test_a_linear_classifier_of_traces_knows_which_event_came_last():

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.stats
+from sklearn.exceptions import ConvergenceWarning
 from tests.studies.test_networks_that_hear import chords
 
 from stablespike.tasks.recordings import joined
@@ -63,3 +64,26 @@ def test_how_far_ahead_is_a_mean_with_a_paired_test():
     differences = one - other
     t = differences.mean() / (differences.std(ddof=1) / np.sqrt(3))
     np.testing.assert_allclose([gain, p], [0.1, 2 * scipy.stats.t.sf(t, 2)], rtol=1e-12)
+
+
+def test_an_interval_of_speakers_who_all_say_the_same_is_theirs():
+    assert study.clustered([np.full(20, 0.25)] * 3) == (0.25, 0.25)
+
+
+def test_the_interval_over_speakers_is_that_of_few_and_different_ones():
+    parts = [np.full(200, level) for level in (0.0, 0.3, 0.6)]
+    low, high = study.clustered(parts, draws=4000)
+    means = (
+        np.array([np.mean(three) for three in np.ndindex(3, 3, 3)]) * 0.3
+    )  # all ways to draw three of three speakers
+    assert low <= np.quantile(means, 0.05)
+    assert high >= np.quantile(means, 0.95)
+    apart = [part - part.mean() + 0.3 for part in parts]
+    assert study.clustered(apart) == pytest.approx((0.3, 0.3))
+
+
+def test_the_linear_classifier_tells_two_chords_apart_and_stops_where_it_is_told():
+    split = Split(*(dataclasses.replace(spoken(seed), channel_count=40) for seed in (0, 1)))
+    assert study.linear_right(split, HEARING.duration).mean() > 0.8
+    with pytest.warns(ConvergenceWarning):
+        study.linear_right(split, HEARING.duration, steps=1)
