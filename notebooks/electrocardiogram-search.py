@@ -104,7 +104,7 @@ Image(save_figure(settings_figure(table), results_folder), width=600)
 #
 # ## Reading
 #
-# At scale `paper` the kinds do not agree: each takes another try, as was claimed. Leaking and adaptive neurons depend on
+# At scale `paper` the kinds do not agree: each takes another try, as was claimed. Leaky and adaptive neurons depend on
 # the setting much more than resonating ones, whose tries all lie within a few points. Adaptive neurons do best with the
 # largest steps and limit there are among the tries, so that they may want still larger ones; LIF neurons, which forget
 # with those, do better with steps between. Resonating neurons keep what was set by hand for LIF.

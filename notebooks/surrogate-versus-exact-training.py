@@ -143,6 +143,8 @@ weights = {"mean": 4.0, "spread": 2.5, "loop": 0.5}
 trial = poisson_spikes(np.random.default_rng(1), 0.5, 20, timing_duration, room=100)
 losses = {kind: study.SpikeTiming(on_grid if kind == "surrogate" else exact, targets) for kind in neurons}
 losses |= {f"{kind}, pseudospikes": study.SpikeTimes(exact, targets) for kind in neurons if kind != "surrogate"}
+
+# %%
 rows = [
     pd.DataFrame(
         study.train_to_spike(

@@ -46,4 +46,4 @@ def drawn(number: int, seed: int, ranges: Mapping[str, Range] = RANGES) -> list[
 def tries(kind: str, number: int, seed: int, **fixed: Any) -> list[Competitor]:
     """The settings that are tried for a kind: those of `Competitor`, by hand, and draws; the same for every kind."""
     first = Competitor(kind, **fixed)
-    return [first, *(first._replace(**setting) for setting in drawn(number - 1, seed))]
+    return [first, *(Competitor(**first._asdict() | setting) for setting in drawn(number - 1, seed))]

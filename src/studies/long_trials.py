@@ -50,7 +50,7 @@ def hidden_weights(network: ss.Network) -> Float[Array, " weights"]:
     return ravel_pytree(_hidden(network))[0]
 
 
-def _hidden(network: ss.Network) -> tuple[Array, Array]:
+def _hidden(network: Any) -> tuple[Array, Array]:
     return network.layers[0].inputs.weights, network.layers[0].loop.weights
 
 

@@ -21,7 +21,8 @@ def stratified(letters: Recordings, seed: int = 0) -> ValidatedSplit:
     Those are the parts in the code of Müller-Cleve et al. (2022), whose draw is not known. Trials of one letter follow
     one another in one session, so that all sides share it.
     """
-    generator, sides = np.random.default_rng(seed), ([], [], [])
+    generator = np.random.default_rng(seed)
+    sides: tuple[list[np.ndarray], ...] = ([], [], [])
     for letter in np.unique(letters.labels):
         order = generator.permutation(np.flatnonzero(letters.labels == letter))
         ends = np.rint(np.cumsum(PARTS) * order.size).astype(int)
