@@ -180,7 +180,7 @@ Image(save_figure(figure, results_folder), width=900)
 # Where plain training stays at chance for all of its steps, networks whose leading exponents were first brought to zero
 # learn, more or less far in the steps given and with a scatter between seeds, but all of them. The reason is visible in
 # the gradient: in plain networks it loses about a factor of two with every step and is gone before it reaches the bits
-# that matter; in flossed ones it is still there at the first state of the trial (median, most of it).
+# that matter; in flossed ones half of it or more is still there at the first state of the trial (median).
 #
 # *At scale `paper`* plain binary networks of one layer solve the shortest delay and are at chance from the second on.
 # Flossed ones solve the shortest in about half the steps, get most answers right at the second, a little more than
@@ -194,10 +194,8 @@ Image(save_figure(figure, results_folder), width=900)
 # there, plain networks still solve the second delay, and flossed ones the third. That plain networks fail at the second
 # here is thus no limit of theirs: in longer training they may not. What differs: the published networks were trained
 # for twice as many steps, by the published example on longer trials, which give eight times as many answers to learn
-# from, and with nearly all exponents flossed in up to three blocks of steps. What turned out to matter in short trials
-# of ours (three networks each, not kept): reading distances to threshold, as published, and not spikes. A much blunter
-# surrogate and three times the learning rate were worse for flossed networks at the second delay. How bits are coded,
-# and how gradients are cut, changed nothing that we could see.
+# from, and with nearly all exponents flossed in up to three blocks of steps. Distances to threshold are read, as
+# published, and not spikes.
 #
 # **Not shown.** Longer training, where accuracies were still rising; several delays for spiking networks and for two
 # layers; flossing of more exponents and at other times (see `flossing-schedule`); whether a better initial gain or

@@ -175,9 +175,9 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # ## Reading
 #
-# Flossing before training makes the difference between chance and an answer that is mostly right, for a small part of
-# the cost of training. The adaptive rule gets less far than a single block of fewer steps: it uses up its limit, as one
-# or the other of the exponents stays beyond the tolerance, and its optimiser starts anew with each block.
+# Flossing before training makes the difference between chance and an answer that is mostly right, for a fifth to a
+# third of the cost of training. The adaptive rule gets less far than a single block of fewer steps: it uses up its
+# limit, as one or the other of the exponents stays beyond the tolerance, and its optimiser starts anew with each block.
 #
 # *At scale `paper`* (more networks for each plan, a longer delay) it matters how many exponents are flossed: with a
 # quarter of those of the plan given networks get less far, and with three times as many, in as many steps, they stay at

@@ -153,7 +153,7 @@ table
 # On the input that was shown, every flossed exponent ends within the goal, whether one or a quarter of them is asked
 # for; on an input that was not shown some end farther from the target, by about twice the goal at most (`unseen`). The
 # sum of all exponents cannot be changed: what the leading ones gain the others lose (*a*). The price is activity: the
-# more exponents are flossed, the more the network spikes, ten times as much with a quarter of them.
+# more exponents are flossed, the more the network spikes, about nine times as much with a quarter of them.
 #
 # **Not shown.** That the network can be trained better afterwards; that the exact gradient, with all of the memory,
 # gets as far, or runs of another length, or other conventions; the spread over seeds, where there is only one.

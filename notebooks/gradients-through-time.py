@@ -131,8 +131,9 @@ Image(save_figure(figure, results_folder), width=900)
 # than the scatter between networks.
 #
 # Dimensionality falls within a few $\tau$ in all of them: whatever the losses, their gradients soon point along a few
-# directions, and along a single one where they explode (*b*). Exact gradients of both neurons keep several, with a wide
-# scatter between networks. Half of the exact spectrum is separated from the rest by the fast decay of what a reset or
+# directions, and along a single one where they explode (*b*). Exact gradients keep a few over twenty time constants in
+# some networks and hardly more than one in others; over twice that, at scale `paper`, hardly more than one in the
+# median. Half of the exact spectrum is separated from the rest by the fast decay of what a reset or
 # a synapse forgets; the gated surrogate loses these directions for good, as its reset erases them (*c*).
 #
 # **Not shown.** Trained networks, other strengths of recurrence or forms of the surrogate

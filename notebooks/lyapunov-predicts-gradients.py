@@ -141,8 +141,8 @@ Image(save_figure(figure, results_folder), width=900)
 #
 # The exponents of exact networks say that their gradients neither fade nor explode fast, and this is so: both lie close
 # to zero. Which of them fades a little and which grows is not predicted well. Exponent and growth rate have the same
-# sign in three quarters of the networks; at scale `paper`, with more networks of each kind, they are correlated, but
-# weakly. They differ by about as much as estimates from runs of this length scatter.
+# sign in three quarters of the networks; at scale `paper`, with more networks of each kind, they are correlated weakly,
+# with intervals that reach about zero. They differ by about as much as estimates from runs of this length scatter.
 #
 # Exact exponents lie close to zero, for both neurons and all strengths of recurrence tried. Those of the surrogate are
 # a matter of its sharpness and of the grid: blunt ones explode, sharp ones fade, down to the rate of the membrane

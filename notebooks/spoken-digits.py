@@ -138,8 +138,8 @@ Image(save_figure(spoken_digits_figure(history, complexity, baselines), results_
 # ## Reading
 #
 # At the scale `quick` event-based networks are at the level of the linear classifier, those on a grid a little above
-# it, and all are far above chance. The smallest difference of accuracy is one test trial, so that the first is no
-# difference. The penalty of the linear classifier and the initial weights of the networks on a grid were once chosen on
+# it, and all are far above chance. Differences of a few test trials of a hundred, over a few seeds,
+# are none. The penalty of the linear classifier and the initial weights of the networks on a grid were once chosen on
 # these test trials (see the training notebook): both are a little optimistic.
 #
 # At the scale `paper` networks on a grid are ahead of event-based ones on all sets (`others` in `numbers.json`), and of

@@ -141,15 +141,16 @@ Image(save_figure(strong_coupling_figure(ran, distances), results_folder), width
 # ## Reading
 #
 # Weakly coupled, both neurons have exponents near zero. With the coupling QIF networks become chaotic: their leading
-# exponent rises well above zero, and gradients grow by orders of magnitude over the delay. LIF networks
-# stay at exponents of zero or just below, as far as runs of this length can tell. Their stability is that of the
-# infinitely small: a push of a hundredth of a deviation sends many of them onto another trajectory, while a small one
-# stays small. For QIF networks it makes no difference how small the push is.
+# exponent rises well above zero, and gradients grow by orders of magnitude over the delay. LIF networks stay at
+# exponents of zero, to within what runs of this length can tell; at the strongest coupling the median is just above.
+# What stability there is, is that to the infinitely small: a push of a hundredth of a deviation sends many of them onto
+# another trajectory, while a small one stays small. For QIF networks it makes no difference how small the push is.
 #
-# So the neuron whose spike times are continuous is the one whose gradients explode under strong coupling, and the
-# neuron with stable gradients is the one whose landscape has steps. Which of the two hurts training more is not said by
-# this. Weights without a mean excite as much as they inhibit: above some strength LIF networks run away, and the
-# simulation ends with the budget that it had.
+# So of these two the neuron whose spike times are continuous is the one whose gradients explode under strong coupling,
+# and the one whose gradients stay of one size is the one whose landscape has steps. Their rates differ as well, and one
+# size was run. Which of the two hurts training more is not said by this. The growth of a gradient over the delay
+# scatters around the exponent by as much as the exponent itself. Weights without a mean excite as much as they inhibit:
+# above some strength LIF networks run away, and the simulation ends with the budget that it had.
 #
 # **Not shown.** Trained networks, whose weights are neither random nor balanced; tasks; other rates; large networks.
 # Exponents of leaky networks are averages over few large factors.

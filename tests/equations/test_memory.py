@@ -50,3 +50,60 @@ def orbit(strength):
     for _ in range(STEPS):
         yield x
         x = strength * np.sin(x)
+
+
+MAP = jnp.array([[1.1, -0.7], [0.9, 0.6]])
+PLANE_START, PLANE_STEPS = jnp.array([0.3, -0.5]), 7
+
+
+def plane(x, strength):
+    """One step of a map of the plane: x <- strength tanh(A x)."""
+    return strength * jnp.tanh(MAP @ x)
+
+
+def exponents_at(states, strength):
+    """Both exponents of a run by orthonormal frames, as a function of states and parameter that are given apart."""
+    init = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (2, 2)).T)[0]  # that of the library for this key
+    frame, growth = init, jnp.zeros(2)
+    for x in states:
+        frame, right = jnp.linalg.qr(jax.jacobian(plane)(x, strength) @ frame)
+        growth += jnp.log(jnp.abs(jnp.diag(right)))
+    return growth / len(states)
+
+
+def by_the_equation(strength, memory):
+    """The right side of the equation, with both partial derivatives at fixed states and through all frames."""
+    states = [PLANE_START]
+    for _ in range(PLANE_STEPS - 1):
+        states.append(plane(states[-1], strength))
+    direct = jax.jacobian(exponents_at, 1)(states, strength)
+    through, total = jax.jacobian(exponents_at, 0)(states, strength), direct
+    for t in range(1, PLANE_STEPS):
+        reached = jnp.zeros(2)
+        for u in range(1, t + 1):
+            part = jax.jacobian(plane, 1)(states[t - u], strength)
+            for v in range(t - u + 1, t):
+                part = jax.jacobian(plane)(states[v], strength) @ part
+            reached += memory**u * part
+        total += through[t] @ reached
+    return total
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.4, 1.0])
+def test_in_two_dimensions_the_frames_carry_a_part_that_memory_does_not_damp(memory):
+    def exponents(strength):
+        flossing = Flossing(2, memory=memory)
+        step = lambda x, _: plane(x, strength)  # noqa: E731
+        return exponents_of_run(flossing, step, PLANE_START, None, jax.random.key(0), PLANE_STEPS)[0]
+
+    expected = by_the_equation(1.7, memory)
+    np.testing.assert_allclose(jax.jacobian(exponents)(1.7), expected, rtol=1e-8)
+
+
+def test_in_two_dimensions_the_growth_of_a_step_depends_on_states_before_through_the_frame():
+    states = [PLANE_START, plane(PLANE_START, 1.7)]
+
+    def last_growth(first):
+        return exponents_at([first, states[1]], 1.7) * 2 - exponents_at([first], 1.7)
+
+    assert np.abs(jax.jacobian(last_growth)(states[0])).max() > 1e-2

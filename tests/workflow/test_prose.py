@@ -57,3 +57,18 @@ def test_every_source_can_be_found_and_is_cited():
     names = {name for name, _ in ENTRIES}
     cited = set(re.findall(r"@([a-z]+\d{4}\w*)", PAPER)) | {name for name in names if f'"{name}"' in values}
     assert names == cited
+
+
+def swallowed(source):
+    """Semicolons right behind an expression of code: typst takes them for its end and does not print them."""
+    call = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+    return re.findall(rf"#[a-z][\w-]*(?:\.[a-z][\w-]*)*(?:{call})*;", source)
+
+
+def test_no_semicolon_is_swallowed_by_code():
+    assert swallowed(r"in #level; and #of(a(b), c: (d)); but not #level\; nor #if x [y] z; nor #level and;") == [
+        "#level;",
+        "#of(a(b), c: (d));",
+    ]
+    for source in (ROOT / "manuscript").glob("*.typ"):
+        assert swallowed(source.read_text(encoding="utf-8")) == [], source.name

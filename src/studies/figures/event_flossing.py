@@ -10,7 +10,7 @@ from stablespike.figures.style import BLUE, FULL_WIDTH, GREY, INK, ORDERED, PALE
 
 # Starts in the order of the table: a mark for each, colours that no two neighbours share.
 LOOKS = ("o", "s", "^", "D", "v", "P", "X")
-SHADES = (ORDERED[0], INK, BLUE, YELLOW, GREY, ORDERED[2], ORDERED[1])
+SHADES = (INK, ORDERED[0], ORDERED[1], BLUE, ORDERED[2], YELLOW, GREY)
 MEANS_OF = 10  # steps
 CHANCE = 0.25
 

@@ -31,7 +31,7 @@ def published_and_reproduced_figure(table: pd.DataFrame) -> Figure:
     values.plot([0, 100], [0, 100], color=INK, linewidth=0.6)
     values.set(xlabel="reported (%)", ylabel="here (%)", xlim=(45, 104), ylim=(45, 104))
     figure.legend(*values.get_legend_handles_labels(), loc="outside upper right", ncols=3)
-    letter_panels([away, values], left=-12)
+    letter_panels([away, values], left=-12.0)
     return figure
 
 
