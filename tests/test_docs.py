@@ -155,6 +155,12 @@ def test_links_lead_somewhere(page, made):
             assert (made / "pages" / page.relative_to(PAGES).parent / link).exists(), link
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
+def test_tests_that_a_page_names_are_there(page):
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text()):
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
+
+
 def test_the_navigation_names_pages_that_are_there(made):
     def files(place):
         if isinstance(place, str):
