@@ -1,0 +1,83 @@
+"""What XLA compiles for an H200 on a machine without one: kernels a step of each loop, and temporary memory.
+
+    PYTHONPATH=src python -m tests.device.compiled R S
+
+It needs the CUDA plugin of JAX and NVIDIA's compiler (`envs/cuda13.lock.txt`), and E and M take minutes. The card is
+described by numbers that its maker publishes; nothing runs on it.
+"""
+
+import os
+import re
+import sys
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tests.device.run import yin_yang
+
+import stablespike as ss
+from stablespike.dynamics.engines.events import simulate
+from studies.benchmarks.workloads import mnist_gradient, recurrent_gradient, surrogate_step
+
+H200 = {
+    "threads_per_block_limit": 1024, "threads_per_warp": 32, "shared_memory_per_block": 49152,
+    "shared_memory_per_core": 233472, "threads_per_core_limit": 2048, "core_count": 132, "fpus_per_core": 128,
+    "block_dim_limit_x": 2147483647, "block_dim_limit_y": 65535, "block_dim_limit_z": 65535,
+    "memory_bandwidth": 4800000000000, "l2_cache_size": 52428800, "clock_rate_ghz": 1.98,
+    "device_memory_size": 151397597184, "shared_memory_per_block_optin": 232448, "registers_per_core_limit": 65536,
+    "registers_per_block_limit": 65536,
+}  # fmt: skip
+LAUNCHED = "fusion|custom-call|sort|copy|dynamic-slice|dynamic-update-slice|gather|scatter|reduce|dot|convert|iota"
+WORKLOADS = {
+    "R": lambda: recurrent_gradient(simulate, jnp.float64),
+    "S": lambda: surrogate_step(jnp.float32),
+    "E": yin_yang,
+    "M": lambda: mnist_gradient(ss.Recorded(), jnp.float32),
+}
+
+
+def described():
+    """The card as XLA's compiler wants it described."""
+    facts = "\n".join(f"  {name}: {number}" for name, number in H200.items())
+    capability = "  cuda_compute_capability { major: 9 }"
+    rest = 'platform_name: "CUDA"\ndnn_version_info { major: 9 minor: 10 }\ndevice_description_str: "NVIDIA H200"'
+    return f"gpu_device_info {{\n{facts}\n{capability}\n}}\n{rest}\n"
+
+
+def loops(text):
+    """Of every loop of a compiled program: its rounds, if they are known, and the kernels of one."""
+    bodies, here = {}, None
+    for line in text.splitlines():
+        if begun := re.match(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{\s*$", line):
+            here = bodies.setdefault(begun[1], [])
+        elif here is not None and "=" in line:
+            here.append(line)
+    counts = {
+        name: sum(bool(re.search(rf"= [^=]*? ({LAUNCHED})\(", one)) for one in body) for name, body in bodies.items()
+    }
+    for line in (one for body in bodies.values() for one in body):
+        if loop := re.search(r" while\(.*body=%?([\w.\-]+)", line):
+            rounds = re.search(r'known_trip_count":\{"n":"(\d+)"', line)
+            yield int(rounds[1]) if rounds else None, counts[loop[1]]
+
+
+def main(names):
+    settings = {"target_config": described(), "topology": "1x1x1"}
+    card = topologies.get_topology_desc(platform="cuda", topology_name="h200", **settings)
+    place = NamedSharding(Mesh(np.array(card.devices), ("card",)), PartitionSpec())
+    jax.config.update("jax_enable_x64", True)
+    for name in names:
+        function, arguments = WORKLOADS[name]()
+        shapes = jax.tree.map(
+            lambda one: jax.ShapeDtypeStruct(jnp.shape(one), jnp.result_type(one), sharding=place), arguments
+        )
+        program = jax.jit(function, in_shardings=place, out_shardings=place).lower(*shapes).compile()
+        memory = program.memory_analysis().temp_size_in_bytes / 2**20
+        print(f"{name}: {memory:.1f} MiB; rounds and kernels of loops: {list(loops(program.as_text()))}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
