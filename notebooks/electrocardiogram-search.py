@@ -17,12 +17,13 @@
 # recurrent weights, slopes of the surrogate and readouts to name the waves of an electrocardiogram?
 #
 # If not, a comparison with one setting for all would be fair. The search is the same for every kind: the same settings,
-# epochs, seed and validation trials. The test is not looked at. `electrocardiogram` trains with what is found here.
+# epochs, seed and validation trials. The test is not looked at. `electrocardiogram-cells` trains with what is found
+# here.
 
 # %% [markdown]
 # ## What is searched
 #
-# The networks of `electrocardiogram` trained by surrogates, for fewer epochs. The first try is a setting that was
+# The networks of `electrocardiogram-cells`, for fewer epochs. The first try is a setting that was
 # chosen by hand before, for LIF; the others are drawn by a Latin hypercube, evenly by the logarithm, between the ends
 # of `RANGES`, and are the same for all kinds. The rule, fixed before the tries: each kind takes the try that names most
 # steps of the validation trials rightly after the last epoch.
@@ -104,10 +105,10 @@ Image(save_figure(settings_figure(table), results_folder), width=600)
 #
 # ## Reading
 #
-# At scale `paper` the kinds do not agree: each takes another try, as was claimed. Leaky and adaptive neurons depend on
-# the setting much more than resonating ones, whose tries all lie within a few points. Adaptive neurons do best with the
-# largest steps and limit there are among the tries, so that they may want still larger ones; LIF neurons, which forget
-# with those, do better with steps between. Resonating neurons keep what was set by hand for LIF.
+# At scale `paper` the kinds do not agree: each takes another try, as was claimed. Leaking and adaptive neurons depend
+# on the setting much more than resonating ones, whose tries all lie within a few points. Adaptive neurons do best with
+# the largest steps and limit there are among the tries, so that they may want still larger ones; LIF neurons, which
+# forget with those, do better with steps between. Resonating neurons keep what was set by hand for LIF.
 #
 # After so few epochs resonating neurons are ahead and adaptive ones last, which says how quickly they learn, not how
 # well.

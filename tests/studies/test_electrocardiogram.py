@@ -107,9 +107,9 @@ def test_gradients_that_are_clipped_apart_have_the_norm_each(apart):
     clip = study.clip_of(study.Competitor("LIF", clipped=0.3, apart=apart))
     moved, _ = clip.update(gradient, clip.init(gradient))
     norms = [float(optax.tree.norm(layer)) for layer in moved.layers]
-    np.testing.assert_allclose(norms if apart else np.hypot(*norms), 0.3, rtol=1e-6)
+    np.testing.assert_allclose(norms if apart else np.hypot(*norms), 0.3, rtol=1e-5)
     before = [float(optax.tree.norm(layer)) for layer in gradient.layers]
-    assert apart or norms[0] / norms[1] == pytest.approx(before[0] / before[1])
+    assert apart or norms[0] / norms[1] == pytest.approx(before[0] / before[1], rel=1e-5)
 
 
 def test_how_many_trials_run_at_once_does_not_matter():
