@@ -16,7 +16,8 @@ SOURCE = Path(ss.__file__).read_text(encoding="utf-8")
 
 def type_checked():
     """Names that type checkers see, with their modules."""
-    block = next(node for node in ast.parse(SOURCE).body if isinstance(node, ast.If))
+    blocks = (node for node in ast.parse(SOURCE).body if isinstance(node, ast.If))
+    block = next(one for one in blocks if ast.unparse(one.test) == "TYPE_CHECKING")
     return {alias.name: node.module for node in block.body for alias in node.names}
 
 

@@ -14,6 +14,7 @@ import stablespike as ss
 from stablespike.dynamics.engines.events import simulate as event_loop
 from stablespike.dynamics.network import Recurrent
 from stablespike.dynamics.run import Trains
+from stablespike.native.conventions import Flag
 
 ROOT = Path(__file__).parents[1]
 UNTIL, SIZE, CHANNELS = 3.0, 5, 3
@@ -119,6 +120,27 @@ def test_delays_have_a_gradient():
     differences = [(loss(delays.at[k].add(step)) - loss(delays.at[k].add(-step))) / 2e-6 for k in range(SIZE)]
     assert float(jnp.max(jnp.abs(gradient))) > 1e-3
     np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("place", ["inputs", "loop", "readout"])
+@pytest.mark.parametrize("delay", [-0.07, 0.45])
+def test_a_delay_that_left_its_range_is_told(place, delay):
+    """As training may carry it: raised outside jit, in the status inside."""
+    delayed = {"inputs": jnp.full(3, 0.1), "loop": jnp.full(SIZE, 0.1), "readout": jnp.full(SIZE, 0.1)}
+    delayed[place] = delayed[place].at[1].set(delay)
+
+    def run(delays):
+        made = ss.Delayed(W_IN, jnp.full(3, 0.1), (0.05, 0.4)), ss.Delayed(LOOP, jnp.full(SIZE, 0.1), (0.05, 0.4))
+        above = ss.Delayed(jnp.ones((2, SIZE)), jnp.full(SIZE, 0.1), (0.05, 0.4))
+        network = ss.Network(ss.Layer(ss.LIF(1.0), *made), ss.Layer(ss.LeakyReadout(1.0), above))
+        network = eqx.tree_at(lambda one: one.layers[0].inputs.delays, network, delays["inputs"])
+        network = eqx.tree_at(lambda one: one.layers[0].loop.delays, network, delays["loop"])
+        network = eqx.tree_at(lambda one: one.layers[1].inputs.delays, network, delays["readout"])
+        return ss.simulate(network, INPUTS, UNTIL)
+
+    with pytest.raises(ss.SimulationError, match="keep trained delays"):
+        run(delayed)
+    assert int(jax.jit(lambda delays: run(delays).status.flags)(delayed)) & int(Flag.DELAY_RANGE)
 
 
 @pytest.mark.parametrize("rule", [ss.RealTimeRecurrent(), ss.EProp()])

@@ -39,7 +39,8 @@ class SimulationError(RuntimeError):
 SENTENCES = {  # causes before consequences
     Flag.PARAMETERS: "A neuron parameter is not allowed: a time constant not positive, say, or a threshold below rest.",
     Flag.WEIGHTS: "Weights must be finite, and delays finite and not negative.",
-    Flag.DELAY_RANGE: "A delay is outside of the range that the windows were made for: give another `delay_range`.",
+    Flag.DELAY_RANGE: "A delay is outside of the range that its connection was made for (`within`): keep trained delays"
+    " inside of it, or make it wider.",
     Flag.DURATION: "The duration of a trial must be finite and not negative.",
     Flag.INPUT_TIMES: "Input spike times must be ascending and not negative (pad with inf at the end).",
     Flag.INPUT_SOURCES: "An input spike names a channel that the input weights do not have.",

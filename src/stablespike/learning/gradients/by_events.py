@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from stablespike.dynamics.abilities import in_kernels
 from stablespike.dynamics.connections import Connection, Delayed, Dense, Sparse
@@ -70,8 +70,16 @@ def run_by_events(
         found.append(_run_layer(layer, start, below, asked))
         below = found[-1].trains
     flags = jnp.bitwise_or.reduce(jnp.stack([one.flags for one in found]))
+    flags |= jnp.where(_delays_left(network), int(Flag.DELAY_RANGE), 0)
     status = Status(flags, jnp.min(jnp.stack([one.time for one in found])), budget, "budget")
     return Run(tuple(one.trains for one in found), tuple(one.state for one in found), status)
+
+
+def _delays_left(network: Network) -> Bool[Array, ""]:
+    """Whether a delay is outside of the range that its connection was made for, as training may carry it."""
+    connections = [one for layer in network.layers for one in (layer.inputs, layer.loop) if isinstance(one, Delayed)]
+    inside = [jnp.all((one.delays >= one.within[0]) & (one.delays <= one.within[1])) for one in connections]
+    return ~jnp.all(jnp.asarray(inside))
 
 
 def planned_checkpoints(network: Network, until: Scalar, gradient: Rule | None) -> tuple[int | None, ...]:
