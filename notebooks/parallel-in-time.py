@@ -163,8 +163,8 @@ Image(save_figure(parallel_in_time_figure(costs, programs, errors), results_fold
 #
 # On two cores this does not pay where there is a native kernel, as was expected: the kernel stays ahead at all numbers
 # of inputs here. It does so by less than was foretold in places; `numbers.json` has by how much. The recorded rule
-# falls behind from the fewest inputs on. So derivatives of higher order and of forward mode, which the kernel does not have,
-# are to be had here at a fraction of its price, in less memory.
+# falls behind from the fewest inputs on. So derivatives of higher order and of forward mode, which the kernel does not
+# have, are to be had here at a fraction of its price, in less memory.
 #
 # **Not shown.** A GPU, for which depth says what may be gained and nothing of what is. Recurrent networks, whose spikes
 # are inputs of their own layer. Other neurons.
