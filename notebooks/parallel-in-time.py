@@ -155,7 +155,7 @@ Image(save_figure(parallel_in_time_figure(costs, programs, errors), results_fold
 #
 # ## Reading
 #
-# Counts of spikes are those of the loop, and spike times are as right or better: the rounding of a tree of products
+# Counts of spikes are those of the loop, and spike times are as right to a small factor: rounding of a tree of products
 # grows with its depth, and a last step of Newton's method takes out what is left. The program that is lowered for a GPU
 # calls nothing outside of itself, and its one loop is that over these steps. The chain of operations that wait for each
 # other gets longer by about the same number of them from each power of ten to the next, where that of the loop grows
