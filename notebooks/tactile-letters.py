@@ -49,8 +49,8 @@
 # %% [markdown]
 # ## Parameters
 #
-# The lists beside `kinds` belong to them in their order. Settings were not searched: they are those of spoken digits, or
-# guesses, before any trial run.
+# The lists beside `kinds` belong to them in their order. Settings were not searched: they are those of spoken digits,
+# or guesses, before any trial run.
 
 # %% tags=["parameters"]
 kinds = ["LIF", "LIF"]

@@ -179,7 +179,7 @@ def test_a_label_below_the_classes_is_not_the_last_class_inside_jit():
 
 
 def test_arrays_of_numpy_are_trained():
-    weights = np.full((5, CHANNELS), 3.0)
+    weights = np.full((5, CHANNELS), 12.0)
     state, _ = fit(network=eqx.tree_at(lambda network: network.layers[0].inputs.weights, NETWORK, weights))
     assert not np.array_equal(state.parameters.layers[0].inputs.weights, weights)
 
