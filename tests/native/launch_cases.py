@@ -38,7 +38,7 @@ def problem(name, loop):
 
 
 def values_and_gradients(name, loop):
-    """Derivatives of a sum over spikes, of (neuron,) weights and input times; spikes, counts and flags of all trials."""
+    """Derivatives of a sum over spikes by (neuron,) weights and input times; spikes, counts and flags."""
     neuron, weights, network = problem(name, loop)
 
     def trial(neuron, weights, times, sources):

@@ -93,7 +93,7 @@ def test_what_the_driver_refuses_is_said_in_a_sentence(where, answer, text, laun
     stand_in = launching(**{where: answer})
     start = r"the kernel layer \(stablespike\.native\.overrides\.lif\.unpack\) could not be launched on the GPU: "
     with pytest.raises(jax.errors.JaxRuntimeError, match=f"{start}.*{text}.*the recorded rule does this on a GPU"):
-        values_and_gradients("LIF", False)
+        jax.block_until_ready(values_and_gradients("LIF", False))
     assert not stand_in.errors
 
 
@@ -102,7 +102,7 @@ def test_without_a_driver_a_sentence_says_so(launching):
     with pytest.raises(
         jax.errors.JaxRuntimeError, match=r"there is no NVIDIA driver \(libcuda\.so\.1\) on this machine"
     ):
-        values_and_gradients("LIF", False)
+        jax.block_until_ready(values_and_gradients("LIF", False))
 
 
 def test_every_sentence_fits():
