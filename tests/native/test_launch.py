@@ -18,6 +18,7 @@ from stablespike.native import bridge
 from stablespike.native.cuda import driver, launch
 from stablespike.native.cuda.machine_code import NETWORK_ADJOINT, NoKernel, require_room
 from stablespike.native.cuda.targets import THREADS
+from stablespike.native.trial_rule import Trials
 
 NAMES = {"_layer": (on_gpu.layer_run, on_gpu.layer_pull), "_network": (on_gpu.network_run, on_gpu.network_pull)}
 
@@ -108,6 +109,53 @@ def test_without_a_driver_a_sentence_says_so(launching):
 def test_every_sentence_fits():
     _, texts = driver.sentences("the kernel network-adjoint (" + 60 * "x" + ")")
     assert all(one.tobytes().rstrip(b"\0").decode().endswith("on a GPU.") for one in texts)
+
+
+def test_trials_with_weights_of_their_own_and_forward_mode_are_those_of_processors(launching):
+    neuron, weights, network = problem("LIF", True)
+    own = [jnp.stack([one, 1.1 * one, 0.9 * one]) for one in weights]
+
+    def loss(weights, times, sources):
+        run = ss.simulate(network(neuron, weights), ss.Spikes(times, sources), until=END, **HOW)
+        return jnp.sum(jnp.where(jnp.isfinite(run.output.times), run.output.times**2, 0))
+
+    def all_of_it():
+        times, sources = jnp.asarray(TIMES), jnp.asarray(SOURCES)
+        pulled = jax.vmap(jax.grad(loss))(own, times, sources)
+        one = jax.grad(lambda first: loss([first, weights[1]], times[0], sources[0]))(weights[0])
+        _, along = jax.jvp(lambda w: loss(w, times[0], sources[0]), [weights], [[jnp.ones_like(w) for w in weights]])
+        return pulled, one, along
+
+    expected, stand_in = all_of_it(), launching()
+    found = all_of_it()
+    assert not stand_in.errors
+    assert {one[:2] for one in stand_in.launches} == {
+        (kind, n) for kind in ("network", "network-adjoint") for n in (1, 3)
+    }
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-11 * max(1, np.abs(other).max()))
+
+
+def test_cotangents_of_a_trial_whose_replay_misses_are_nan_and_of_no_other():
+    members, errors = np.array([[0, 2], [1, -1]], np.int32), jnp.array([0.0, 1e-12, jnp.nan])
+    bars = {"weight_bars": 2, "input_weight_bars": 2, "state_bars": 3, "time_bars": 3}
+    results = {name: jnp.ones((size, 4)) for name, size in bars.items()} | {"errors": errors}
+    found = on_gpu._require_replay(results, members, 1e-9)
+    for name, size in bars.items():
+        wrong = [True, False] if size == 2 else [False, False, True]
+        np.testing.assert_array_equal(np.isnan(found[name]).all(1), wrong)
+        np.testing.assert_array_equal(np.isnan(found[name]).any(1), wrong)
+
+
+@pytest.mark.parametrize(("bytes_of_one", "sums"), [(1, 60), (2**26, 16), (2**25, 32)])
+def test_there_are_as_many_partial_sums_as_fit_and_every_trial_is_in_one_of_its_row(bytes_of_one, sums):
+    lead = (2, 30)
+    trials = Trials([jnp.zeros((2, 1, 3)), jnp.zeros((1, 30, 4))], (1, 1), lead)
+    members, parts = on_gpu.partial_sums(trials, (2, 1), bytes_of_one)
+    assert len(members) == sums == 2 * parts
+    assert sorted(members[members >= 0]) == list(range(60))
+    for row, group in enumerate(members.reshape(2, -1)):
+        assert {int(one) // 30 for one in group if one >= 0} == {row}
 
 
 def header():
