@@ -53,6 +53,7 @@ from workflow.machine import describe_session
 
 TOLERANCES = {"spikes": 1e-11, "bars": 1e-9}
 REPEATS = 9
+ANEW = 3  # what a process answers that has the next one go on
 
 
 class Launched:
@@ -255,7 +256,7 @@ def failures(results):
 
 
 def run_here(asked, names):
-    """Do what has not been done, up to the first part that fails: 0 if all is done."""
+    """Do what has not been done, up to the first part that fails: 0 if all is done, else ANEW."""
     began, results = time.monotonic(), read(asked.output)
     every = parts(asked.processor)
     for name in names:
@@ -269,7 +270,7 @@ def run_here(asked, names):
         print(f"{time.monotonic() - began:6.1f} s  {name}: {json.dumps(results[name])[:300]}", flush=True)
         write(asked.output, results)
         if "error" in results[name] and not asked.processor:
-            return 1
+            return ANEW
     return 0
 
 
@@ -278,18 +279,18 @@ def run_apart(asked, names):
     began = time.monotonic()
     while missing := [name for name in names if name not in read(asked.output)]:
         left = asked.seconds - (time.monotonic() - began)
-        same = ["--output", str(asked.output), "--only", asked.only, "--seconds", f"{left:g}", "--here"]
+        same = ["--output", str(asked.output), "--only", asked.only, "--seconds", f"{left:.1f}", "--here"]
         process, heard = subprocess.Popen([sys.executable, "-m", "tests.device.run", *same]), time.monotonic()
         while process.poll() is None:
             time.sleep(0.2)
             now = [name for name in names if name not in read(asked.output)]
             if now != missing:
                 missing, heard = now, time.monotonic()
-            if time.monotonic() - heard > asked.patience:
+            if missing and time.monotonic() - heard > asked.patience:
                 process.kill()
                 process.wait()
                 write(asked.output, read(asked.output) | {missing[0]: {"error": f"silent for {asked.patience:g} s"}})
-        if missing and missing[0] not in read(asked.output):
+        if process.returncode not in (0, ANEW) and missing and missing[0] not in read(asked.output):
             write(
                 asked.output, read(asked.output) | {missing[0]: {"error": f"its process ended: {process.returncode}"}}
             )
