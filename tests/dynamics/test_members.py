@@ -71,6 +71,11 @@ def in_place(self, state):
     return state
 
 
+def of_no_one(state):
+    return state
+
+
+of_no_one.__qualname__ = "Mine.reset"
 ARRAY, NUMBER = (
     r"must give an array of float64 of shape \[2\], as its state is, not ",
     "must give one number, an array of ",
@@ -149,13 +154,16 @@ WRONG = {
         "fails: TracerArrayConversionError: .*, and compute by jnp, not by math or NumPy",
     ),
     "in place": (Solved, {"reset": in_place}, r"`reset\(state\)`", r"fails: TypeError: .*immutable"),
+    "no self": (
+        Solved, {"reset": of_no_one}, r"`reset\(state\)`", r"positional.*: begin it with `def reset\(self, state\)`"
+    ),
     "arguments": (Solved, {"flow": lambda self, s: s}, r"`flow\(state, dt\)`", "fails: TypeError: .*positional"),
     "a field that is not there": (
         Solved, {"reset": lambda self, s: s * self.gian}, r"`reset\(state\)`", "fails: AttributeError: .*'gian'"
     ),
     "a field in its place": (
         Solved, {"reset": 0.0, "__annotations__": {"reset": float}}, r"`reset\(state\)`",
-        "must be a method, not 0.0: give a parameter another name",
+        "must be a method, not 0.0: give a parameter of that name another one",
     ),
 }  # fmt: skip
 

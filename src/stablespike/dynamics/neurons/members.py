@@ -194,14 +194,14 @@ def _result(neuron: Any, name: str, state: Any) -> Any:
     call = f"`{name}({', '.join(takes)})` of {type(neuron).__name__}"
     method = getattr(neuron, name)
     if not callable(method):
-        raise ValueError(f"{call} must be a method, not {shown(method)}: give a parameter another name.")
+        raise ValueError(f"{call} must be a method, not {shown(method)}: give a parameter of that name another one.")
     number = None if state is None else jax.ShapeDtypeStruct((), state.dtype)
     try:
         given = jax.eval_shape(lambda *rest: method(*rest), *[state if one == "state" else number for one in takes])
     except NotImplementedError:
         return None
     except (TypeError, ValueError, IndexError, AttributeError, NameError) as error:
-        raise ValueError(f"{call} {_failure(error, state)}.") from error
+        raise ValueError(f"{call} {_failure(error, name, state)}.") from error
     found = wrong(given, state)
     if found:
         raise ValueError(f"{call} {found}.")
@@ -225,11 +225,14 @@ def _unfit(what: str, state: Any) -> str:
     )
 
 
-def _failure(error: Exception, state: Any) -> str:
+def _failure(error: Exception, name: str, state: Any) -> str:
     """What another's error says, in its first line, and what to do about it."""
-    said = " ".join(str(error).partition("\n")[0].split()).rstrip(".")[:LONGEST]
+    said = " ".join(str(error).partition("\n")[0].partition("http")[0].split()).rstrip(".: ")[:LONGEST]
     if state is not None and (isinstance(error, IndexError) or "unpack" in said):
         return _unfit(said, state)
-    traced = jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError
-    advice = ": choose by jnp.where, not by `if`, and compute by jnp, not by math or NumPy"
-    return f"fails: {type(error).__name__}: {said}{advice if isinstance(error, traced) else ''}"
+    advice = ""
+    if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
+        advice = ": choose by jnp.where, not by `if`, and compute by jnp, not by math or NumPy"
+    elif isinstance(error, TypeError) and f"{name}()" in said:
+        advice = f": begin it with `def {name}({', '.join(('self', *MEMBERS[name].takes))})`"
+    return f"fails: {type(error).__name__}: {said}{advice}"
