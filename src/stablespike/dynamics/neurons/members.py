@@ -1,6 +1,7 @@
 """What the members of a neuron have to give: of one's own class each is tried on shapes when a neuron is made."""
 
 import difflib
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -110,7 +111,7 @@ def require_members(neuron: Any) -> None:
     _TRIED.add(kind)
     try:
         state = _result(neuron, "initial_state", None)
-        for name in [one for one in MEMBERS if _is_own(kind, one) and state is not None]:
+        for name in [one for one in MEMBERS if _is_tried(kind, one) and state is not None]:
             _result(neuron, name, state if MEMBERS[name].takes else None)
     finally:
         _TRIED.discard(kind)
@@ -182,10 +183,18 @@ def _is_ours(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == PACKAGE
 
 
-def _is_own(kind: type, name: str) -> bool:
-    """Whether a member is there and was not written by this package."""
-    base = next((base for base in kind.__mro__ if name in vars(base)), None)
-    return base is not None and not _is_ours(base)
+def _is_tried(kind: type, name: str) -> bool:
+    """Whether a member was not written by this package, or is a model's of it whose state is another one now."""
+    base = _writer(kind, name)
+    if base is None or not _is_ours(base):
+        return base is not None
+    start = _writer(kind, "initial_state")
+    return start is not None and not _is_ours(start) and not inspect.isabstract(base)
+
+
+def _writer(kind: type, name: str) -> type | None:
+    """The class in which a member is written."""
+    return next((base for base in kind.__mro__ if name in vars(base)), None)
 
 
 def _result(neuron: Any, name: str, state: Any) -> Any:
