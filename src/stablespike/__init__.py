@@ -2,7 +2,7 @@
 
 `import stablespike as ss` is the door: every public name below, bound when it is first used, so that the import is
 quick and loads no JAX. Programs that want float64 spike times switch on `jax_enable_x64` themselves. Importing changes
-one setting: in jaxlib 0.10.2 and 0.11 XLA hands sums to a library that gets some of them wrong on processors
+one setting: since jaxlib 0.10.2 XLA hands sums to a library that gets some of them wrong on processors
 (`dynamics.compiler`), which `XLA_FLAGS` tells it not to do.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 _OWN_SUMS = "--xla_cpu_experimental_ynn_fusion_type="
-_FAULTY = ("0.10.2", "0.11.")  # and they know the flag; a program ends at one that its XLA does not know
+_FAULTY = ("0.10.2", "0.11.", "0.12.0")  # and they know the flag; a program ends at one that its XLA does not know
 if version("jaxlib").startswith(_FAULTY) and _OWN_SUMS not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_OWN_SUMS}".strip()
 

@@ -69,7 +69,7 @@ def as_if(jaxlib):
 
 
 @pytest.mark.parametrize(
-    ("jaxlib", "told"), [("0.10.1", False), ("0.10.2", True), ("0.11.0", True), ("0.12.0", False), ("1.0.0", False)]
+    ("jaxlib", "told"), [("0.10.1", False), ("0.10.2", True), ("0.11.0", True), ("0.12.0.1", True), ("0.12.1", False), ("1.0.0", False)]
 )
 def test_only_versions_that_are_known_for_the_fault_are_told(jaxlib, told):
     """A program ends at a flag that its XLA does not know."""
@@ -80,12 +80,12 @@ def test_only_versions_that_are_known_for_the_fault_are_told(jaxlib, told):
 
 def test_a_version_that_is_not_known_is_tried():
     """With the fault that the present one has, or has not, where nobody told it."""
-    code = as_if("0.12.0") + "import stablespike as ss; ss.LIF(1.0); import jax.numpy as jnp; "
+    code = as_if("0.13.0") + "import stablespike as ss; ss.LIF(1.0); import jax.numpy as jnp; "
     code += "from stablespike.dynamics.compiler import sums_are_right; print(sums_are_right())"
     found = run(code)
     if found.returncode:
         assert re.search(
-            r"^ImportError: jaxlib 0\.12\.0 gets some sums wrong: .*XLA_FLAGS=", found.stderr, re.MULTILINE
+            r"^ImportError: jaxlib 0\.13\.0 gets some sums wrong: .*XLA_FLAGS=", found.stderr, re.MULTILINE
         )
         assert run("import jax, stablespike.dynamics.compiler as one; print(one.sums_are_right())").stdout == "True\n"
     else:
@@ -94,7 +94,7 @@ def test_a_version_that_is_not_known_is_tried():
 
 
 def test_a_version_that_is_not_known_is_tried_where_jax_traces_too():
-    code = as_if("0.12.0") + "import jax, jax.numpy as jnp; import stablespike as ss; "
+    code = as_if("0.13.0") + "import jax, jax.numpy as jnp; import stablespike as ss; "
     code += "print(jax.jit(lambda x: x + ss.LIF(1.0).membrane_time_constant)(1.0))"
     found = run(code, XLA_FLAGS=FLAG)
     assert found.stdout == "2.0\n", found.stderr

@@ -15,7 +15,7 @@ import numpy as np
 from jax._src.xla_bridge import backends_are_initialized  # JAX has no public name for it
 
 SOUND = ("0.10.0", "0.10.1")
-FAULTY = ("0.10.2", "0.11.")  # told so by `import stablespike`
+FAULTY = ("0.10.2", "0.11.", "0.12.0")  # told so by `import stablespike`
 FLAG = "XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type="
 SHAPE = (32, 16, 16)
 
