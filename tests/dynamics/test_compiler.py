@@ -69,7 +69,8 @@ def as_if(jaxlib):
 
 
 @pytest.mark.parametrize(
-    ("jaxlib", "told"), [("0.10.1", False), ("0.10.2", True), ("0.11.0", True), ("0.12.0.1", True), ("0.12.1", False), ("1.0.0", False)]
+    ("jaxlib", "told"),
+    [("0.10.1", False), ("0.10.2", True), ("0.11.0", True), ("0.12.0.1", True), ("0.12.1", False), ("1.0.0", False)],
 )
 def test_only_versions_that_are_known_for_the_fault_are_told(jaxlib, told):
     """A program ends at a flag that its XLA does not know."""
