@@ -169,6 +169,16 @@ def test_a_spike_that_is_due_comes_at_once_and_one_that_just_came_does_not():
     np.testing.assert_array_equal(found.times[:, 0], [0.0, np.inf, 0.0, np.inf, np.inf])
 
 
+def products_and_sweeps(states, weights, inputs, until):
+    """Products of the matrices of all intervals, tau being 1, and how many of Newton's steps mend their path."""
+    waits = jnp.diff(jnp.append(inputs.times, until), prepend=0.0)[:, None]
+    over = Interval(jnp.exp(-waits), -jnp.expm1(-waits))
+    factors = jnp.append(0.0, over.decay[:-1, 0] ** 2)[:, None]
+    currents = affine_prefixes(factors, jnp.concatenate([states[None, :, 2], weights.T[inputs.sources]]))
+    products = product_prefixes(interval_matrices(currents, over)[0])
+    return products, settled(states[:, :2].T, currents, over)[1]
+
+
 def test_digits_that_long_products_lose_are_found_again():
     """From V = 1, where nothing moves and all is unstable, to the branch that strong inhibition leads all paths to."""
     stay, until, neuron = 12.0, 20.0, QIF(1.0)
@@ -178,15 +188,10 @@ def test_digits_that_long_products_lose_are_found_again():
     found = parallel_in_time_layer(neuron, weights, states, given, until, 1)
     mended = jnp.arctan2(found.state[:, 1], found.state[:, 0])
     assert float(jnp.abs(mended[0] - mended[1])) < 1e-15
-    waits = jnp.diff(jnp.append(times, until), prepend=0.0)[:, None]
-    over = Interval(jnp.exp(-waits), -jnp.expm1(-waits))
-    pulses = weights.T[given.sources[:-1]]
-    factors = jnp.append(0.0, over.decay[:-1, 0] ** 2)[:, None]
-    currents = affine_prefixes(factors, jnp.concatenate([jnp.zeros((2, 2)), pulses]))
-    nn, nd, dn, dd = (entry[-1] for entry in product_prefixes(interval_matrices(currents, over)[0]))
+    products, sweeps = jax.jit(products_and_sweeps)(states, weights, given, until)
+    nn, nd, dn, dd = (entry[-1] for entry in products)
     lost = jnp.arctan2(dn * states[:, 0] + dd * states[:, 1], nn * states[:, 0] + nd * states[:, 1])
     assert float(jnp.abs(lost[0] - lost[1])) > 1e-13
-    sweeps = settled(states[:, :2].T, currents, over)[1]
     assert int(sweeps) == 1
 
 
@@ -215,6 +220,32 @@ def test_an_exhausted_budget_is_flagged_at_the_spike_too_many_and_raised():
     network = Layered(neuron, (weights,))
     with pytest.raises(SimulationError, match=f"budget of {most - 1} was exhausted"):
         simulate_layers(network, (states,), inputs, UNTIL, capacity=most - 1, layer=parallel_in_time_layer)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+def test_activity_that_runs_away_is_flagged(dtype):
+    """So many spikes that whole numbers of 32 bits would wrap around."""
+    neuron, inputs = QIF(1.0), 4000
+    given = Spikes(jnp.linspace(0, 1, inputs, dtype=dtype), jnp.zeros(inputs, int))
+    start = initial_states(neuron, jnp.zeros(1, dtype))
+    found = parallel_in_time_layer(neuron, jnp.full((1, 1), 1e18, dtype), start, given, 1.0, 4)
+    assert int(found.status.flags) & Flag.BUDGET_EXHAUSTED
+
+
+def test_what_fits_into_no_memory_is_refused():
+    neuron = QIF(1.0)
+    sizes = jax.ShapeDtypeStruct((10**6, 1), jnp.float64), jax.ShapeDtypeStruct((10**9,), jnp.float64)
+    states = jax.ShapeDtypeStruct((10**6, 3), jnp.float64)
+    sources = jax.ShapeDtypeStruct((10**9,), int)
+    with pytest.raises(MemoryError, match="A layer of 1000000 neurons at 1000000000 inputs would take"):
+        jax.eval_shape(
+            lambda weights, times, sources, states: parallel_in_time_layer(
+                neuron, weights, states, Spikes(times, sources), 1.0, 4
+            ),
+            *sizes,
+            sources,
+            states,
+        )
 
 
 def test_layers_above_each_other():

@@ -18,10 +18,10 @@ def parallel_in_time_figure(costs: pd.DataFrame, programs: pd.DataFrame, errors:
     """
     figure = new_figure(FULL_WIDTH, 4.2)
     panels = list(figure.subplots(2, 2).flat)
-    plot_by_inputs(costs, "gradient_ms", panels[0], "processor time of a gradient (ms)")
-    plot_by_inputs(costs[costs["engine"] != "native"], "memory_mib", panels[1], "temporary memory (MiB)")
-    plot_by_inputs(programs, "depth", panels[2], "longest chain of operations")
-    plot_by_inputs(errors, "largest", panels[3], "largest error of a spike time (tau)")
+    plot_by_inputs(costs, "gradient_ms", panels[0], "gradient (processor, ms)")
+    plot_by_inputs(costs[costs["engine"] != "native"], "memory_mib", panels[1], "memory (MiB)")
+    plot_by_inputs(programs, "depth", panels[2], "depth (operations)")
+    plot_by_inputs(errors, "largest", panels[3], "largest error (tau)")
     panels[0].legend(fontsize=6)
     letter_panels(panels)
     return figure

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from stablespike.dynamics.engines.layers import LayerSolution, require_capacity
 from stablespike.dynamics.engines.prefixes import affine_prefixes
 from stablespike.dynamics.engines.projective import Interval, directions
+from stablespike.dynamics.memory import require_memory
 from stablespike.dynamics.neurons.logarithm import log1p
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, require_population, require_states
 from stablespike.dynamics.neurons.qif import QIF, spike_coordinate
@@ -23,6 +24,8 @@ from stablespike.dynamics.spikes import Spikes, input_flags
 from stablespike.dynamics.status import Status
 from stablespike.native.conventions import Flag
 
+MOST = 2.0**20  # spikes in an interval
+NUMBERS = 12  # at the least that are there at a time, for each input and neuron
 OFF = 0.4  # exponent of the unit of rounding by which a spike may miss its interval
 
 
@@ -72,6 +75,8 @@ def parallel_in_time_layer(
         raise ValueError(f"weights must have shape [neurons, channels], not {list(weights.shape)}.")
     require_population(neuron, weights.shape[0])
     require_states(neuron, states, weights.shape[0])
+    size, count = weights.shape[0], inputs.times.shape[-1]
+    require_memory(NUMBERS * weights.dtype.itemsize * size * count, f"A layer of {size} neurons at {count} inputs")
     return _layer(neuron, weights, states, inputs, duration, capacity)
 
 
@@ -82,9 +87,9 @@ def _layer(
     dtype = jnp.result_type(weights)
     tau = jnp.asarray(neuron.membrane_time_constant, dtype)
     inputs = Spikes(inputs.times.astype(dtype), inputs.sources)
-    path = _path(tau, weights, states.astype(dtype), inputs, jnp.asarray(duration, dtype))
+    path, found = _path(tau, weights, states.astype(dtype), inputs, jnp.asarray(duration, dtype))
     times, missed = _spike_times(path, tau, capacity)
-    fits = path.counts[-1] <= capacity
+    fits = found <= capacity
     lost = ~jnp.all(jnp.isfinite(path.n) & jnp.isfinite(path.currents), 1)
     flags = input_flags(inputs, weights.shape[1], duration)
     flags |= jnp.where(jnp.all(neuron.requirements()[0][0]), 0, int(Flag.PARAMETERS))
@@ -98,8 +103,11 @@ def _layer(
     return LayerSolution(times[:, :capacity], path.counts[-1], state, Status(flags, end, capacity, "capacity"))
 
 
-def _path(tau: Array, weights: Array, states: Array, inputs: Spikes, duration: Array) -> _Path:
-    """The layer at all inputs; those after the trial's end, and padding, come at its end and do nothing."""
+def _path(tau: Array, weights: Array, states: Array, inputs: Spikes, duration: Array) -> tuple[_Path, Array]:
+    """The layer at all inputs, and the number of spikes of each neuron as a float, which cannot wrap around.
+
+    Inputs after the trial's end, and padding, come at its end and do nothing.
+    """
     arrives = inputs.times <= duration
     bounds = jnp.concatenate([jnp.zeros_like(duration)[None], jnp.where(arrives, inputs.times, duration)])
     bounds = jnp.concatenate([bounds, duration[None]])
@@ -114,11 +122,13 @@ def _path(tau: Array, weights: Array, states: Array, inputs: Spikes, duration: A
     passed = (d < 0) | ((d == 0) & (n > 0))
     sides = jnp.where(passed, -1, 1).at[0].set(1)  # a spike that is due at the start is still to come
     n, d = path * sides.astype(path.dtype)
-    return _Path(bounds, n, d, currents, _counts(n, currents, over, sides), over)
+    found = _found(n, currents, over, sides)
+    counts = jnp.concatenate([jnp.zeros(found[:1].shape, int), jnp.cumsum(found.astype(int), 0)])
+    return _Path(bounds, n, d, currents, counts, over), found.sum(0)
 
 
-def _counts(n: Array, currents: Array, over: Interval, sides: Array) -> Int[Array, "bounds neurons"]:
-    """Number of spikes up to each bound.
+def _found(n: Array, currents: Array, over: Interval, sides: Array) -> Float[Array, "intervals neurons"]:
+    """Number of spikes in each interval, at most `MOST`.
 
     Zeros of d are pi/sqrt I apart in u, so that an interval has floor(w) or floor(w) + 1 of them, w = sqrt(I) u/pi.
     Half the turns between the first zero and the interval's end are w - phi, phi in [0, 1) and below 1/2 where n > 0:
@@ -129,9 +139,7 @@ def _counts(n: Array, currents: Array, over: Interval, sides: Array) -> Int[Arra
     odd = (sides[1:] != sides[:-1]).astype(n.dtype)
     turns = jnp.sqrt(jnp.maximum(currents, 0)) * gone / math.pi
     found = odd + 2 * jnp.round((turns + jnp.sign(n) / 4 - odd) / 2)
-    most = jnp.asarray(2**20, n.dtype)
-    within = jnp.where(jnp.isfinite(found), jnp.minimum(found, most), 0).astype(int)
-    return jnp.concatenate([jnp.zeros_like(within[:1]), jnp.cumsum(within, 0)])
+    return jnp.where(jnp.isfinite(found), jnp.minimum(found, MOST), 0)
 
 
 def _spike_times(path: _Path, tau: Array, capacity: int) -> tuple[Array, Array]:

@@ -29,7 +29,7 @@ from stablespike.dynamics.neurons.stumpff import stumpff_pair
 from stablespike.native.conventions import FAR
 
 MOST_SWEEPS = 8
-LOST = 0.1  # an angle by which a path may not be off after the last sweep
+LOST = 0.01  # an angle by which a path may not be off after the last sweep
 
 
 class Interval(NamedTuple):
