@@ -152,15 +152,16 @@ Image(save_figure(parallel_in_time_figure(costs, programs, errors), results_fold
 #
 # ## Reading
 #
-# Counts of spikes are those of the loop, and spike times are as right, at the longest trials better: the rounding of a
-# tree of products grows with its depth, that of a loop with its length. The program that is lowered for a GPU calls
-# nothing outside of itself, and its one loop is that over steps of Newton's method, of which one is taken. What waits
-# for each other rises by as much from each power of ten to the next, where the loop's rises tenfold.
+# Counts of spikes are those of the loop, and spike times are as right or better: the rounding of a tree of products
+# grows with its depth, and a last step of Newton's method takes out what is left. The program that is lowered for a GPU
+# calls nothing outside of itself, and its one loop is that over these steps. The chain of operations that wait for each
+# other gets longer by about the same number of them from each power of ten to the next, where that of the loop grows
+# tenfold.
 #
-# On two cores it does not pay where there is a native kernel, as was expected: the kernel stays ahead at any number of
-# inputs measured. The factor was foretold wrongly where there are few inputs; there both take about as long. The
-# recorded rule falls behind from the fewest inputs on, so that derivatives of higher order, which the kernel does not
-# have, come from here at a fraction of its price.
+# On two cores this does not pay where there is a native kernel, as was expected: the kernel stays ahead at all numbers
+# of inputs here, and `numbers.json` has by how much. The recorded rule falls behind from the fewest inputs on. So
+# derivatives of higher order and of forward mode, which the kernel does not have, are to be had here at a fraction of
+# its price, in less memory.
 #
 # **Not shown.** A GPU, for which depth says what may be gained and nothing of what is. Recurrent networks, whose spikes
 # are inputs of their own layer. Other neurons.

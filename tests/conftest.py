@@ -5,6 +5,7 @@ The package is not imported here: pytest loads this file before jaxtyping's hook
 
 import gc
 import os
+import resource
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".cache"
@@ -32,6 +33,25 @@ def no_hoard_of_programs():
     if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
         jax.clear_caches()
         gc.collect()
+
+
+def pytest_sessionfinish(session):
+    """A worker tells the run that began it how much memory it took at most."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+PEAKS = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    PEAKS.append(getattr(node, "workeroutput", {}).get("peak", 0))
+
+
+def pytest_terminal_summary(terminalreporter):
+    peaks = PEAKS or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
+    terminalreporter.write_line(f"largest resident memory: {', '.join(f'{peak / 2**20:.1f}' for peak in peaks)} GiB")
 
 
 def pytest_addoption(parser):

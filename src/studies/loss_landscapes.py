@@ -6,7 +6,6 @@ and traced to the first spike that differs on both sides.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,11 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 import stablespike as ss
-from stablespike.dynamics.neurons.neuron import Scalar, over_neurons
-from stablespike.dynamics.run import Run
 from stablespike.dynamics.status import Status
 from stablespike.learning.losses import spike_time_error
-from stablespike.learning.pseudospikes import continued_spike_times
+from stablespike.learning.pseudospikes import spike_times_beyond
 from stablespike.tasks.poisson import poisson_spikes
 from studies.surrogate_versus_exact import random_network, stacked, surrogate, voltages
 
@@ -79,49 +76,12 @@ def timing_network(key: Key[Array, ""], neuron: ss.LIF | ss.QIF, shape: Shape, g
     return eqx.combine(jax.tree.map(lambda weights: gain * weights, trained), rest)
 
 
-def lif_trial_end(neuron: ss.LIF, state: Float[Array, "2"], pulse: Scalar) -> tuple[Scalar, Scalar]:
-    """Phase and period with which a LIF neuron goes on after the trial, its drive J held above the threshold th.
-
-    J = th (1 + softplus((I + pulse)/th - 1)), Theta = tau ln(J/(J - th)), phase = Theta - tau ln((J - V)/(J - th)).
-    At V = th the phase is the period: the time of a spike that leaves the trial goes on without a jump, with a kink.
-    Made for this study after the pseudospikes of QIF neurons (Klos & Memmesheimer 2025), which need no made-up drive.
-    """
-    voltage, current = state
-    threshold = neuron.threshold
-    beyond = threshold * jax.nn.softplus((current + pulse) / threshold - 1)
-    period = neuron.membrane_time_constant * jnp.log1p(threshold / beyond)
-    return period - neuron.membrane_time_constant * jnp.log1p((threshold - voltage) / beyond), period
-
-
-def _continuation(neuron: Any) -> Callable[..., Any]:
-    if isinstance(neuron, ss.LIF):
-        return lambda states, pulses: jax.vmap(functools.partial(lif_trial_end, neuron))(states, pulses)
-    return over_neurons(neuron, "trial_end_phase")
-
-
-def times_beyond(network: ss.Network, run: Run, until: Scalar, spikes: int) -> list[Float[Array, "_ _"]]:
-    """First `spikes` spike times of all neurons of each layer, pseudospikes of scheme 2 included (never inf).
-
-    As `spike_times_beyond` of the library, for LIF neurons, too.
-    """
-    rates, found = None, []
-    for layer, sent, states in zip(network.layers, run.layers, run.states, strict=True):
-        continued = _continuation(layer.neuron)
-        pulse = jnp.zeros(layer.size) if rates is None else layer.inputs.weights @ rates
-        phases, periods = continued(states, pulse)
-        if layer.loop is not None:
-            phases, periods = continued(states, pulse + layer.loop.weights @ (phases / periods))
-        rates = phases / periods
-        found.append(continued_spike_times(sent.spike_times(spikes), phases, periods, until))
-    return found
-
-
 def trial_loss(
     network: ss.Network, trial: ss.Spikes, targets: Float[Array, "outputs spikes"], task: Timing, rule: Any = None
 ) -> tuple[Float[Array, ""], tuple[Status, Float[Array, "neurons budget"]]]:
     """Mean squared distance of the outputs' spikes from their targets (tau^2), the status, and all neurons' times."""
     run = ss.simulate(network, trial, task.until, on=ss.Events(task.budget), gradient=rule)
-    times = times_beyond(network, run, task.until, task.budget)
+    times = spike_times_beyond(network, run, task.until, task.budget)
     rows, spikes = targets.shape
     return spike_time_error(times[-1][:rows, :spikes], targets), (run.status, jnp.concatenate(times))
 

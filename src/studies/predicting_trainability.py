@@ -173,7 +173,9 @@ class Probe(NamedTuple):
     counts: Float[Array, "*trials neurons"]
 
 
-def _probe(grid: GridNetwork, signals: Array, label: Array, recall: Recall, steps: int) -> Probe:
+def hidden_gradients(grid: GridNetwork, signals: Array, label: Array, recall: Recall) -> Any:
+    """The loss's gradient by the state of each hidden layer before each step, states with a leading axis of time."""
+
     def look(states: Any) -> Array:
         scores = recall.gain * states[-1].cell.voltage[-1]
         return optax.losses.softmax_cross_entropy_with_integer_labels(scores, label)
@@ -182,7 +184,11 @@ def _probe(grid: GridNetwork, signals: Array, label: Array, recall: Recall, step
         return grid.step(state, signal)[0]
 
     value, pull, _ = probed_run(step, grid.initial_state(), signals, look)
-    hidden = pull(jnp.ones_like(value))[0][:-1]
+    return pull(jnp.ones_like(value))[0][:-1]
+
+
+def _probe(grid: GridNetwork, signals: Array, label: Array, recall: Recall, steps: int) -> Probe:
+    hidden = hidden_gradients(grid, signals, label, recall)
     moments = [round(time * steps) for time in (recall.cue, recall.cue + recall.delay)]
     begin, end = (ravel_pytree(jax.tree.map(lambda leaf, at=at: leaf[at], hidden))[0] for at in moments)
     first = hidden[0].cell
@@ -192,7 +198,7 @@ def _probe(grid: GridNetwork, signals: Array, label: Array, recall: Recall, step
     )  # what arrives is felt as the current before the step is, but for a factor
 
     def spiking(state: Any, signal: Array) -> tuple[Any, Array]:
-        state = step(state, signal)
+        state = grid.step(state, signal)[0]
         pairs = zip(grid.layers[:-1], state[:-1], strict=True)
         return state, jnp.concatenate([layer.cell.output(one.cell) for layer, one in pairs])
 
@@ -294,11 +300,15 @@ def _padded(trials: Labelled, unit: int = 256) -> Labelled:
     return ss.Spikes(jnp.pad(spikes.times, more, constant_values=jnp.inf), jnp.pad(spikes.sources, more)), labels
 
 
-def tables_of(settings: Training, family: str, number: int) -> list[pd.DataFrame]:
-    """A table of one row: what was drawn, what is measured of it, and what training comes to."""
+def tables_of(settings: Training, family: str, number: int, delay: float | None = None) -> list[pd.DataFrame]:
+    """A table of one row: what was drawn, what is measured of it, and what training comes to.
+
+    A `delay` that is given takes the place of the one that was drawn.
+    """
     if number % 10 == 0 or family == "flossed":
         jax.clear_caches()  # programs of other shapes and numbers: hundreds of them leave no mappings of memory
     one = drawn(family, number)
+    one = one._replace(delay=one.delay if delay is None else delay)
     recall = Recall(delay=one.delay, neurons=one.neurons, loop=one.loop)
     seed = zlib.crc32(f"{family} {number}".encode())
     generator = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import stablespike as ss
@@ -115,7 +116,20 @@ def test_pseudospikes_of_a_run_on_a_grid_are_refused():
         spike_times_beyond(network, run, 1.0, 1)
 
 
+@pytest.mark.parametrize(("voltage", "current", "pulse"), [(0.3, 1.5, 0.0), (-2.0, -3.0, 1.0), (0.9, 8.0, -0.5)])
+def test_a_lif_neuron_goes_on_under_a_held_drive(voltage, current, pulse):
+    phase, period = ss.LIF(2.0, 1.5).trial_end_phase(jnp.array([voltage, current]), jnp.asarray(pulse))
+    drive = 1.5 * (1 + np.log1p(np.exp((current + pulse) / 1.5 - 1)))
+    reached = [drive + (start - drive) * np.exp(-wait / 2) for start, wait in ((0, period), (voltage, period - phase))]
+    np.testing.assert_allclose(reached, 1.5, rtol=1e-12)
+
+
+def test_a_spike_of_a_lif_neuron_that_leaves_the_trial_keeps_its_time():
+    phase, period = ss.LIF().trial_end_phase(jnp.array([1.0, 2.0]), jnp.zeros(()))
+    assert float(phase) == pytest.approx(float(period), abs=1e-15)
+
+
 def test_a_neuron_that_would_not_go_on_is_refused():
-    found = run_of(ss.LIF(1.0, 1.0), (jnp.ones((1, 1)),), jnp.zeros((1, 2)), 1.0)
-    with pytest.raises(NotImplementedError, match="LIF has no pseudospikes"):
+    found = run_of(ss.GeneralLIF(), (jnp.ones((1, 1)),), jnp.zeros((1, 2)), 1.0)
+    with pytest.raises(NotImplementedError, match="GeneralLIF has no pseudospikes"):
         spike_times_beyond(*found, 1.0, 1)

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 import stablespike as ss
-from stablespike.learning.pseudospikes import spike_times_beyond
 from studies import landscape_slices as slices
 from studies import landscape_training as training
 from studies import loss_landscapes as study
@@ -26,31 +25,6 @@ def single(neuron, weights, times):
     network = ss.Network(ss.Layer(neuron, ss.Dense(jnp.asarray([weights]))))
     spikes = ss.Spikes(jnp.asarray([times]), jnp.arange(len(times))[None])
     return network, study.Timing(spikes, jnp.ones((1, 1, 1)), END, 4, True), jnp.eye(len(times))[0]
-
-
-@pytest.mark.parametrize(("voltage", "current", "pulse"), [(0.3, 1.5, 0.0), (-2.0, -3.0, 1.0), (0.9, 8.0, -0.5)])
-def test_a_lif_neuron_goes_on_under_a_held_drive(voltage, current, pulse):
-    neuron = ss.LIF(2.0, 1.5)
-    phase, period = study.lif_trial_end(neuron, jnp.array([voltage, current]), jnp.asarray(pulse))
-    drive = 1.5 * (1 + np.log1p(np.exp((current + pulse) / 1.5 - 1)))
-    reached = [drive + (start - drive) * np.exp(-wait / 2) for start, wait in ((0, period), (voltage, period - phase))]
-    np.testing.assert_allclose(reached, 1.5, rtol=1e-12)
-
-
-def test_a_spike_that_leaves_the_trial_keeps_its_time():
-    phase, period = study.lif_trial_end(ss.LIF(), jnp.array([1.0, 2.0]), jnp.zeros(()))
-    assert float(phase) == pytest.approx(float(period), abs=1e-15)
-
-
-@pytest.mark.parametrize("shape", [SMALL, DOWN], ids=["recurrent", "feed-forward"])
-def test_times_beyond_are_those_of_the_library_where_it_has_them(shape):
-    network = study.timing_network(jax.random.key(1), ss.QIF(), shape, 2.0)
-    trial = jax.tree.map(lambda leaf: leaf[0], study.random_timing(np.random.default_rng(1), shape).spikes)
-    run = ss.simulate(network, trial, END, on=ss.Events(16))
-    for one, other in zip(
-        study.times_beyond(network, run, END, 3), spike_times_beyond(network, run, END, 3), strict=True
-    ):
-        np.testing.assert_allclose(one, other, rtol=1e-13)
 
 
 def test_a_grazing_spike_jumps_where_the_peak_of_the_voltage_is_the_threshold():

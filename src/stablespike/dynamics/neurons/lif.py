@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
@@ -88,6 +89,18 @@ class LIF(AbstractNeuron):
     def may_spike_within(self, state: State, dt: Scalar) -> Bool[Array, ""]:
         """Whether the current at the start could bring the voltage to the threshold."""
         return may_be_driven_up(state[0], state[1], self.threshold, self.membrane_time_constant, dt)
+
+    def trial_end_phase(self, state: State, pulse: Scalar = 0.0) -> tuple[Scalar, Scalar]:
+        """Phase and period with which it goes on after the trial, its drive J held above the threshold th.
+
+        J = th (1 + softplus((I + w)/th - 1)), Theta = tau ln(J/(J - th)), phi = Theta - tau ln((J - V)/(J - th)). At
+        V = th the phase is the period: a spike that leaves the trial keeps its time, but not the slope of its time (the
+        pseudospikes of QIF, which need no made-up drive, keep both). Made here, after Klos & Memmesheimer (2025).
+        """
+        voltage, current = state
+        beyond = self.threshold * jax.nn.softplus((current + pulse) / self.threshold - 1)
+        period = self.membrane_time_constant * jnp.log1p(self.threshold / beyond)
+        return period - self.membrane_time_constant * jnp.log1p((self.threshold - voltage) / beyond), period
 
     def jump(self, state: State, weight: Scalar) -> State:
         """I <- I + w."""

@@ -202,6 +202,7 @@ def _register(constants, variables, code):
         line.flow: lambda constants, step, state: flow((state, step)),
         line.shortening: lambda constants, step, state: constants.zero,
         line.may_spike: lambda constants, step, before, after: may((before, step)) > constants.zero,
+        line.wait: lambda constants, state: wait((state, np.inf)),
         line.wait_within: lambda constants, state, limit: wait((state, limit)),
         line.reset: lambda constants, state: reset((state,)),
         line.jump: lambda constants, state, weight: jump((state, weight)),
