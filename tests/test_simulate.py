@@ -138,7 +138,7 @@ def test_a_delay_that_left_its_range_is_told(place, delay):
         network = eqx.tree_at(lambda one: one.layers[1].inputs.delays, network, delays["readout"])
         return ss.simulate(network, INPUTS, UNTIL)
 
-    with pytest.raises(ss.SimulationError, match="keep trained delays"):
+    with pytest.raises(ss.SimulationError, match="delay"):
         run(delayed)
     assert int(jax.jit(lambda delays: run(delays).status.flags)(delayed)) & int(Flag.DELAY_RANGE)
 

@@ -50,7 +50,7 @@ def hidden_weights(network: ss.Network) -> Float[Array, " weights"]:
     return ravel_pytree(_hidden(network))[0]
 
 
-def _hidden(network: Any) -> tuple[Array, Array]:
+def _hidden(network: Any) -> Any:
     return network.layers[0].inputs.weights, network.layers[0].loop.weights
 
 
@@ -89,7 +89,7 @@ def some_of(marked: MarkedRecordings, trials: Iterable[int]) -> MarkedRecordings
     return MarkedRecordings(select(marked.recordings, chosen), marked.waves[chosen])
 
 
-def spread(trials: Marked, number: int) -> Marked:
+def spread(trials: Marked, number: int) -> Any:
     """So many of the pieces, evenly from the first to the last trial."""
     chosen = np.linspace(0, len(trials[1]) - 1, number).round().astype(int)
     return jax.tree.map(lambda leaf: leaf[chosen], trials)

@@ -60,7 +60,7 @@ def test_what_is_said_of_gradients():
 
 
 def test_the_exponent_of_a_power_is_its_own():
-    assert study.exponent([10, 20, 80], [2.0, 2 * 2**1.5, 2 * 8**1.5]) == pytest.approx(1.5)
+    assert study.exponent([10.0, 20.0, 80.0], [2.0, 2 * 2**1.5, 2 * 8**1.5]) == pytest.approx(1.5)
 
 
 def test_changes_add_up_and_are_called_by_their_names():

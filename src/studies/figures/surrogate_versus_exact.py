@@ -65,6 +65,6 @@ def plot_distance(table: pd.DataFrame, axes: Axes) -> Axes:
         line = BROKEN[1] if "pseudospikes" in str(kind) else look["linestyle"]
         draw_spread(rows.rename(columns={"step": "epoch"}), "distance", axes, look["color"], str(kind), line)
     axes.set(xlabel="training step", ylabel="distance of spike trains")
-    axes.set_ylim(bottom=0)
-    axes.legend()
+    axes.set_ylim(0, 1.7 * table["distance"].max())
+    axes.legend(fontsize=6, loc="upper right")
     return axes
