@@ -3,6 +3,7 @@
 The package is not imported here: pytest loads this file before jaxtyping's hook, which adds the shape checks on import.
 """
 
+import ctypes
 import gc
 import os
 import resource
@@ -21,18 +22,30 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+LIBRARY = ctypes.CDLL(None)
 SLOW = Path(__file__).with_name("slow.txt")
-MAPPINGS = Path("/proc/self/maps")
+MAPPINGS, PAGES = Path("/proc/self/maps"), Path("/proc/self/statm")
 MOST_MAPPINGS = 15_000  # Linux ends a process with more than 65 530, in the midst of a compilation
+MOST_RESIDENT = 3 * 2**29  # bytes
+
+
+def hoards():
+    """Whether this process holds many mappings of memory, of which each program takes a few, or much memory."""
+    if not MAPPINGS.exists():
+        return False
+    resident = int(PAGES.read_text().split()[1]) * resource.getpagesize()
+    return resident > MOST_RESIDENT or MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS
 
 
 @pytest.fixture(autouse=True, scope="module")
 def no_hoard_of_programs():
-    """Each compiled program holds a few mappings of memory; thousands of them are a worker's end."""
+    """Compiled programs of thousands of tests are a worker's end: they go when they have become many."""
     yield
-    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+    if hoards():
         jax.clear_caches()
         gc.collect()
+        if hasattr(LIBRARY, "malloc_trim"):
+            LIBRARY.malloc_trim(0)  # what was freed goes back to the machine
 
 
 def pytest_sessionfinish(session):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 _OWN_SUMS = "--xla_cpu_experimental_ynn_fusion_type="
-if version("jaxlib") not in ("0.10.0", "0.10.1") and _OWN_SUMS not in os.environ.get("XLA_FLAGS", ""):
+_FAULTY = ("0.10.2", "0.11.", "0.12.0")  # and they know the flag; a program ends at one that its XLA does not know
+if version("jaxlib").startswith(_FAULTY) and _OWN_SUMS not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_OWN_SUMS}".strip()
 
 _PLACES = {
@@ -70,6 +71,7 @@ _PLACES = {
     "Recorded": "stablespike.learning.gradients.rules",
     "Checkpointed": "stablespike.learning.gradients.through_time",
     "TimeReversed": "stablespike.learning.gradients.rules",
+    "ParallelInTime": "stablespike.learning.gradients.rules",
     "Truncated": "stablespike.learning.gradients.through_time",
     "EProp": "stablespike.learning.gradients.rules",
     "RealTimeRecurrent": "stablespike.learning.gradients.rules",
@@ -173,6 +175,7 @@ if TYPE_CHECKING:
     from stablespike.learning.early_stopping import Patience as Patience
     from stablespike.learning.early_stopping import fit_until as fit_until
     from stablespike.learning.gradients.rules import EProp as EProp
+    from stablespike.learning.gradients.rules import ParallelInTime as ParallelInTime
     from stablespike.learning.gradients.rules import RealTimeRecurrent as RealTimeRecurrent
     from stablespike.learning.gradients.rules import Recorded as Recorded
     from stablespike.learning.gradients.rules import TimeReversed as TimeReversed

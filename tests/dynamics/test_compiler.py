@@ -1,6 +1,7 @@
 """Sums are right: XLA is told to keep them to itself, and a program that came too late for that is refused."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -12,9 +13,11 @@ import pytest
 import stablespike as ss
 from stablespike.dynamics.compiler import sums_are_right
 
+FLAG = "--xla_cpu_experimental_ynn_fusion_type="
 
-def run(code):
-    plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+
+def run(code, **environment):
+    plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | environment
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain, check=False)
 
 
@@ -55,3 +58,44 @@ def test_a_program_that_computed_before_is_refused_or_right():
     else:
         assert found.stdout.strip() == "True"
     assert run("import stablespike as ss, jax.numpy as jnp; jnp.zeros(3) + 1; ss.LIF(1.0)").returncode == 0
+
+
+def as_if(jaxlib):
+    """Code after which jaxlib says that it is another version."""
+    return (
+        "import importlib.metadata as m; real = m.version; "
+        f"m.version = lambda name: {jaxlib!r} if name == 'jaxlib' else real(name); import os; "
+    )
+
+
+@pytest.mark.parametrize(
+    ("jaxlib", "told"),
+    [("0.10.1", False), ("0.10.2", True), ("0.11.0", True), ("0.12.0.1", True), ("0.12.1", False), ("1.0.0", False)],
+)
+def test_only_versions_that_are_known_for_the_fault_are_told(jaxlib, told):
+    """A program ends at a flag that its XLA does not know."""
+    code = as_if(jaxlib) + "import stablespike; print(os.environ.get('XLA_FLAGS'))"
+    assert run(code).stdout.strip() == (FLAG if told else "None")
+    assert run(code, XLA_FLAGS=FLAG).stdout.strip() == FLAG
+
+
+def test_a_version_that_is_not_known_is_tried():
+    """With the fault that the present one has, or has not, where nobody told it."""
+    code = as_if("0.13.0") + "import stablespike as ss; ss.LIF(1.0); import jax.numpy as jnp; "
+    code += "from stablespike.dynamics.compiler import sums_are_right; print(sums_are_right())"
+    found = run(code)
+    if found.returncode:
+        assert re.search(
+            r"^ImportError: jaxlib 0\.13\.0 gets some sums wrong: .*XLA_FLAGS=", found.stderr, re.MULTILINE
+        )
+        assert run("import jax, stablespike.dynamics.compiler as one; print(one.sums_are_right())").stdout == "True\n"
+    else:
+        assert found.stdout == "True\n"
+    assert run(code, XLA_FLAGS=FLAG).stdout == "True\n"
+
+
+def test_a_version_that_is_not_known_is_tried_where_jax_traces_too():
+    code = as_if("0.13.0") + "import jax, jax.numpy as jnp; import stablespike as ss; "
+    code += "print(jax.jit(lambda x: x + ss.LIF(1.0).membrane_time_constant)(1.0))"
+    found = run(code, XLA_FLAGS=FLAG)
+    assert found.stdout == "2.0\n", found.stderr

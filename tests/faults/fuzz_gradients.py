@@ -3,6 +3,7 @@
 A kind of `tests.faults.fuzz_library`; `python -m tests.faults.fuzz_gradients 100 "grid of sparse"` takes some networks.
 """
 
+import argparse
 import random
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.faults.outcomes import Said, counted, table, told
 import stablespike as ss
 
 RULES = (None, ss.Recorded(), ss.Checkpointed(), ss.TimeReversed(), ss.Truncated(3), ss.EProp(), ss.RealTimeRecurrent())
+RULES += (ss.ParallelInTime(),)
 OURS = (ValueError, ss.SimulationError)
 Differentiated = tuple[ss.Network, Any, Any]
 
@@ -77,14 +79,18 @@ def warm() -> None:
 
 
 def main() -> None:
-    """Print what became of so many cases of some networks."""
-    count, *names = sys.argv[1:]
+    """Print what became of so many cases of some networks (default: of all)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("count", type=int)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
 
     def of_these(chance: random.Random) -> tuple[str, Callable[[], str | None]]:
-        what, call = case(chance, tuple(names))
+        what, call = case(chance, tuple(chosen.names))
         return what, lambda: told(call, OURS)
 
-    outcomes = counted(of_these, int(count), 0, (Said,), 120)
+    outcomes = counted(of_these, chosen.count, chosen.seed, (Said,), 120)
     print(table("gradients", outcomes))
     sys.exit(any(found.kind not in ("result", "sentence") for found in outcomes))
 

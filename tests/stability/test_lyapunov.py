@@ -1,5 +1,8 @@
 """Lyapunov exponents against everything that is known about them in closed form."""
 
+import subprocess
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -212,6 +215,22 @@ def test_bad_input(options, sentence):
     options = {"steps": 40, "transient": 20, "count": 2, "key": KEY} | options
     with pytest.raises(ValueError, match=sentence):
         lyapunov_spectrum(Linear(jnp.eye(4)), jnp.zeros(4), None, **options)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    """In a process without the type checks of the tests."""
+    code = """if True:
+        import jax, jax.numpy as jnp, numpy as np, stablespike as ss
+        numbers = {"steps": 40, "transient": 20, "count": 2, "interval": 2, "blocks": 5}
+        step, key = lambda state, drive: jnp.array([2.0, 0.5]) * state, jax.random.key(0)
+        for kind in (int, np.int8, np.int64):
+            given = {name: kind(one) for name, one in numbers.items()}
+            print(ss.lyapunov_spectrum(step, jnp.zeros(2), None, **given, key=key).exponents)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done.stderr
+    assert len(set(lines)) == 1
 
 
 def test_standard_errors_are_those_of_independent_blocks():

@@ -9,7 +9,7 @@ import yaml
 from tests.workflow.miniature import edit
 
 from workflow.configuration import check_configuration, load_configuration
-from workflow.faults import Fault
+from workflow.faults import MANY, Fault, did_you_mean
 from workflow.plan import Plan
 
 FILE = "config/quick.yaml"
@@ -81,6 +81,14 @@ def test_refuses(miniature, old, new, expected):
 def test_answers_that_nobody_gives_are_refused(miniature, answers, expected):
     edit(miniature / "notebooks/line.py", "points = 5", f"points = 5\nanswers = {answers}")
     assert expected in complaint(miniature)
+
+
+def test_of_many_known_names_a_sentence_lists_the_first():
+    names = [f"n{number:03}" for number in range(100)]
+    assert did_you_mean("n04x2", ["n042", "walk"]) == "did you mean 'n042'?"
+    assert did_you_mean("zebra", names[: MANY + 1]) == f"known are: {', '.join(names[: MANY + 1])}."
+    assert did_you_mean("zebra", names) == f"known are: {', '.join(names[:MANY])} and {100 - MANY} others."
+    assert did_you_mean("zebra", []) == "none are known."
 
 
 def test_questions_that_read_each_other_are_refused(miniature):

@@ -190,7 +190,8 @@ def estimate_spectrum(
         require_whole(1, steps=steps)
     total = number_of_steps(drives, steps)
     require_fitting(total, transient, count, interval, blocks)
-    return _run(step, duration, state, drives, key, total, transient, count, interval, blocks)
+    whole = map(int, (total, transient, count, interval, blocks))  # NumPy's would be traced
+    return _run(step, duration, state, drives, key, *whole)
 
 
 def require_fitting(total: int, transient: int, count: int, interval: int, blocks: int) -> None:

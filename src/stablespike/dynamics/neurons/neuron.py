@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from stablespike.dynamics.arguments import Told, is_number, require_numbers, shown
 from stablespike.dynamics.neurons.charts import AbstractChart, AsItIs
+from stablespike.dynamics.neurons.members import lacking, own_classes, require_members, requirements_of
 from stablespike.native.conventions import ROUNDING_UNITS
 
 State = Float[Array, "variables"]
@@ -28,9 +29,9 @@ class AbstractNeuron(Told):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Refuse a class that lacks a member, saying what it is for."""
-        lacking = [f"`{name}`: {getattr(cls, name).__doc__}" for name in _lacking(cls)]
-        if lacking:
-            raise TypeError(f"{cls.__name__} lacks {'; '.join(lacking)}")
+        missing = lacking(cls)
+        if missing:
+            raise TypeError(f"{cls.__name__} lacks {'; '.join(missing)}.")
         return super().__new__(cls, *args, **kwargs)
 
     def requirements(self) -> tuple[tuple[Bool[Array, "*neurons"], str], ...]:
@@ -38,10 +39,16 @@ class AbstractNeuron(Told):
         return ()
 
     def __check_init__(self) -> None:
-        """Refuse parameters that the model does not allow."""
+        """Refuse parameters that the model does not allow, and members of one's own that do not give what they must."""
         require_numbers(self)
-        for condition, sentence in self.requirements():
+        for condition, sentence in requirements_of(self):
             require(condition, sentence)
+        if own_classes(type(self)) and all(jnp.size(leaf) for leaf in jax.tree.leaves(self)):
+            require_members(one_neuron(self, 0))
+        self._require_model()
+
+    def _require_model(self) -> None:
+        """Refuse what else a kind of neuron cannot be made of."""
 
     @abc.abstractmethod
     def flow(self, state: State, dt: Scalar) -> State:
@@ -118,12 +125,6 @@ class AbstractNeuron(Told):
     def spike_time_derivative(self, state: State) -> State:
         """Derivative of `time_to_spike` with respect to the state; also where the spike is due."""
         return jax.grad(self.time_to_spike)(state)
-
-
-def _lacking(cls: type) -> list[str]:
-    """Abstract members of a class, those of its bases first, in the order in which they are written."""
-    abstract: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
-    return list(dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base) if name in abstract))
 
 
 def as_floats(*values: Scalar) -> tuple[Float[Array, ""], ...]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stablespike.dynamics.arguments import require_number, require_numbers
+from stablespike.dynamics.arguments import require_number
 from stablespike.dynamics.neurons.forward_mode import by_forward_mode
 from stablespike.dynamics.neurons.neuron import AbstractNeuron, Scalar, State, as_floats, one_neuron, require
 from stablespike.dynamics.neurons.switches import switch_of
@@ -52,13 +52,11 @@ class NumericalNeuron(AbstractNeuron):
     horizon: eqx.AbstractVar[float]
     longest_step: eqx.AbstractVar[float]
 
-    def __check_init__(self) -> None:
+    def _require_model(self) -> None:
         """Refuse a horizon and a step that are not positive, and a right-hand side that may jump."""
-        require_numbers(self)
         for name in ("horizon", "longest_step"):
-            require_number(name, getattr(self, name))
+            require_number(f"{name} of {type(self).__name__}", getattr(self, name))
             require(0 < getattr(self, name) < jnp.inf, f"{name} must be positive and finite.")
-        require_fitting_state(self)
         if not self.continuous:
             require_no_switch(self)
 
@@ -102,21 +100,6 @@ class NumericalNeuron(AbstractNeuron):
     def time_to_spike_within(self, state: State, limit: Scalar) -> Scalar:
         """First zero of the distance to the spike, looked for up to the limit."""
         return _first_passage(state, self, jnp.asarray(limit, state.dtype))
-
-
-def require_fitting_state(neuron: NumericalNeuron) -> None:
-    """Raise `ValueError` for a right-hand side that does not take the state that `initial_state` gives."""
-    one: Any = one_neuron(neuron, 0)
-    state = jax.eval_shape(one.initial_state)
-    try:
-        fits = jax.eval_shape(one.right_hand_side, state).shape == state.shape
-    except (ValueError, IndexError):
-        fits = False
-    require(
-        fits,
-        f"`right_hand_side` of {type(neuron).__name__} does not fit the state of {state.shape[0]} variables that its "
-        "`initial_state` gives (the inherited one: two): write an `initial_state` with all variables of the model.",
-    )
 
 
 def require_no_switch(neuron: NumericalNeuron) -> None:
