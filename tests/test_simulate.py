@@ -71,6 +71,36 @@ def test_exact_rules_give_the_same_values_and_gradients(name, shape):
         np.testing.assert_allclose(other, gradient, rtol=1e-8, atol=1e-10)
 
 
+def test_layers_in_parallel_over_time_give_the_same_values_and_gradients():
+    constants = jnp.linspace(0.8, 1.3, SIZE)
+
+    def loss(w_in, constants, rule):
+        layers = ss.Layer(ss.QIF(constants), ss.Dense(w_in)), ss.Layer(ss.QIF(1.1), ss.Dense(W_UP))
+        run = ss.simulate(ss.Network(*layers), INPUTS, UNTIL, on=EXACTLY, gradient=rule)
+        return finite_sum(run.output.times) + finite_sum(run.layers[0].times)
+
+    ours, theirs = (
+        jax.value_and_grad(loss, (0, 1))(W_IN, constants, rule) for rule in (ss.ParallelInTime(), ss.Recorded())
+    )
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert jnp.linalg.norm(other) > 0.01
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-11)
+
+
+def test_windows_between_delays_run_in_parallel_over_time():
+    def loss(loop, rule):
+        delayed = ss.Delayed(loop, jnp.linspace(0.3, 0.6, SIZE))
+        network = ss.Network(ss.Layer(QIF, ss.Dense(W_IN), delayed))
+        return finite_sum(ss.simulate(network, INPUTS, UNTIL, on=EXACTLY, gradient=rule).output.times)
+
+    (one, slope), (other, expected) = (
+        jax.value_and_grad(loss)(LOOP, rule) for rule in (ss.ParallelInTime(), ss.Recorded())
+    )
+    assert jnp.linalg.norm(expected) > 0.01
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+    np.testing.assert_allclose(slope, expected, rtol=1e-9, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", ["QIF", "LIF"])
 def test_the_same_network_on_a_grid_converges_to_its_events(name):
     network = recurrent(NEURONS[name], 0.2 * LOOP)
@@ -267,6 +297,18 @@ REFUSED = {
     ),
     "reversal on a grid": (
         lambda: run(ONE, INPUTS, UNTIL, on=ss.Grid(0.1), gradient=ss.TimeReversed()),
+        "by events only",
+    ),
+    "a loop in parallel": (
+        lambda: run(ONE, INPUTS, UNTIL, gradient=ss.ParallelInTime()),
+        r"neurons do not see each other, .*: use Recorded\(\) or TimeReversed\(\)",
+    ),
+    "another neuron in parallel": (
+        lambda: run(forward(ss.LIF()), INPUTS, UNTIL, gradient=ss.ParallelInTime()),
+        r"is for QIF neurons, .* not for LIF: use gradient=Recorded\(\)",
+    ),
+    "in parallel on a grid": (
+        lambda: run(ONE, INPUTS, UNTIL, on=ss.Grid(0.1), gradient=ss.ParallelInTime()),
         "by events only",
     ),
     "a truncated event": (

@@ -71,6 +71,7 @@ _PLACES = {
     "Recorded": "stablespike.learning.gradients.rules",
     "Checkpointed": "stablespike.learning.gradients.through_time",
     "TimeReversed": "stablespike.learning.gradients.rules",
+    "ParallelInTime": "stablespike.learning.gradients.rules",
     "Truncated": "stablespike.learning.gradients.through_time",
     "EProp": "stablespike.learning.gradients.rules",
     "RealTimeRecurrent": "stablespike.learning.gradients.rules",
@@ -174,6 +175,7 @@ if TYPE_CHECKING:
     from stablespike.learning.early_stopping import Patience as Patience
     from stablespike.learning.early_stopping import fit_until as fit_until
     from stablespike.learning.gradients.rules import EProp as EProp
+    from stablespike.learning.gradients.rules import ParallelInTime as ParallelInTime
     from stablespike.learning.gradients.rules import RealTimeRecurrent as RealTimeRecurrent
     from stablespike.learning.gradients.rules import Recorded as Recorded
     from stablespike.learning.gradients.rules import TimeReversed as TimeReversed

@@ -21,6 +21,7 @@ from tests.faults.outcomes import Said, counted, table, told
 import stablespike as ss
 
 RULES = (None, ss.Recorded(), ss.Checkpointed(), ss.TimeReversed(), ss.Truncated(3), ss.EProp(), ss.RealTimeRecurrent())
+RULES += (ss.ParallelInTime(),)
 OURS = (ValueError, ss.SimulationError)
 Differentiated = tuple[ss.Network, Any, Any]
 

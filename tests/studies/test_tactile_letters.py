@@ -1,8 +1,11 @@
-"""`tactile_letters`: parts of each letter, and no trial on two sides."""
+"""`tactile_letters`: parts of each letter, no trial on two sides, and settings that are the same for every kind."""
 
 import numpy as np
+import pytest
 
+import stablespike as ss
 from stablespike.tasks.recordings import gather
+from studies import networks_that_hear
 from studies import tactile_letters as study
 
 
@@ -32,3 +35,32 @@ def test_a_seed_is_a_draw():
     first, same, other = (study.stratified(felt(), seed).test.times for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other)
+
+
+def test_draws_stay_inside_their_ranges_and_the_guess_is_first():
+    first, *draws = study.tries(6, seed=2)
+    assert first == study.Setting()
+    for name, (low, high) in study.RANGES.items():
+        values = np.array([getattr(one, name) for one in draws])
+        assert (values >= 0.95 * low).all()  # two digits
+        assert (values <= 1.05 * high).all()
+        assert len(set(values)) == len(draws)
+
+
+def test_a_kind_says_its_neuron_and_its_gradient():
+    assert study.competitor_of("QIF exact") == networks_that_hear.Competitor(ss.QIF, exact=True)
+    assert study.competitor_of("LIF surrogate") == networks_that_hear.Competitor(ss.LIF, exact=False)
+    for wrong in ("LIF", "exact LIF", "LIF exactly", "theta exact"):
+        with pytest.raises(ValueError, match="a kind is"):
+            study.competitor_of(wrong)
+
+
+def test_a_setting_reaches_what_all_share():
+    setting = study.Setting(gain=3.0, weighting=2.0, membrane=0.05, mean_weight=0.1, weight_deviation=0.4)
+    common = networks_that_hear.Hearing(hidden=7)
+    one = study.hearing_of(setting, common, limit=10.0)
+    found = (one.gain, one.weighting_time_constant, one.membrane_time_constant, one.mean, one.deviation)
+    assert found == (3.0, 2.0, 0.05, 0.1, 0.4)
+    assert one.hidden == 7
+    assert one.limit == 10.0
+    assert study.hearing_of(setting, common).limit is None

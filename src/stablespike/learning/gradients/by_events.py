@@ -12,11 +12,13 @@ from stablespike.dynamics.abilities import in_kernels
 from stablespike.dynamics.connections import Connection, Delayed, Dense, Sparse
 from stablespike.dynamics.engines.events import Solution, simulate
 from stablespike.dynamics.engines.layers import simulate_layer
+from stablespike.dynamics.engines.parallel_in_time import parallel_in_time_layer
 from stablespike.dynamics.engines.sparse import SparseNetwork
 from stablespike.dynamics.engines.windows import simulate_delayed
 from stablespike.dynamics.grid.cells import Cell
 from stablespike.dynamics.network import Layer, Network, Recurrent
 from stablespike.dynamics.neurons.neuron import Scalar, initial_states
+from stablespike.dynamics.neurons.qif import QIF
 from stablespike.dynamics.neurons.readout import Readout
 from stablespike.dynamics.run import Run, Trains
 from stablespike.dynamics.sparse_weights import INDEX, SparseWeights
@@ -24,7 +26,7 @@ from stablespike.dynamics.spikes import Spikes, in_order
 from stablespike.dynamics.status import Status
 from stablespike.dynamics.ways import DEFAULT_BUDGET, Events
 from stablespike.learning.gradients.checkpointed import checkpointed_simulate
-from stablespike.learning.gradients.rules import Recorded, Rule, TimeReversed
+from stablespike.learning.gradients.rules import ParallelInTime, Recorded, Rule, TimeReversed
 from stablespike.learning.gradients.sparse import differentiable_sparse
 from stablespike.learning.gradients.through_time import Checkpointed
 from stablespike.learning.gradients.time_reversed import (
@@ -36,6 +38,8 @@ from stablespike.learning.gradients.time_reversed import (
 )
 from stablespike.native.conventions import Flag
 from stablespike.native.order import spike_ordinals
+
+BY_EVENTS = (Recorded, Checkpointed, TimeReversed, ParallelInTime)
 
 
 class Asked(NamedTuple):
@@ -129,7 +133,7 @@ def _run_layer(layer: Layer, state: Any, below: Trains, asked: Asked) -> Found:
         return _read_out(layer, below, asked)
     if isinstance(layer.neuron, Cell):
         raise ValueError(f"{type(layer.neuron).__name__} is a cell that exists on a grid only: use on=Grid(dt, slope).")
-    if asked.gradient is not None and not isinstance(asked.gradient, Recorded | Checkpointed | TimeReversed):
+    if asked.gradient is not None and not isinstance(asked.gradient, BY_EVENTS):
         raise ValueError(
             f"{type(asked.gradient).__name__} exists on a grid only: by events use Recorded(), Checkpointed() or "
             "TimeReversed()."
@@ -163,6 +167,13 @@ def _layer_rule(layer: Layer, gradient: Rule | None) -> Callable:
     """The simulator of a layer whose reverse mode is the rule's."""
     if isinstance(gradient, Recorded):
         return simulate_layer
+    if isinstance(gradient, ParallelInTime):
+        if not isinstance(layer.neuron, QIF):
+            raise ValueError(
+                "ParallelInTime() is for QIF neurons, whose flow is linear and whose spikes need no reset, not for "
+                f"{type(layer.neuron).__name__}: use gradient=Recorded() or TimeReversed()."
+            )
+        return parallel_in_time_layer
     if isinstance(gradient, TimeReversed):
         require_kernel(layer.neuron, _start(layer), *_dense(layer))
         return time_reversed_layer
@@ -188,6 +199,11 @@ def _delayed(layer: Any, state: Any, inputs: Spikes, asked: Any) -> Found:
 
 
 def _recurrent(layer: Any, state: Any, inputs: Spikes, asked: Asked) -> Found:
+    if isinstance(asked.gradient, ParallelInTime):
+        raise ValueError(
+            "ParallelInTime() is for layers whose neurons do not see each other, or only after delays above 0, one for "
+            "each presynaptic neuron: use Recorded() or TimeReversed()."
+        )
     size, loop = layer.size, layer.loop
     room = asked.budget * size
     weights = jnp.zeros((size, size), layer.inputs.dtype) if loop is None else loop.weights

@@ -23,7 +23,7 @@ from stablespike.dynamics.ways import Grid
 from stablespike.learning.gradients.eprop import eligibility_propagation
 from stablespike.learning.gradients.grid_route import run_on_grid_natively
 from stablespike.learning.gradients.real_time import gradient_in_real_time, real_time_recurrent_learning
-from stablespike.learning.gradients.rules import EProp, RealTimeRecurrent, Recorded, Rule, TimeReversed
+from stablespike.learning.gradients.rules import EProp, ParallelInTime, RealTimeRecurrent, Recorded, Rule, TimeReversed
 from stablespike.learning.gradients.through_time import Checkpointed, Truncated
 from stablespike.learning.surrogates import SurrogateSpike
 
@@ -129,6 +129,8 @@ def _cell_state(cell: Cell, given: Any) -> Any:
 def _run(grid: GridNetwork, signals: Array, state: tuple[LayerState, ...], gradient: Rule | None) -> GridRun:
     if isinstance(gradient, TimeReversed):
         raise ValueError("TimeReversed() exists by events only: on a grid use Checkpointed() to save memory.")
+    if isinstance(gradient, ParallelInTime):
+        raise ValueError("ParallelInTime() exists by events only: on a grid use Recorded().")
     if gradient is None:
         return run_on_grid_natively(grid, signals, state)
     if isinstance(gradient, Recorded):

@@ -33,6 +33,14 @@ class TimeReversed(Told):
             require(0 < self.tolerance < 1, f"tolerance must lie between 0 and 1, not {self.tolerance}.")
 
 
+class ParallelInTime(Told):
+    """No loop over inputs: layers of `QIF` neurons by associative scans, at a depth of the logarithm of their inputs.
+
+    Derivatives of every mode and order; memory of about 30 numbers for each input and neuron. For layers whose neurons
+    do not see each other, or only after delays above 0, one for each presynaptic neuron; parameters may differ.
+    """
+
+
 class EProp(Told):
     """e-prop on a grid (Bellec et al. 2020): paths through other neurons of the layer are left out of the derivative.
 
@@ -46,5 +54,5 @@ class RealTimeRecurrent(Told):
     """Real-time recurrent learning on a grid: the exact derivative, carried forwards in time; see `real_time`."""
 
 
-Rule = Recorded | Checkpointed | TimeReversed | Truncated | EProp | RealTimeRecurrent
-RULES = (Recorded, Checkpointed, TimeReversed, Truncated, EProp, RealTimeRecurrent)
+Rule = Recorded | Checkpointed | TimeReversed | ParallelInTime | Truncated | EProp | RealTimeRecurrent
+RULES = (Recorded, Checkpointed, TimeReversed, ParallelInTime, Truncated, EProp, RealTimeRecurrent)
