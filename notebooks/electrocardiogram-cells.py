@@ -203,7 +203,7 @@ Image(save_figure(figure, results_folder), width=900)
 # ## Reading
 #
 # At scale `paper` two claims of three failed. The kind that is best on the validation trials stays less than a point
-# below the level of what was published, and its Wilson interval reaches above it; neurons with two states are not
+# below the level of what was published, and its interval over trials reaches above it; neurons with two states are not
 # ahead of LIF neurons, from which adapting ones are not told, while resonating ones are behind. All kinds are far
 # ahead of the linear classifier. LIF neurons name more than after eight epochs, by more than a second state brings.
 # All kinds name about as many steps of the training trials as of the test's, so that it is not the number of trials

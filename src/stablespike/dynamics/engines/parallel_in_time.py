@@ -62,8 +62,8 @@ def parallel_in_time_layer(
 
     Shapes: times `[neurons, capacity]`; parameters are numbers or `[neurons]`. Trials: `jax.vmap`. For layers whose
     neurons do not see each other: `simulate_layers(..., layer=parallel_in_time_layer)`. Errors are those of rounding
-    times the condition of the path, as of the loop over inputs; that of rounded spike times, from which the loop goes on
-    (`Events`), is not among them. A budget that does not suffice is flagged, as is a path that cannot be followed.
+    times the condition of the path, as of the loop over inputs; that of rounded spike times, from which the loop goes
+    on (`Events`), is not among them. A budget that does not suffice is flagged, as is a path that cannot be followed.
     Raises `ValueError` for other neurons and for shapes that do not fit.
     """
     require_capacity(capacity)
