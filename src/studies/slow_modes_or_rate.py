@@ -13,7 +13,7 @@ from studies.event_flossing import ROOM, Training, measured, recalling_network, 
 from studies.strong_coupling import Coupling, inputs_of
 
 TUNED_ON = 3 * 10**6  # seeds of the input on which rates are tuned lie above those on which they are measured
-STRONGEST_DRIVE = 60.0
+STRONGEST_DRIVE = 60.0  # either way: inhibition adds what balances it
 PERMUTATIONS = 10_000
 
 
@@ -49,7 +49,7 @@ def tuned(coupling: Coupling, target: float, seed: int, windows: int = 100, step
         network = recalling_network(jax.random.key(seed), one, task_of(0.0))
         return counted_rate(network, one, TUNED_ON + seed, windows)
 
-    return coupling._replace(mean=crossing(rate_at, target, 0.0, STRONGEST_DRIVE, steps))
+    return coupling._replace(mean=crossing(rate_at, target, -STRONGEST_DRIVE, STRONGEST_DRIVE, steps))
 
 
 def tables_of(
