@@ -26,15 +26,22 @@ LIBRARY = ctypes.CDLL(None)
 SLOW = Path(__file__).with_name("slow.txt")
 MAPPINGS, PAGES = Path("/proc/self/maps"), Path("/proc/self/statm")
 MOST_MAPPINGS = 15_000  # Linux ends a process with more than 65 530, in the midst of a compilation
-MOST_RESIDENT = 3 * 2**29  # bytes
+MOST_RESIDENT, MOST_NEW = 5 * 2**29, 2**30  # bytes, and those beyond what was left the last time
+LEFT = [0]
+
+
+def resident():
+    """Bytes of memory that this process holds."""
+    return int(PAGES.read_text().split()[1]) * resource.getpagesize()
 
 
 def hoards():
     """Whether this process holds many mappings of memory, of which each program takes a few, or much memory."""
     if not MAPPINGS.exists():
         return False
-    resident = int(PAGES.read_text().split()[1]) * resource.getpagesize()
-    return resident > MOST_RESIDENT or MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS
+    if resident() > max(MOST_RESIDENT, LEFT[0] + MOST_NEW):
+        return True
+    return MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,6 +53,7 @@ def no_hoard_of_programs():
         gc.collect()
         if hasattr(LIBRARY, "malloc_trim"):
             LIBRARY.malloc_trim(0)  # what was freed goes back to the machine
+        LEFT[0] = resident()
 
 
 def pytest_sessionfinish(session):
