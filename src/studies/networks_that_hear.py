@@ -80,7 +80,7 @@ class Competitor(NamedTuple):
     recurrent: bool = True
 
 
-NEURONS = {"LIF": ss.LIF, "QIF": ss.QIF}
+NEURONS: dict[str, type[ss.LIF] | type[ss.QIF]] = {"LIF": ss.LIF, "QIF": ss.QIF}
 FOR_LIF, AS_LEARNED = Hearing(), Learning()
 FOR_QIF = FOR_LIF._replace(gain=30.0, limit=10.0, budget=150)  # spikes fewer, and a few trials with huge gradients
 

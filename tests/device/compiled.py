@@ -1,8 +1,10 @@
 """What XLA compiles for an H200 on a machine without one: kernels a step of each loop, and temporary memory.
 
     PYTHONPATH=src python -m tests.device.compiled R S
+    PYTHONPATH=src python -m tests.device.compiled --launched R E M
 
-It needs the CUDA plugin of JAX and NVIDIA's compiler (`envs/cuda13.lock.txt`), and E and M take minutes. The card is
+It needs the CUDA plugin of JAX and NVIDIA's compiler (`envs/cuda13.lock.txt`), and E and M take minutes. With
+`--launched` R, E and M are those of the time-reversed rules, which launch kernels of `native.cuda`. The card is
 described by numbers that its maker publishes; nothing runs on it.
 """
 
@@ -16,11 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from tests.device.run import yin_yang
+from tests.device.run import points, yin_yang
 
 import stablespike as ss
 from stablespike.dynamics.engines.events import simulate
-from studies.benchmarks.workloads import mnist_gradient, recurrent_gradient, surrogate_step
+from stablespike.dynamics.engines.layers import simulate_layer
+from stablespike.learning.gradients import on_gpu
+from stablespike.learning.gradients.time_reversed import time_reversed
+from stablespike.native.cuda.driver import Driver
+from studies.benchmarks.workloads import mnist_gradient, recurrent_gradient, surrogate_step, yin_yang_step
 
 H200 = {
     "threads_per_block_limit": 1024, "threads_per_warp": 32, "shared_memory_per_block": 49152,
@@ -36,6 +42,11 @@ WORKLOADS = {
     "S": lambda: surrogate_step(jnp.float32),
     "E": yin_yang,
     "M": lambda: mnist_gradient(ss.Recorded(), jnp.float32),
+}
+LAUNCHED = {
+    "R": lambda: recurrent_gradient(time_reversed(simulate), jnp.float64),
+    "E": lambda: yin_yang_step(time_reversed(simulate_layer), *points(), jnp.float32, capacities=(4, 2)),
+    "M": lambda: mnist_gradient(ss.TimeReversed(), jnp.float32),
 }
 
 
@@ -65,18 +76,26 @@ def loops(text):
 
 
 def main(names):
+    workloads = LAUNCHED if "--launched" in names else WORKLOADS
+    if workloads is LAUNCHED:
+        on_gpu.present_driver = lambda: Driver(capabilities=((9, 0),))  # as if an H200 were here
+        on_gpu.launch_kernels()
     settings = {"target_config": described(), "topology": "1x1x1"}
     card = topologies.get_topology_desc(platform="cuda", topology_name="h200", **settings)
     place = NamedSharding(Mesh(np.array(card.devices), ("card",)), PartitionSpec())
     jax.config.update("jax_enable_x64", True)
-    for name in names:
-        function, arguments = WORKLOADS[name]()
+    for name in (one for one in names if one in workloads):
+        function, arguments = workloads[name]()
         shapes = jax.tree.map(
             lambda one: jax.ShapeDtypeStruct(jnp.shape(one), jnp.result_type(one), sharding=place), arguments
         )
         program = jax.jit(function, in_shardings=place, out_shardings=place).lower(*shapes).compile()
         memory = program.memory_analysis().temp_size_in_bytes / 2**20
-        print(f"{name}: {memory:.1f} MiB; rounds and kernels of loops: {list(loops(program.as_text()))}", flush=True)
+        text = program.as_text()
+        calls = text.count(f'custom_call_target="{on_gpu.TARGET}"')
+        print(
+            f"{name}: {memory:.1f} MiB; {calls} launches; rounds and kernels of loops: {list(loops(text))}", flush=True
+        )
 
 
 if __name__ == "__main__":

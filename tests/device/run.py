@@ -2,10 +2,14 @@
 
     .venv-cuda13/bin/python -m tests.device.run --output gpu.json
 
-First the kernels of `stablespike.native.cuda`, launched by numba-cuda: spikes and cotangents against the same sources
-run by a processor. Then what they take: a layer of M's size, R's network in one and in 256 trials. Then E, M, R and S
-as XLA compiles them. What is left after `--seconds` is left out by name. With `--processor` nothing is launched: the
-kernels are run by a processor, to try this script where there is no GPU.
+First what `simulate` launches by itself: spikes and gradients against a processor, and the benchmarks M, R and E. Then
+the same kernels launched by numba-cuda, which tells a wrong launch from a wrong kernel, and what they take: a layer of
+M's size, R's network in one and in 256 trials. Then E, M, R and S as XLA compiles them. What is left after `--seconds`
+is left out by name.
+
+A part that fails may spoil the GPU for its process: the rest is done by a new one, and a part that says nothing for
+`--patience` seconds is ended. With `--processor` nothing is launched: the kernels are run by a processor, in this
+process, to try this script where there is no GPU.
 """
 
 import argparse
@@ -19,6 +23,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tests.device import launched
 from tests.native.device_cases import (
     NEURONS,
     by_processor,
@@ -48,15 +53,21 @@ from workflow.machine import describe_session
 
 TOLERANCES = {"spikes": 1e-11, "bars": 1e-9}
 REPEATS = 9
+ANEW = 3  # what a process answers that has the next one go on
 
 
 class Launched:
     """Runs kernels on the GPU, and remembers how long each took there."""
 
     def __init__(self):
+        self.kernels, self.seconds = {}, {}
+
+    @property
+    def cuda(self):
+        """numba-cuda, once it is needed."""
         from numba import cuda
 
-        self.cuda, self.kernels, self.seconds = cuda, {}, {}
+        return cuda
 
     def __call__(self, kind, lines, arrays, count, threads, repeats=1):
         """As `by_processor`; the seconds of each repeat go to `seconds[kind]`."""
@@ -175,18 +186,23 @@ def by_xla(workload):
     return {"seconds": found.times, "compile": found.compile_time, "temporary bytes": found.memory}
 
 
-def yin_yang():
-    """E's workload: a hundred and fifty points of the unit square; classes do not change what it costs."""
+def points():
+    """A hundred and fifty points of the unit square, for E; classes do not change what it costs."""
     rng = np.random.default_rng(0)
-    return yin_yang_step(
-        simulate_layer, rng.uniform(0, 2, (150, 5)), rng.integers(0, 3, 150), jnp.float32, capacities=(4, 2)
-    )
+    return rng.uniform(0, 2, (150, 5)), rng.integers(0, 3, 150)
+
+
+def yin_yang():
+    """E's workload."""
+    return yin_yang_step(simulate_layer, *points(), jnp.float32, capacities=(4, 2))
 
 
 def parts(processor):
     """Everything there is to do, by name, in order of importance."""
     run = by_processor if processor else Launched()
-    every = {f"layer, {name}": lambda name=name: checked(layer_check(name, run)) for name in NEURONS}
+    every = launched.checks(checked, processor)
+    every |= {} if processor else launched.costs(by_xla, points())
+    every |= {f"layer, {name}": lambda name=name: checked(layer_check(name, run)) for name in NEURONS}
     every |= {f"network, {name}": lambda name=name: checked(network_check(name, run)) for name in NEURONS}
     if processor:
         return every
@@ -222,27 +238,82 @@ def provenance():
     }
 
 
+def read(output):
+    """What has been found so far, by part."""
+    return json.loads(output.read_text())["results"] if output.exists() else {}
+
+
+def write(output, results):
+    """Keep what has been found: the old file is there until the new one is whole."""
+    new = output.with_suffix(".new")
+    new.write_text(json.dumps({"results": results, "provenance": provenance()}, indent=1))
+    new.replace(output)
+
+
+def failures(results):
+    """How many parts failed, or found what is wrong."""
+    return sum("error" in one or not one.get("right", True) for one in results.values())
+
+
+def run_here(asked, names):
+    """Do what has not been done, up to the first part that fails: 0 if all is done, else ANEW."""
+    began, results = time.monotonic(), read(asked.output)
+    every = parts(asked.processor)
+    for name in names:
+        if name in results:
+            continue
+        try:
+            late = time.monotonic() - began > asked.seconds
+            results[name] = {"left out": f"{asked.seconds:g} s had passed"} if late else every[name]()
+        except Exception:
+            results[name] = {"error": traceback.format_exc()}
+        print(f"{time.monotonic() - began:6.1f} s  {name}: {json.dumps(results[name])[:300]}", flush=True)
+        write(asked.output, results)
+        if "error" in results[name] and not asked.processor:
+            return ANEW
+    return 0
+
+
+def run_apart(asked, names):
+    """Have processes do it, one after another, and end one that says nothing for too long."""
+    began = time.monotonic()
+    while missing := [name for name in names if name not in read(asked.output)]:
+        left = asked.seconds - (time.monotonic() - began)
+        same = ["--output", str(asked.output), "--only", asked.only, "--seconds", f"{left:.1f}", "--here"]
+        process, heard = subprocess.Popen([sys.executable, "-m", "tests.device.run", *same]), time.monotonic()
+        while process.poll() is None:
+            time.sleep(0.2)
+            now = [name for name in names if name not in read(asked.output)]
+            if now != missing:
+                missing, heard = now, time.monotonic()
+            if missing and time.monotonic() - heard > asked.patience:
+                process.kill()
+                process.wait()
+                write(asked.output, read(asked.output) | {missing[0]: {"error": f"silent for {asked.patience:g} s"}})
+        if process.returncode not in (0, ANEW) and missing and missing[0] not in read(asked.output):
+            write(
+                asked.output, read(asked.output) | {missing[0]: {"error": f"its process ended: {process.returncode}"}}
+            )
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a JSON file, written after every part")
     parser.add_argument("--seconds", type=float, default=540, help="after these no part is begun")
+    parser.add_argument("--patience", type=float, default=120, help="seconds that one part may take")
     parser.add_argument("--processor", action="store_true", help="launch nothing; the kernels' checks only")
+    parser.add_argument("--here", action="store_true", help="in this process, up to the first part that fails")
     parser.add_argument("--only", default="", help="parts whose name holds this text")
     asked = parser.parse_args(arguments)
     jax.config.update("jax_enable_x64", True)
-    began, results, failed = time.monotonic(), {}, 0
-    for name, part in parts(asked.processor).items():
-        if asked.only not in name:
-            continue
-        try:
-            late = time.monotonic() - began > asked.seconds
-            results[name] = {"left out": f"{asked.seconds:g} s had passed"} if late else part()
-        except Exception:
-            results[name] = {"error": traceback.format_exc()}
-        failed += "error" in results[name] or not results[name].get("right", True)
-        print(f"{time.monotonic() - began:6.1f} s  {name}: {json.dumps(results[name])[:300]}", flush=True)
-        asked.output.write_text(json.dumps({"results": results, "provenance": provenance()}, indent=1))
-    return failed
+    names = [name for name in parts(asked.processor) if asked.only in name]
+    if not asked.here:
+        asked.output.unlink(missing_ok=True)
+    if asked.here or asked.processor:
+        ended = run_here(asked, names)
+        return ended if asked.here else failures(read(asked.output))
+    run_apart(asked, names)
+    return failures(read(asked.output))
 
 
 if __name__ == "__main__":
