@@ -142,7 +142,7 @@ Image(save_figure(event_flossing_figure(networks, courses, learned), results_fol
 # exponent more weakly. Among the strongly coupled networks alone, flossed or not, the leading exponent tells nothing at
 # the shorter delay and has the wrong sign at the other, while the number near zero keeps its rank correlation, and so
 # does the rate. So the first of the exponents can be put aside; slow modes and rate cannot be told apart by these
-# networks, for which networks of one rate and different coupling would be needed.
+# networks, but by those of `slow-modes-or-rate`, which have one rate and different coupling.
 #
 # **Not shown.** Other sizes, neurons and tasks; flossing during training; whether networks stay as they were flossed
 # while they are trained. Settings of flossing were chosen on one network, the first, by its exponents.
