@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import equinox as eqx
@@ -116,7 +118,21 @@ def test_no_example_is_left_out():
         "millions",
         "neurons",
         "stability",
+        "gpu",
     }
+
+
+def test_who_asks_for_kernels_on_a_gpu_has_those_of_the_processor_where_there_is_none():
+    """In a process of its own: what is asked for holds for the whole of it."""
+    (block,) = EXAMPLES["gpu"]
+    code = f"""{block}
+import jax.numpy as jnp
+import stablespike as ss
+layer = ss.Layer(ss.LIF(1.0), ss.Dense(3 * jnp.ones((2, 2))))
+run = ss.simulate(ss.Network(layer), ss.Spikes(jnp.array([0.1, 0.2]), jnp.array([0, 1])), 1.0)
+assert run.output.counts.tolist() == [1, 1]"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_reference_has_all_that_is_behind_the_door():
