@@ -281,7 +281,7 @@ MODELS: dict[str, Contestant] = {
     "LIF, equally slow": OnGrid(NEURONS, functools.partial(equally_slow, SLOW), CRITICAL),
     "exact QIF, delay lines": ByEvents(105, ss.QIF),
     "exact QIF, no delays": ByEvents(106, ss.QIF, delayed=False),
-    "exact LIF, delay lines": ByEvents(105, ss.LIF, current=3.0, spread=2.0),
+    "exact LIF, delay lines": ByEvents(105, ss.LIF, current=2.0, spread=1.0, budget=4.0),
     **{name: OnGrid(NEURONS, functools.partial(cells, KINDS[name])) for name in ("SE-adaptive", "BRF", "C-SiLIF")},
     "gated rates": Gated(20),
 }
