@@ -134,7 +134,7 @@ class ByEvents(NamedTuple):
 
     def task(self, recall: Recall) -> Classification:
         """The loss; the gradient of each trial is cut, which few long ones would decide."""
-        on = ss.Events(math.ceil(self.budget * recall.duration))
+        on = ss.Events(math.ceil(self.budget * recall.duration), looks=1)  # at the end, where it is asked
         return ss.classify(recall.duration, score=ss.Outputs(last_in_time, recall.gain), on=on, limit=1.0)
 
     def loss(self, candidate: Candidate, batch: Labelled, key: Any, recall: Recall) -> Any:
