@@ -76,7 +76,7 @@
 # %% tags=["parameters"]
 models = ["LIF, critical", "LIF, slow modes", "exact QIF, no delays", "exact QIF, delay lines"]
 delays = [10.0]  # of the task
-seeds = [1, 2]  # of weights, trials and order
+seeds = [1, 2, 3]  # of weights, trials and order
 rates = [0.01]  # of Adam, tried on validation trials
 trials = 512  # to train with
 epochs = 4
