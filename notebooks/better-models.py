@@ -18,6 +18,11 @@
 # law asks for, at equal numbers of parameters and equal budgets of search?
 #
 # The answer is no for a law if the network without its ingredient does as well, or if both fail.
+#
+# **What came**, in short. Slow modes and delay lines make networks learn that fail without them. But slowness does it
+# as well as the number of slow modes, and exact LIF neurons with delay lines learn as QIF neurons do: both predictions
+# failed in the first full run, which was stopped before its end for want of time. That the critical sharpness is ahead
+# of a constant one is undecided. The full study has not been run since.
 
 # %% [markdown]
 # ## Task
@@ -169,9 +174,26 @@ Image(save_figure(better_models_figure(table, disturbances), results_folder), wi
 #
 # ## Reading
 #
-# Not written yet: the runs come after this commit.
+# At the default scale, of one delay and few seeds, networks with slow modes are right in nearly all trials, ahead of
+# those without by more than was predicted. There are about as many modes as were designed: a slow neuron is one. At the
+# critical sharpness alone a network learns to tell a cue or two at best. Exact QIF networks with delay lines learned
+# the delay in every trial run. Their neurons are more, yet they need no more synaptic operations, as no spike goes back
+# into the layer; they cost several times as much processor time. Dropped and displaced spikes, errors of weights and
+# eight bits take little from a network that has learned.
 #
-# **Not shown.** Tasks other than this one; recorded data; other sizes and longer trainings; a search over more than
+# What is not asked at this scale was seen in a run of five seeds at the same delay, which was stopped after five of its
+# models. There networks that are all equally slow learned as well as those with slow modes, with a third of the modes:
+# the prediction that they are behind failed, and with it, for this task, that it is the number of modes that counts.
+# Exact LIF neurons with delay lines learned as well as anything could: that QIF neurons are ahead failed, too, at a
+# delay where there is nothing left to gain. The critical sharpness was ahead of the constant one in the mean by more
+# than was predicted, with an interval that contains zero; neither learns the delay. So what these networks lack is not
+# a gradient that lasts but a state that does, and what carries the cue, slow membranes or a line, hardly matters.
+#
+# Delays and time constants were told the task's delay, which makes the designs easy and says nothing of a delay that
+# is not known.
+#
+# **Not shown.** The longer delay, the cells of the literature and the gated network, which the full scale names and
+# which have not been run; tasks other than this one; recorded data; other sizes and longer trainings; a search over more than
 # the rate. Pseudospikes, which the library has for connections without delays only. Intervals are of few seeds, and
 # not corrected for their number.
 #
