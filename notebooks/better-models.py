@@ -193,9 +193,9 @@ Image(save_figure(better_models_figure(table, disturbances), results_folder), wi
 # is not known.
 #
 # **Not shown.** The longer delay, the cells of the literature and the gated network, which the full scale names and
-# which have not been run; tasks other than this one; recorded data; other sizes and longer trainings; a search over more than
-# the rate. Pseudospikes, which the library has for connections without delays only. Intervals are of few seeds, and
-# not corrected for their number.
+# which have not been run; tasks other than this one; recorded data; other sizes and longer trainings; a search over
+# more than the rate. Pseudospikes, which the library has for connections without delays only. Intervals are of few
+# seeds, and not corrected for their number.
 #
 # ## Files written
 #
