@@ -197,10 +197,10 @@ Image(save_figure(better_models_figure(table, disturbances), results_folder), wi
 # Delays and time constants were told the task's delay, which makes the designs easy and says nothing of a delay that
 # is not known.
 #
-# **Not shown.** Resonating and S4D-like cells; cells of the literature with their constants told the delay or trained
-# for longer; tasks other than this one; recorded data; other sizes; a search over more than the rate. Pseudospikes,
-# which the library has for connections without delays only. Intervals are of few seeds, and not corrected for their
-# number.
+# **Not shown.** Resonating cells and cells with a state space; cells of the literature with their constants told the
+# delay or trained for longer; tasks other than this one; recorded data; other sizes; a search over more than the rate.
+# Pseudospikes, which the library has for connections without delays only. Intervals are of few seeds, and not
+# corrected for their number.
 #
 # ## Files written
 #
