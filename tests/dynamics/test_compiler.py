@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stablespike as ss
-from stablespike.dynamics.compiler import sums_are_right
+from stablespike.dynamics.compiler import FAULTY, FLAG, sums_are_right
 
 FLAG = "--xla_cpu_experimental_ynn_fusion_type="
 
@@ -19,6 +19,12 @@ FLAG = "--xla_cpu_experimental_ynn_fusion_type="
 def run(code, **environment):
     plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | environment
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain, check=False)
+
+
+def test_what_is_told_on_import_is_what_sentences_name():
+    """Written twice, as the import of the package comes before that of JAX."""
+    assert ss._FAULTY == FAULTY
+    assert FLAG.removeprefix("XLA_FLAGS=") == ss._OWN_SUMS
 
 
 def test_sums_are_right_here():
