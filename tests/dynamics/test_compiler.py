@@ -25,7 +25,7 @@ def run(code, **environment):
 def test_what_is_told_on_import_is_what_sentences_name():
     """Written twice, as the import of the package comes before that of JAX."""
     assert ss._FAULTY == compiler.FAULTY
-    assert compiler.FLAG == f"XLA_FLAGS={ss._OWN_SUMS}"
+    assert f"XLA_FLAGS={ss._OWN_SUMS}" == compiler.FLAG
 
 
 def test_sums_are_right_here():
