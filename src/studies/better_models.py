@@ -218,24 +218,26 @@ def _reweighted(candidate: Candidate, change: Callable[[Array, Array], Array], k
 DISTURBANCES = {"dropped": dropped, "jittered": jittered, "noisy": noisy, "in 8 bits": in_bits}
 
 
-def right_in(contest: Contest, candidate: Candidate, trials: Labelled) -> float:
-    """Part of the trials that are named rightly; that of chance where a run fails, as of a network that runs away."""
+def right_in(contest: Contest, candidate: Candidate, trials: Labelled) -> tuple[float, str]:
+    """Part of the trials that are named rightly; chance, and why, where a run fails, as of a network that runs away."""
     try:
-        return float(ss.accuracy_on(contest.loss, candidate, trials)["test_accuracy"])
-    except SimulationError:
-        return 1 / contest.recall.classes
+        return float(ss.accuracy_on(contest.loss, candidate, trials)["test_accuracy"]), ""
+    except SimulationError as error:
+        return 1 / contest.recall.classes, str(error)
 
 
-def judged(contest: Contest, candidate: Candidate, tests: Labelled, seed: int) -> dict[str, float]:
-    """Accuracy on the test trials, also disturbed, and what a trial costs."""
+def judged(contest: Contest, candidate: Candidate, tests: Labelled, seed: int) -> dict[str, Any]:
+    """Accuracy on the test trials, also disturbed, what a trial costs, and the `reason` of what failed."""
     spikes, labels = tests
-    row = {"test": right_in(contest, candidate, tests)}
+    found = {"test": right_in(contest, candidate, tests)}
     for number, (name, disturb) in enumerate(DISTURBANCES.items()):
         key = jax.random.fold_in(jax.random.key(seed), number)
         other, heard = disturb(key, candidate, spikes)
-        row[name] = right_in(contest, other, (heard, labels))
+        found[name] = right_in(contest, other, (heard, labels))
+    row: dict[str, Any] = {name: accuracy for name, (accuracy, _) in found.items()}
+    reasons = [f"{name}: {reason}" for name, (_, reason) in found.items() if reason]
     few = jax.tree.map(lambda leaf: leaf[:64], spikes)
-    return row | contest.contestant.costs(candidate, few, contest.recall)._asdict()
+    return row | contest.contestant.costs(candidate, few, contest.recall)._asdict() | {"reason": "; ".join(reasons)}
 
 
 def modes_of(contest: Contest, trials: Trials, seed: int) -> float:
@@ -267,7 +269,8 @@ def tables_of(
         trials = trials_of(contest.recall, budget, seed)
         candidate, row = trained(contest, trials, best, seed)
         row["modes"] = modes_of(contest, trials, seed) if seed == seeds[0] else math.nan
-        rows.append(row | judged(contest, candidate, trials.tests, seed))
+        found = judged(contest, candidate, trials.tests, seed)
+        rows.append(row | found | {"reason": row["reason"] or found["reason"]})
     names = {"model": name, "delay": delay}
     return [one.assign(**names) for one in (tried, pd.DataFrame(rows))]
 

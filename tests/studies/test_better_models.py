@@ -141,3 +141,12 @@ def test_a_training_without_finite_gradients_is_a_row_with_its_reason(monkeypatc
     _, row = study.trained(contest, study.trials_of(recall, BUDGET, 1), 1e-2, 1)
     assert row["validation"] == 0.25
     assert "not applied" in row["reason"]
+
+
+def test_a_run_that_fails_has_the_accuracy_of_chance_and_its_reason():
+    contest = study.contest_of(ByEvents(4, ss.QIF, budget=0.2), study.task_of(1.0), BUDGET)
+    trials = study.trials_of(contest.recall, BUDGET, 3)
+    network, _ = contest.contestant.start(jax.random.key(0), contest.recall, trials.training)
+    accuracy, reason = study.right_in(contest, Candidate(network, jnp.zeros(()), jnp.zeros(())), trials.tests)
+    assert accuracy == 1 / 4
+    assert "budget" in reason

@@ -55,7 +55,7 @@ def plot_operations(rows: pd.DataFrame, models: Sequence[str], axes: Axes) -> Ax
     faces = {"additions": BLUE, "multiplications": "white"}
     marks = [Line2D([], [], marker="o", color=BLUE, markerfacecolor=face, linewidth=0) for face in faces.values()]
     axes.legend(marks, faces, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, handletextpad=0.1)
-    axes.set(xscale="log", xlabel="synaptic operations of a trial")
+    axes.set(xscale="log", xlabel="operations of a trial")
     return axes
 
 
