@@ -1,5 +1,6 @@
 """Snakemake, started so that Ctrl-C or a place that can't be written ends it in a sentence: `./reproduce` calls it."""
 
+import atexit
 import builtins
 import logging
 import signal
@@ -16,6 +17,7 @@ OF_THE_MACHINE = (OSError, MemoryError)
 def main() -> None:
     """Run Snakemake with this program's arguments."""
     signal.signal(signal.SIGINT, leave)
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Python takes handlers away while it ends
     try:
         from snakemake.cli import main as snakemake  # takes a second, in which Ctrl-C is no mishap either
         from snakemake.logging import logger

@@ -218,6 +218,8 @@ def test_a_job_ends_whose_workflow_ended_while_it_was_started(miniature):
 
 @pytest.mark.parametrize("moment", [0.0, 0.2, 0.6, 1.2])
 def test_ctrl_c_before_anything_runs_prints_no_traceback(miniature, moment):
+    planning = miniature / "Snakefile"
+    planning.write_text("__import__('time').sleep(60)\n" + planning.read_text())  # so that it is never over before
     command = [sys.executable, "-m", "workflow.start", "--cores", "2", "-n"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `./reproduce` starts it
     try:
@@ -228,12 +230,32 @@ def test_ctrl_c_before_anything_runs_prints_no_traceback(miniature, moment):
     with run:
         time.sleep(moment)
         while run.poll() is None:  # the first may come before the program takes any
-            os.kill(run.pid, signal.SIGINT)
+            run.send_signal(signal.SIGINT)
             time.sleep(0.05)
         said = run.stderr.read()
     assert run.returncode == 130
     assert said.splitlines()[-1] == "Interrupted before anything began."
     assert "Traceback" not in said
+
+
+LATE = """
+import os
+from snakemake import cli
+from workflow import start
+
+class Last:
+    def __del__(self, kill=os.kill, process=os.getpid()):
+        kill(process, 2)
+
+last = Last()  # Python takes its handlers away before it clears the variables of a program
+cli.main = lambda: None
+start.main()
+"""
+
+
+def test_ctrl_c_while_a_finished_run_ends_does_not_undo_it(miniature):
+    ended = subprocess.run([sys.executable, "-c", LATE], cwd=miniature, env=environment(miniature), check=False)
+    assert ended.returncode == 0
 
 
 # Jupyter rewrites the header of a notebook that it saves
