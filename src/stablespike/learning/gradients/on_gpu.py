@@ -22,7 +22,7 @@ from jaxtyping import Array
 
 from stablespike.dynamics.abilities import lines_of
 from stablespike.dynamics.neurons.carried import Carried
-from stablespike.learning.gradients import time_reversed
+from stablespike.learning.gradients import grid_on_gpu, time_reversed
 from stablespike.native.cuda import layer, network_adjoint
 from stablespike.native.cuda.derived import device_lines
 from stablespike.native.cuda.driver import present_driver
@@ -227,4 +227,5 @@ def _require_replay(results: dict[str, Array], members: np.ndarray, tolerance: f
 RULES = (
     (time_reversed._layer, layer_run, layer_pull),
     (time_reversed._network, network_run, network_pull),
+    *grid_on_gpu.RULES,
 )
