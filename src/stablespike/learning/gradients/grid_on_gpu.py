@@ -3,6 +3,7 @@
 `gradients.on_gpu.launch_kernels` has programs for a GPU do this.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,7 +12,6 @@ import numpy as np
 from jaxtyping import Array
 
 from stablespike.learning.gradients import native_grid
-from stablespike.native.cuda.launch import Launcher
 from stablespike.native.cuda.machine_code import GRID_LAYER, GRID_LAYER_ADJOINT, GRID_LOOP, GRID_LOOP_ADJOINT
 from stablespike.native.cuda.team import GROUP
 from stablespike.native.trial_rule import Trials
@@ -19,7 +19,7 @@ from stablespike.native.trial_rule import Trials
 EXACT = jax.lax.Precision.HIGHEST  # by default XLA rounds factors of type float32 to ten bits on such a GPU
 
 
-def layer_run(launcher: Launcher, use: Any, trials: Trials) -> list[Array]:
+def layer_run(launcher: Callable, use: Any, trials: Trials) -> list[Array]:
     """The results of a layer as the rule `layer_on_a_grid` has them; the bits of the spikes are not kept."""
     (pre, neurons), steps, dtype = trials.flat[1].shape[1:], trials.flat[3].shape[1], trials.flat[3].dtype
     operands = [*trials.flat, jnp.asarray(trials.rows), jnp.asarray(use.gates, dtype)]
@@ -33,7 +33,7 @@ def layer_run(launcher: Launcher, use: Any, trials: Trials) -> list[Array]:
 
 
 def layer_pull(
-    launcher: Launcher, use: Any, trials: Trials, kept: Any, bars: Any, wants: tuple[int, ...], leads: Any
+    launcher: Callable, use: Any, trials: Trials, kept: Any, bars: Any, wants: tuple[int, ...], leads: Any
 ) -> list[Array]:
     """The cotangents of a layer's operands that are wanted."""
     constants, weights, start, _ = trials.flat
@@ -41,9 +41,7 @@ def layer_pull(
     (pre, neurons), recorded = weights.shape[1:], (spikes, voltages, currents)
     given = constants, jnp.swapaxes(weights, 1, 2) if pre else weights, start, jnp.asarray(trials.rows[:, :3])
     own = *recorded, native_grid._slopes(use, trials, voltages), *bars
-    kind, threads = (
-        (GRID_LOOP_ADJOINT, trials.count) if pre else (GRID_LAYER_ADJOINT, trials.count * neurons)
-    )
+    kind, threads = (GRID_LOOP_ADJOINT, trials.count) if pre else (GRID_LAYER_ADJOINT, trials.count * neurons)
     operands = [*given, jnp.asarray(use.gates, constants.dtype), *own]
     results = launcher(kind, None, operands, threads, three=3, kept=4 if 0 in wants else 0)
     names = ((0, "constant_bars"), (2, "start_bars"), (3, "current_bars"))
@@ -56,12 +54,14 @@ def layer_pull(
 
 def _weight_bars(spikes: Array, bars: Array, rows: np.ndarray, lead: tuple[int, ...]) -> Array:
     """Cotangents `[*lead, channels, neurons]` of weights, from spikes and cotangents of the products of all trials."""
+    if not spikes.shape[-1]:
+        return jnp.zeros((*lead, 0, bars.shape[-1]), bars.dtype)
     table = native_grid._Table(rows, int(np.prod(lead, dtype=int)))
     sums = jnp.matmul(jnp.swapaxes(table.together(spikes), 1, 2), table.together(bars), precision=EXACT)
     return sums.reshape(*lead, *sums.shape[1:])
 
 
-def product_run(launcher: Launcher, use: Any, trials: Trials) -> list[Array]:
+def product_run(launcher: Any, use: Any, trials: Trials) -> list[Array]:
     """The results of the rule `product_with_spikes`, by a matrix product; the spikes are not counted."""
     del launcher
     spikes, weights = trials.flat[0][trials.rows[:, 0]], trials.flat[1]
@@ -73,7 +73,7 @@ def product_run(launcher: Launcher, use: Any, trials: Trials) -> list[Array]:
 
 
 def product_pull(
-    launcher: Launcher, use: Any, trials: Trials, kept: Any, bars: Any, wants: tuple[int, ...], leads: Any
+    launcher: Any, use: Any, trials: Trials, kept: Any, bars: Any, wants: tuple[int, ...], leads: Any
 ) -> list[Array]:
     """The cotangents of the operands of that product that are wanted."""
     del launcher, use, kept

@@ -9,6 +9,7 @@ weights. Every number of a result is one sum in a fixed order by one thread. Cot
 product.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, no_type_check
 
@@ -18,7 +19,7 @@ from numba.extending import register_jitable
 from stablespike.native.cuda.arrays import Arrays, number, whole
 from stablespike.native.cuda.team import GROUP
 from stablespike.native.grid.adjoint import add_row, pull_decay, pull_step, state_before
-from stablespike.native.grid.forward import first_failure, step_current, step_spikes, step_voltage
+from stablespike.native.grid.forward import step_current, step_spikes, step_voltage
 from stablespike.native.layer.forward import summed_rows
 from stablespike.native.overrides.lines import PLAIN
 
@@ -108,11 +109,14 @@ def step_own(own, step, weights, channels, drive):
 @njit(**PLAIN)
 @no_type_check
 def note_failure(own, failed):
-    """The first step after which a number of a thread's neurons is not finite, for each of them."""
-    if failed.shape[0] > 0:
-        first = first_failure(own.voltages, own.currents[own.currents.shape[0] - 1])
-        for j in range(failed.shape[0]):
-            failed[j] = first
+    """For each of a thread's neurons what `native.grid.forward.first_failure` says of all."""
+    steps = own.voltages.shape[0]
+    for j in range(failed.shape[0]):
+        failed[j] = steps
+        if not (math.isfinite(own.voltages[steps - 1, j]) and math.isfinite(own.currents[steps - 1, j])):
+            failed[j] = steps - 1  # what is not finite stays so
+            while failed[j] > 0 and not math.isfinite(own.voltages[failed[j] - 1, j]):
+                failed[j] -= 1
 
 
 @register_jitable

@@ -254,7 +254,9 @@ class Launcher(NamedTuple):
     compiled: Callable
     register: Callable = register
 
-    def __call__(self, kind: Kind, unpack: Callable | None, operands: Any, blocks_of: int, **sizes: int) -> dict[str, Any]:
+    def __call__(
+        self, kind: Kind, unpack: Callable | None, operands: Any, blocks_of: int, **sizes: int
+    ) -> dict[str, Any]:
         """Results of a kernel by name: as many blocks as the trials of what takes a block for one, or as `blocks_of`
         threads fill. `unpack`: that of the neuron's lines; None on a grid.
 

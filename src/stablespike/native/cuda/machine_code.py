@@ -76,7 +76,11 @@ class Code(NamedTuple):
 
 @cache
 def compiled(
-    kind: Kind, unpack: Callable | None, dtype: np.dtype, sizes: tuple[int, ...], capabilities: tuple[tuple[int, int], ...]
+    kind: Kind,
+    unpack: Callable | None,
+    dtype: np.dtype,
+    sizes: tuple[int, ...],
+    capabilities: tuple[tuple[int, int], ...],
 ) -> Code:
     """A kernel for GPUs of these compute capabilities; of a network the `sizes` are its variables and neurons,
     and a layer on a grid has nothing to `unpack`.
