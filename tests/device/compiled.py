@@ -1,11 +1,11 @@
 """What XLA compiles for an H200 on a machine without one: kernels a step of each loop, and temporary memory.
 
     PYTHONPATH=src python -m tests.device.compiled R S
-    PYTHONPATH=src python -m tests.device.compiled --launched R E M
+    PYTHONPATH=src python -m tests.device.compiled --launched R E M S
 
 It needs the CUDA plugin of JAX and NVIDIA's compiler (`envs/cuda13.lock.txt`), and E and M take minutes. With
-`--launched` R, E and M are those of the time-reversed rules, which launch kernels of `native.cuda`. The card is
-described by numbers that its maker publishes; nothing runs on it.
+`--launched` R, E and M are those of the time-reversed rules and S that of `run_on_grid_natively`, which launch kernels
+of `native.cuda`. The card is described by numbers that its maker publishes; nothing runs on it.
 """
 
 import os
@@ -24,8 +24,10 @@ import stablespike as ss
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.engines.layers import simulate_layer
 from stablespike.learning.gradients import on_gpu
+from stablespike.learning.gradients.grid_route import run_on_grid_natively
 from stablespike.learning.gradients.time_reversed import time_reversed
 from stablespike.native.cuda.driver import Driver
+from studies.benchmarks.grid_workloads import surrogate_training_step
 from studies.benchmarks.workloads import mnist_gradient, recurrent_gradient, surrogate_step, yin_yang_step
 
 H200 = {
@@ -36,7 +38,7 @@ H200 = {
     "device_memory_size": 151397597184, "shared_memory_per_block_optin": 232448, "registers_per_core_limit": 65536,
     "registers_per_block_limit": 65536,
 }  # fmt: skip
-LAUNCHED = "fusion|custom-call|sort|copy|dynamic-slice|dynamic-update-slice|gather|scatter|reduce|dot|convert|iota"
+STARTED = "fusion|custom-call|sort|copy|dynamic-slice|dynamic-update-slice|gather|scatter|reduce|dot|convert|iota"
 WORKLOADS = {
     "R": lambda: recurrent_gradient(simulate, jnp.float64),
     "S": lambda: surrogate_step(jnp.float32),
@@ -47,6 +49,7 @@ LAUNCHED = {
     "R": lambda: recurrent_gradient(time_reversed(simulate), jnp.float64),
     "E": lambda: yin_yang_step(time_reversed(simulate_layer), *points(), jnp.float32, capacities=(4, 2)),
     "M": lambda: mnist_gradient(ss.TimeReversed(), jnp.float32),
+    "S": lambda: surrogate_training_step(run_on_grid_natively, jnp.float32),
 }
 
 
@@ -67,7 +70,7 @@ def loops(text):
         elif here is not None and "=" in line:
             here.append(line)
     counts = {
-        name: sum(bool(re.search(rf"= [^=]*? ({LAUNCHED})\(", one)) for one in body) for name, body in bodies.items()
+        name: sum(bool(re.search(rf"= [^=]*? ({STARTED})\(", one)) for one in body) for name, body in bodies.items()
     }
     for line in (one for body in bodies.values() for one in body):
         if loop := re.search(r" while\(.*body=%?([\w.\-]+)", line):

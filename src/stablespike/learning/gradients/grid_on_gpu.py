@@ -61,10 +61,16 @@ def _weight_bars(spikes: Array, bars: Array, rows: np.ndarray, lead: tuple[int, 
     return sums.reshape(*lead, *sums.shape[1:])
 
 
+def _of_trials(trials: Trials, operand: int) -> Array:
+    """An operand of every trial: as it is, without a copy, where each trial has its own."""
+    flat, rows = trials.flat[operand], trials.rows[:, operand]
+    return flat if np.array_equal(rows, np.arange(flat.shape[0])) else flat[rows]
+
+
 def product_run(launcher: Any, use: Any, trials: Trials) -> list[Array]:
     """The results of the rule `product_with_spikes`, by a matrix product; the spikes are not counted."""
     del launcher
-    spikes, weights = trials.flat[0][trials.rows[:, 0]], trials.flat[1]
+    spikes, weights = _of_trials(trials, 0), trials.flat[1]
     table = native_grid._Table(trials.rows[:, 1], weights.shape[0])
     product = table.apart(jnp.matmul(table.together(spikes), weights, precision=EXACT))
     _, words, counts = native_grid._product_shapes(use, (spikes, weights))
@@ -77,13 +83,13 @@ def product_pull(
 ) -> list[Array]:
     """The cotangents of the operands of that product that are wanted."""
     del launcher, use, kept
-    (spikes, weights), (bar,), leads, found = trials.flat, bars, dict(zip(wants, leads, strict=True)), {}
+    weights, (bar,), leads, found = trials.flat[1], bars, dict(zip(wants, leads, strict=True)), {}
     if 0 in wants:
         table = native_grid._Table(trials.rows[:, 1], weights.shape[0])
         back = jnp.matmul(table.together(bar), jnp.swapaxes(weights, 1, 2), precision=EXACT)
         found[0] = trials.gathered(table.apart(back), leads[0])
     if 1 in wants:
-        found[1] = _weight_bars(spikes[trials.rows[:, 0]], bar, trials.rows_of(leads[1]), leads[1])
+        found[1] = _weight_bars(_of_trials(trials, 0), bar, trials.rows_of(leads[1]), leads[1])
     return [found[i] for i in wants]
 
 
