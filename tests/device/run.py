@@ -2,10 +2,10 @@
 
     .venv-cuda13/bin/python -m tests.device.run --output gpu.json
 
-First what `simulate` launches by itself: spikes and gradients against a processor, and the benchmarks M, R and E. Then
-the same kernels launched by numba-cuda, which tells a wrong launch from a wrong kernel, and what they take: a layer of
-M's size, R's network in one and in 256 trials. Then E, M, R and S as XLA compiles them. What is left after `--seconds`
-is left out by name.
+First what `simulate` launches by itself: spikes and gradients against a processor, on a grid and with delays before the
+rest, and the benchmarks S, M, R and E. Then the same kernels launched by numba-cuda, which tells a wrong launch from a
+wrong kernel, and what they take: a layer of M's size, R's network in one and in 256 trials. Then E, M, R and S as XLA
+compiles them. What is left after `--seconds` is left out by name.
 
 A part that fails may spoil the GPU for its process: the rest is done by a new one, and a part that says nothing for
 `--patience` seconds is ended. With `--processor` nothing is launched: the kernels are run by a processor, in this
