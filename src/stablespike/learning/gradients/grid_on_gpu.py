@@ -93,7 +93,7 @@ def product_pull(
     return [found[i] for i in wants]
 
 
-RULES = (
+RULES: tuple[tuple[Callable, Callable, Callable], ...] = (
     (native_grid._layer, layer_run, layer_pull),
     (native_grid._product, product_run, product_pull),
 )

@@ -229,7 +229,7 @@ def _require_replay(results: dict[str, Array], members: np.ndarray, tolerance: f
     return results | sums | {name: spoilt(name, wrong) for name in ("state_bars", "time_bars")}
 
 
-RULES = (
+RULES: tuple[tuple[Callable, Callable, Callable], ...] = (
     (time_reversed._layer, layer_run, layer_pull),
     (time_reversed._network, network_run, network_pull),
     *grid_on_gpu.RULES,
