@@ -27,15 +27,20 @@ def use_of(gates):
     return LayerUse(gates, None, SuperSpike())
 
 
-def launcher(threads):
-    """What runs a kernel by a processor, in blocks of so many threads."""
+def by_processor(kind, arrays, count, threads):
+    """Run a kernel: `count` threads, or blocks of so many `threads`."""
+    grid_on_processor(kind.backwards, kind.by_blocks, threads)(count, arrays)
+
+
+def launcher(threads, run=by_processor):
+    """What runs a kernel, in blocks of so many threads."""
 
     def launch(kind, unpack, operands, count, **sizes):
         assert unpack is None
         arrays = [np.ascontiguousarray(one) for one in operands]
         found = made(kind.arrays, arrays, **sizes)
         idle = 0 if kind.by_blocks else 5  # threads that have nothing to do
-        grid_on_processor(kind.backwards, kind.by_blocks, threads)(count + idle, (*arrays, *found.values()))
+        run(kind, (*arrays, *found.values()), count + idle, threads)
         return {name: jnp.asarray(one) for name, one in found.items()}
 
     return launch
@@ -53,6 +58,16 @@ def problem(recurrent, seed=0):
     return Trials([jnp.asarray(one) for one in made.values()], (2, 2, 2, 2), (SETS, TRIALS))
 
 
+def kept_of(results):
+    """Those that the adjoint needs."""
+    return [results[place] for place in (0, 2, 3, 4)]
+
+
+def wanted():
+    """All operands, and their trial axes."""
+    return (0, 1, 2, 3), tuple(LEADS.values())
+
+
 @pytest.mark.parametrize("recurrent", [False, True])
 @pytest.mark.parametrize("gates", GATES)
 def test_values_and_cotangents_are_those_of_the_kernels_for_processors(recurrent, gates):
@@ -65,11 +80,9 @@ def test_values_and_cotangents_are_those_of_the_kernels_for_processors(recurrent
         close(expected[place], found[place], 1e-12)
     np.testing.assert_array_equal(found[5], expected[5])
     np.testing.assert_array_equal(found[5], STEPS)
-    kept = [expected[place] for place in (0, 2, 3, 4)]
     bars = [jnp.asarray(rng.normal(size=expected[place].shape)) for place in (0, 1)]
-    wants, leads = (0, 1, 2, 3), tuple(LEADS.values())
-    pulled = native_grid._layer_pull(use, trials, kept, bars, wants, leads)
-    back = grid_on_gpu.layer_pull(launcher(32), use, trials, kept, bars, wants, leads)
+    pulled = native_grid._layer_pull(use, trials, kept_of(expected), bars, *wanted())
+    back = grid_on_gpu.layer_pull(launcher(32), use, trials, kept_of(expected), bars, *wanted())
     for one, other in zip(pulled, back, strict=True):
         assert one.shape == other.shape
         close(one, other, 1e-12)
