@@ -17,6 +17,7 @@ from workflow.execution import read_source
 from workflow.faults import Fault
 from workflow.fingerprint import NOTEBOOK, code_hashes
 from workflow.hashing import digest
+from workflow.pictures import in_palette, with_palettes
 from workflow.provenance import has_old_prose, prose_hash, read_record, write_record
 from workflow.reading_copy import reading_copy
 
@@ -26,6 +27,7 @@ INJECTED = "injected-parameters"
 def write_copies(executed: Any, record: Mapping[str, Any], question: Question, configuration: Configuration) -> None:
     """Write the executed notebook and its reading copy."""
     kept = canonical(executed, in_brief(record), configuration.data_folder)
+    kept.cells = with_palettes(kept.cells)
     (question.folder / "notebook.ipynb").write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
     origin = f"Executed from {question.notebook.path} at scale {question.scale}; code {record['code_version']}."
     page = with_linked_figure(reading_copy(kept, origin), question.folder)
@@ -43,7 +45,7 @@ def with_linked_figure(page: str, folder: Path) -> str:
     figure = folder / "figure.png"
     if not figure.exists():
         return page
-    return page.replace(f"data:image/png;base64,{b64encode(figure.read_bytes()).decode()}", figure.name)
+    return page.replace(f"data:image/png;base64,{b64encode(in_palette(figure.read_bytes())).decode()}", figure.name)
 
 
 def renew_prose(question: Question, configuration: Configuration) -> None:
