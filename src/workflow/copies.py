@@ -35,9 +35,13 @@ def write_copies(executed: Any, record: Mapping[str, Any], question: Question, c
 
 
 def in_brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record with one hash of all code: that of every definition is in the provenance file beside the copy."""
-    identity = record["identity"]
-    return {**record, "identity": {**identity, "code": digest(identity["code"])}}
+    """Return a record with one hash of all code: that of every definition is in the provenance file beside the copy.
+
+    How long the run took is there as well, so that two runs write the same copy.
+    """
+    identity, session = record["identity"], record["session"]
+    session = {name: value for name, value in session.items() if name != "processor_seconds"}
+    return {**record, "session": session, "identity": {**identity, "code": digest(identity["code"])}}
 
 
 def with_linked_figure(page: str, folder: Path) -> str:

@@ -18,6 +18,7 @@ from workflow.configuration import Configuration, Question, load_configuration
 from workflow.faults import Fault
 from workflow.hashing import digest, file_digest
 from workflow.machine import code_version
+from workflow.origins import origins
 from workflow.provenance import RECORD, confirmation, read_record, why_stale
 from workflow.supplement import code_index, defaults, settings
 
@@ -49,6 +50,7 @@ def manuscript_inputs(configuration: Configuration) -> dict[str, str]:
     quoted = quotations(configuration)
     parts = {"states": product_states(configuration), "confirmed": confirmations(configuration)}
     parts |= {"quoted": {name: state for name, (_, state) in quoted.items()}} | supplement(configuration, quoted)
+    parts |= {"origins": full_origins(configuration)}
     told = {name: json.dumps(part, ensure_ascii=False) for name, part in parts.items()}
     return {"scale": configuration.scale, "version": code_version(), **told}
 
@@ -82,6 +84,13 @@ def quotations(configuration: Configuration) -> dict[str, tuple[Question, str]]:
     return {name: (one, "older" if why_stale(one, full) else "current") for name, one in there.items()}
 
 
+def full_origins(configuration: Configuration) -> dict[str, Any]:
+    """Return where each result of the full study comes from; none where there is no full study."""
+    if configuration.scale == FULL.stem:
+        return origins(configuration)
+    return origins(load_configuration(FULL)) if FULL.is_file() else {}
+
+
 def supplement(configuration: Configuration, quoted: Mapping[str, tuple[Question, str]]) -> dict[str, Any]:
     """Return the parameters and defaults of all questions, as they are here and in the full study, and their code."""
     others = [question for name, (question, _) in quoted.items() if name not in configuration.questions]
@@ -108,7 +117,7 @@ def manuscript_identity(configuration: Configuration, states: dict[str, str]) ->
     shown = {name: [state, (read_record(one.folder) or {}).get("products")] for name, (one, state) in quoted.items()}
     return {
         **({"quoted": shown} if shown else {}),
-        "supplement": digest(supplement(configuration, quoted)),
+        "supplement": digest([supplement(configuration, quoted), full_origins(configuration)]),
         **({"confirmed": confirmed} if confirmed else {}),
         "sources": {path.as_posix(): file_digest(path) for path in prose()},
         "products": {name: record.get("products") for name, record in records.items()},
