@@ -1,7 +1,7 @@
 """Where each result comes from: its state, the code, processor and processor time that made it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ PARAMETERS = "parameters: "
 NOTED = re.compile(r"\b(hours?|minutes?)\b")
 
 
-def state(question: Question, configuration: Configuration) -> str:
+def state(question: Question, configuration: Configuration, why: Sequence[str]) -> str:
     """Return in one word what a question's products are: of this code, confirmed by a replay, or of older code.
 
-    `other parameters` are products of older code that also ran with other parameters than are stated now. A result
-    that was altered, or whose data are others, is none of these; its reasons are returned as they are.
+    `why` is why they are stale. `other parameters` are products of older code that also ran with other parameters than
+    are stated now. A result that was altered, or whose data are others, is none of these; its reasons are returned.
     """
     if not (question.folder / RECORD).is_file():
         return MISSING
-    why = why_stale(question, configuration)
     if not why:
         return CONFIRMED if confirmation(question, configuration) else CURRENT
     if all(reason.startswith(OF_OLDER_CODE) for reason in why):
@@ -46,9 +45,10 @@ def origin(question: Question, configuration: Configuration, noted: str | None) 
     """Return where the products of one question come from."""
     record = read_record(question.folder) or {}
     session: Mapping[str, Any] = record.get("session", {})
-    found = {"state": state(question, configuration), "version": record.get("code_version")}
+    why = why_stale(question, configuration)
+    found = {"state": state(question, configuration, why), "version": record.get("code_version")}
     found |= {"processor": session.get("processor"), "seconds": session.get("processor_seconds"), "noted": noted}
-    others = [why for why in why_stale(question, configuration) if why.startswith(PARAMETERS)]
+    others = [reason for reason in why if reason.startswith(PARAMETERS)]
     return found | {"parameters": others[0].removeprefix(PARAMETERS) if others else None}
 
 
