@@ -39,9 +39,10 @@ def in_brief(record: Mapping[str, Any]) -> dict[str, Any]:
 
     How long the run took is there as well, so that two runs write the same copy.
     """
-    identity, session = record["identity"], record["session"]
-    session = {name: value for name, value in session.items() if name != "processor_seconds"}
-    return {**record, "session": session, "identity": {**identity, "code": digest(identity["code"])}}
+    identity, timed = record["identity"], record.get("session", {})
+    session = {name: value for name, value in timed.items() if name != "processor_seconds"}
+    kept = {**record, "session": session} if timed else record
+    return {**kept, "identity": {**identity, "code": digest(identity["code"])}}
 
 
 def with_linked_figure(page: str, folder: Path) -> str:

@@ -122,7 +122,7 @@ def test_what_earlier_code_made_of_the_full_study_is_marked(study):
     edit(Path("src/stablespike/drawing.py"), "value {", "the value {")
     assert [one["state"] for one in origins(full()).values()] == ["older", "missing", "missing"]
     assert captions(full())[0].endswith("Full study (scale paper), made by earlier code.")
-    assert rise(full()) == "10.00‡"
+    assert rise(full()) == "10.00\N{WORD JOINER}‡"
     assert [figure["body"] for figure in query(PAPER, "figure", full())]
 
 
