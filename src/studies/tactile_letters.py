@@ -41,7 +41,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         "hidden_rate": Range(2e-3, 3e-2),
         "gain": Range(5.0, 60.0),
         "weighting": Range(0.5, 4.0),
-        "membrane": Range(0.01, 0.1),
+        "membrane": Range(0.017, 0.1),  # the grid resolves the half of it, that of the synapses
         "mean_weight": Range(0.05, 0.5),
         "weight_deviation": Range(0.15, 1.0),
     }

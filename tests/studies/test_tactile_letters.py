@@ -47,6 +47,13 @@ def test_draws_stay_inside_their_ranges_and_the_guess_is_first():
         assert len(set(values)) == len(draws)
 
 
+def test_the_grid_resolves_the_synapses_of_every_draw():
+    draws = study.tries(500, seed=3)
+    assert min(one.membrane for one in draws) < 0.0175
+    for one in draws:
+        assert one.membrane / 2 >= networks_that_hear.Hearing().dt
+
+
 def test_a_kind_says_its_neuron_and_its_gradient():
     assert study.competitor_of("QIF exact") == networks_that_hear.Competitor(ss.QIF, exact=True)
     assert study.competitor_of("LIF surrogate") == networks_that_hear.Competitor(ss.LIF, exact=False)
