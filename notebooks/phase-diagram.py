@@ -148,7 +148,7 @@ Image(save_figure(phase_diagram_figure(maps, curves, study.CHAOTIC), results_fol
 #
 # READING
 #
-# **Not shown.** Trained networks; other neurons than these two; more than 128 neurons; correlated or slow input.
+# **Not shown.** Trained networks; other neurons than these two; larger networks; correlated or slow input.
 # Exponents of leaky networks are averages over few large factors, and runs of this length do not tell them from zero.
 #
 # ## Files written
