@@ -20,6 +20,7 @@ import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_disable_most_optimizations", True)  # programs that run once or twice: compiling is what costs
 
 
 LIBRARY = ctypes.CDLL(None)
