@@ -32,10 +32,10 @@
 # All networks are alike but for what is done before training; first weights, apart from the treatment, and trials are
 # the same for equal seeds. *Rescaled gain*: recurrent weights of a larger deviation. *Orthogonal*: an orthogonal
 # matrix times a gain. *Critical*: the sharpness $\beta^*$ at which a mean field says that gradients neither fade nor
-# explode; for binary neurons, which have no memory, that is $g^2\langle h^2\rangle = 1$, $h$ being the slopes along
-# a run, which has no solution at gain one. *Flossed*: the leading $k$ exponents towards zero, on one trial at a time; of
-# spiking networks until they are near zero on average, and with a penalty on activity beyond a bound. *Flossed, twice*:
-# half of the steps before training, half of them in training.
+# explode; for binary neurons, which have no memory, that is $g^2\langle h^2\rangle = 1$, $h$ being the slopes along a
+# run, which has no solution at gain one. *Flossed*: the leading $k$ exponents towards zero, on one trial at a time;
+# of spiking networks until they are near zero on average, and with a penalty on activity beyond a bound. *Flossed,
+# twice*: half of the steps before training, half of them in training.
 #
 # Gains, and for spiking networks $k$ and the rate of flossing, are chosen on validation seeds and validation trials;
 # those of flossing binary networks are the ones of `flossing-delayed-xor`. Seeds of the test are new to both.
@@ -57,7 +57,7 @@ gains = [2.0]  # of recurrent weights
 critical_gains = [2.0]  # of those with the critical sharpness, binary
 orthogonal_gains = [1.0, 2.0]
 spiking_gains = [2.0, 4.0]
-spiking_choices = [[5, 3.0e-3], [20, 3.0e-3]]  # k, and the rate of flossing
+spiking_choices = [[5.0, 3.0e-3], [20.0, 3.0e-3]]  # k, and the rate of flossing
 flossing_steps = 300  # of binary networks
 most = 120  # of spiking networks, in blocks of 30
 near = 0.05  # mean distance per step from zero at which flossing of spiking networks stops
@@ -101,7 +101,9 @@ candidates = {
     (binary, "critical"): [Treatment("critical", gain, critical=True) for gain in critical_gains],
     (spiking, "untreated"): [Treatment("untreated")],
     (spiking, "critical"): [Treatment("critical", critical=True)],
-    (spiking, "flossed"): [Treatment("flossed", count=count, rate=rate, **bounded) for count, rate in spiking_choices],
+    (spiking, "flossed"): [
+        Treatment("flossed", count=int(count), rate=rate, **bounded) for count, rate in spiking_choices
+    ],
     (spiking, "rescaled gain"): [Treatment("rescaled gain", gain) for gain in spiking_gains],
     (spiking, "orthogonal"): [Treatment("orthogonal", orthogonal=True)],
     (binary, "flossed, twice"): [Treatment("flossed, twice", **plan, again=3)],
