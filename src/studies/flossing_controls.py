@@ -99,7 +99,7 @@ def networks(task: Task, treatment: Treatment, sharpness: float, keys: Key[Array
     return eqx.tree_at(loops_of, models, turned)
 
 
-def loops_of(models: BitAnswers) -> Array:
+def loops_of(models: BitAnswers) -> Any:
     """The recurrent weights of the only layer, `[seeds, post, pre]`."""
     loop: Any = models.network.layers[0].loop
     return loop.weights
@@ -152,7 +152,8 @@ def growth_of(task: Task, model: BitAnswers, drives: Array) -> float:
 def slopes_of(model: BitAnswers, drives: Array) -> Array:
     """The surrogate's derivative `[trials, steps, neurons]` at every neuron along runs of binary neurons."""
     cells = jax.vmap(lambda trial: run_on_grid(as_grid_network(model.network, STEPS), trial).cells[0])(drives)
-    return jax.jvp(model.network.layers[0].neuron.output, (cells,), (jnp.ones_like(cells),))[1]
+    output: Any = jax.vmap(jax.vmap(model.network.layers[0].neuron.output))
+    return jax.jvp(output, (cells,), (jnp.ones_like(cells),))[1]
 
 
 def bounded_flossing(flossing: ss.Flossing, active: float) -> training.Loss:

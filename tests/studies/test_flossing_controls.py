@@ -12,7 +12,7 @@ from studies import flossing_delayed_xor as training
 from studies.flossing_controls import Task, Treatment
 
 BINARY = Task(neurons=60, delay=2, bits=12, steps=2, chunk=1, batch=2, trials=8, tests=4)
-SPIKING = BINARY._replace(kind="spiking", sharpness=5.0, input_gain=4.0, hold=3, falling=True)
+SPIKING = BINARY._replace(kind="spiking", bits=16, sharpness=5.0, input_gain=4.0, hold=3, falling=True)
 KEYS = jnp.stack([jax.random.key(1), jax.random.key(2)])
 POOL = study.trials_of(BINARY, 0, 8)
 LITTLE = {"count": 2, "most": 4, "block": 2}
