@@ -64,7 +64,7 @@ class Treatment(NamedTuple):
     gain: float = 1.0
     orthogonal: bool = False
     critical: bool = False
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # not the method of tuples
     rate: float = 3e-3
     most: int = 300
     block: int = 300
