@@ -35,9 +35,14 @@ def write_copies(executed: Any, record: Mapping[str, Any], question: Question, c
 
 
 def in_brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record with one hash of all code: that of every definition is in the provenance file beside the copy."""
-    identity = record["identity"]
-    return {**record, "identity": {**identity, "code": digest(identity["code"])}}
+    """Return a record with one hash of all code: that of every definition is in the provenance file beside the copy.
+
+    How long the run took is there as well, so that two runs write the same copy.
+    """
+    identity, timed = record["identity"], record.get("session", {})
+    session = {name: value for name, value in timed.items() if name != "processor_seconds"}
+    kept = {**record, "session": session} if timed else record
+    return {**kept, "identity": {**identity, "code": digest(identity["code"])}}
 
 
 def with_linked_figure(page: str, folder: Path) -> str:

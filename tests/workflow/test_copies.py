@@ -36,6 +36,15 @@ def test_a_copy_holds_one_hash_of_the_code():
     assert in_brief(record) != in_brief(other)
 
 
+def test_a_copy_does_not_say_how_long_it_took():
+    one, other = (
+        {"identity": {"code": {}}, "session": {"processor": "abacus", "processor_seconds": seconds}}
+        for seconds in (1.0, 2.0)
+    )
+    assert in_brief(one) == in_brief(other)
+    assert in_brief(one)["session"] == {"processor": "abacus"}
+
+
 def picture():
     """A PNG of a smooth curve in colour on white, as a figure is, with more shades than a palette holds."""
     across, down = np.meshgrid(np.linspace(0, 6, 300), np.linspace(-1, 1, 200))
