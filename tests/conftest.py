@@ -45,6 +45,14 @@ def hoards():
     return MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS
 
 
+@pytest.fixture
+def as_users_compile():
+    """Programs with all optimisations: for figures that are documented to the last roundings."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def no_hoard_of_programs():
     """Compiled programs of thousands of tests are a worker's end: they go when they have become many."""
