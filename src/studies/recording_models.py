@@ -148,11 +148,7 @@ class ByEvents(NamedTuple):
         readout = ss.normal_by_fan_in(keys[1], task.classes, neurons, 1.0).astype(float)
         inputs: ss.Dense | ss.Delayed = ss.Dense(weights)
         if self.copies > 1:
-            place = (
-                jnp.repeat(jnp.arange(self.copies, dtype=float), task.channels)
-                + jax.random.uniform(keys[2], (lines,))
-                - 0.5
-            )
+            place = jnp.repeat(jnp.arange(self.copies), task.channels) + jax.random.uniform(keys[2], (lines,)) - 0.5
             delays = jnp.clip(place / (self.copies - 1), 0.0, 1.0) * task.pause
             inputs = ss.Delayed(weights, delays.astype(float), within=(0.0, LONGEST * task.pause))
         hidden = ss.Layer(self.neuron(task.membrane), inputs)

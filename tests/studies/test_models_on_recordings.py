@@ -60,7 +60,8 @@ def test_a_model_trains_what_it_says_and_is_as_large_as_may_be(name, task, spike
     monkeypatch.setattr(models, "critical", lambda *_: 5.0)
     trials, model = trials_with(spikes, task), models.MODELS[name]
     contest = study.contest_of(model, task, 8, 1)
-    start = model.start(jax.random.key(0), task, spikes)
+    with jax.numpy_dtype_promotion("standard"):  # places of copies are whole numbers beside drawn ones
+        start = model.start(jax.random.key(0), task, spikes)
     neurons = models.largest(model.numbers, task)
     assert (
         study.numbers_trained(start[0])
@@ -95,7 +96,8 @@ def test_copies_of_a_channel_come_from_channels_of_their_own(spikes):
 
 def test_looking_more_often_does_not_change_what_an_exact_network_says(spikes):
     model = models.ByEvents(ss.QIF)
-    network, _ = model.start(jax.random.key(1), STEPWISE, spikes)
+    with jax.numpy_dtype_promotion("standard"):
+        network, _ = model.start(jax.random.key(1), STEPWISE, spikes)
     candidate = Candidate(network, jnp.zeros(()), jnp.zeros(()))
     (_, seldom), (_, often) = (model.voltages(candidate, spikes, STEPWISE, every) for every in (4, 1))
     np.testing.assert_allclose(seldom, often[:, 3::4], atol=1e-9)
