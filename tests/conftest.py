@@ -20,6 +20,7 @@ import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_disable_most_optimizations", True)  # programs that run once or twice: compiling is what costs
 
 
 LIBRARY = ctypes.CDLL(None)
@@ -42,6 +43,14 @@ def hoards():
     if resident() > max(MOST_RESIDENT, LEFT[0] + MOST_NEW):
         return True
     return MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS
+
+
+@pytest.fixture
+def as_users_compile():
+    """Programs with all optimisations: for figures that are documented to the last roundings."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(autouse=True, scope="module")

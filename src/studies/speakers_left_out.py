@@ -28,6 +28,7 @@ from stablespike.tasks.recordings import (
 )
 from stablespike.tasks.speaker_splits import Split, leave_one_speaker_out
 from studies import cells_that_hear, networks_that_hear
+from studies.costs_of_training import EpochCost, epoch_cost
 from studies.networks_that_hear import Hearing, Learning
 
 OFFICIAL = "official"  # the split of the authors, which shares its speakers
@@ -122,8 +123,8 @@ def train(
 ) -> dict[str, dict[str, Any]]:
     """A network for each fold `(training, test)`, and what it makes of both at the end; goes on from its checkpoint.
 
-    The test trials are looked at once. Folds of one size run one compiled program. Found are the `history` of the
-    training loss, `train` and `test` accuracy, and which of the test trials were `named` rightly.
+    The test trials are looked at once. Folds of one size run one compiled program. Found are the trained `network`, the
+    `history` of the training loss, and what `judged` says.
     """
     learning = learning._replace(hidden_rate=competitor.hidden_rate)
     loss, found, rules = loss_of(competitor, hearing), {}, {}
@@ -139,14 +140,15 @@ def train(
             checkpoint=None if folder is None else folder / f"{name_of(competitor)}-{fold}.eqx".replace(" ", "-"),
             identity=f"{competitor} {hearing._replace(budget=0)} {learning} {fold} {seed}",
         )  # fmt: skip
-        found[fold] = {"history": history} | judged(loss, state.parameters, training, test, learning.judged_at_once)
+        own = judged(loss, state.parameters, training, test, learning.judged_at_once)
+        found[fold] = {"network": state.parameters, "history": history} | own
     return found
 
 
 def judged(
     loss: Classification, network: ss.Network, training: Labelled, test: Labelled, at_once: int
 ) -> dict[str, Any]:
-    """Accuracies of a trained network, which test trials it names rightly, and its spikes."""
+    """Accuracies on `train` and `test`, which test trials are named `right`, spikes and synaptic operations of each."""
     own = ss.verdict(loss, network, training, min(at_once, training[1].shape[0]))
     other = ss.verdict(loss, network, test, min(at_once, test[1].shape[0]))
     right = other.named == np.asarray(test[1])
@@ -156,7 +158,17 @@ def judged(
         "right": right,
         "spikes": float(other.rates.sum()),
         "silent": float((other.rates == 0).mean()),
+        "operations": networks_that_hear.operations(network, test, other.rates, loss.until),
     }
+
+
+def cost_of(
+    competitor: Competitor, network: ss.Network, training: Labelled, hearing: Hearing, learning: Learning
+) -> EpochCost:
+    """What an epoch of a competitor costs, measured with a network that it trained."""
+    own = learning._replace(hidden_rate=competitor.hidden_rate)
+    optimiser = optimiser_of(competitor, own, training[1].shape[0])
+    return epoch_cost(loss_of(competitor, hearing), optimiser, network, training, learning.batch_size)
 
 
 def linear_right(split: Split, duration: float, steps: int = 100) -> Bool[np.ndarray, " trials"]:

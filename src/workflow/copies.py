@@ -17,6 +17,7 @@ from workflow.execution import read_source
 from workflow.faults import Fault
 from workflow.fingerprint import NOTEBOOK, code_hashes
 from workflow.hashing import digest
+from workflow.pictures import in_palette, with_palettes
 from workflow.provenance import has_old_prose, prose_hash, read_record, write_record
 from workflow.reading_copy import reading_copy
 
@@ -26,6 +27,7 @@ INJECTED = "injected-parameters"
 def write_copies(executed: Any, record: Mapping[str, Any], question: Question, configuration: Configuration) -> None:
     """Write the executed notebook and its reading copy."""
     kept = canonical(executed, in_brief(record), configuration.data_folder)
+    kept.cells = with_palettes(kept.cells)
     (question.folder / "notebook.ipynb").write_text(nbformat.writes(kept) + "\n", encoding="utf-8")
     origin = f"Executed from {question.notebook.path} at scale {question.scale}; code {record['code_version']}."
     page = with_linked_figure(reading_copy(kept, origin), question.folder)
@@ -33,9 +35,14 @@ def write_copies(executed: Any, record: Mapping[str, Any], question: Question, c
 
 
 def in_brief(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record with one hash of all code: that of every definition is in the provenance file beside the copy."""
-    identity = record["identity"]
-    return {**record, "identity": {**identity, "code": digest(identity["code"])}}
+    """Return a record with one hash of all code: that of every definition is in the provenance file beside the copy.
+
+    How long the run took is there as well, so that two runs write the same copy.
+    """
+    identity, timed = record["identity"], record.get("session", {})
+    session = {name: value for name, value in timed.items() if name != "processor_seconds"}
+    kept = {**record, "session": session} if timed else record
+    return {**kept, "identity": {**identity, "code": digest(identity["code"])}}
 
 
 def with_linked_figure(page: str, folder: Path) -> str:
@@ -43,7 +50,7 @@ def with_linked_figure(page: str, folder: Path) -> str:
     figure = folder / "figure.png"
     if not figure.exists():
         return page
-    return page.replace(f"data:image/png;base64,{b64encode(figure.read_bytes()).decode()}", figure.name)
+    return page.replace(f"data:image/png;base64,{b64encode(in_palette(figure.read_bytes())).decode()}", figure.name)
 
 
 def renew_prose(question: Question, configuration: Configuration) -> None:

@@ -19,7 +19,10 @@ from workflow.faults import Fault
 from workflow.reading_copy import render_markdown
 from workflow.spikes import cache_folder
 
-PROBE = "import json\nfrom workflow.machine import describe_session\nprint(json.dumps(describe_session()))"
+PROBE = (
+    "import json\nfrom workflow.machine import describe_session, processor_seconds\n"
+    'print(json.dumps(describe_session() | {"processor_seconds": processor_seconds()}))'
+)
 # What compiled libraries write goes to the log as it is: its times and process numbers have no place in a notebook.
 LIBRARIES_STAY_OUT = "--IPKernelApp.capture_fd_output=False"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

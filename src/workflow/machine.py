@@ -35,6 +35,12 @@ def describe_session() -> dict[str, Any]:
     return description
 
 
+def processor_seconds() -> float:
+    """Return the time that processors worked for this process and for its children that have ended."""
+    spent = os.times()
+    return round(spent.user + spent.system + spent.children_user + spent.children_system, 1)
+
+
 def processor() -> str:
     """Return the processor's name."""
     try:

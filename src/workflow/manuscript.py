@@ -18,6 +18,7 @@ from workflow.configuration import Configuration, Question, load_configuration
 from workflow.faults import Fault
 from workflow.hashing import digest, file_digest
 from workflow.machine import code_version
+from workflow.origins import CONFIRMED, CURRENT, origins
 from workflow.provenance import RECORD, confirmation, read_record, why_stale
 from workflow.supplement import code_index, defaults, settings
 
@@ -46,9 +47,11 @@ def compile_manuscript(configuration: Configuration) -> Path:
 
 def manuscript_inputs(configuration: Configuration) -> dict[str, str]:
     """Return what the prose is told: the scale, the version of the code, and the state of every question."""
-    quoted = quotations(configuration)
+    found = full_origins(configuration)
+    quoted = quotations(configuration, found)
     parts = {"states": product_states(configuration), "confirmed": confirmations(configuration)}
     parts |= {"quoted": {name: state for name, (_, state) in quoted.items()}} | supplement(configuration, quoted)
+    parts |= {"origins": found}
     told = {name: json.dumps(part, ensure_ascii=False) for name, part in parts.items()}
     return {"scale": configuration.scale, "version": code_version(), **told}
 
@@ -70,16 +73,28 @@ def in_brief(reason: str) -> str:
     return "code" if reason.startswith("code:") else reason
 
 
-def quotations(configuration: Configuration) -> dict[str, tuple[Question, str]]:
+def quotations(configuration: Configuration, found: Mapping[str, Any]) -> dict[str, tuple[Question, str]]:
     """Return the questions of the full study that are answered, with their state; none where this is the full study.
 
-    The state is `current` or `older`: made by code that has changed since.
+    The state, of their origins, is `current` or `older`: made by code that has changed since.
     """
     if configuration.scale == FULL.stem or not FULL.is_file():
         return {}
     full = load_configuration(FULL)
     there = {name: one for name, one in full.questions.items() if (one.folder / RECORD).is_file()}
-    return {name: (one, "older" if why_stale(one, full) else "current") for name, one in there.items()}
+    return {name: (one, current_or_older(found[name]["state"])) for name, one in there.items()}
+
+
+def current_or_older(state: str) -> str:
+    """Return `current` for what is of this code or was confirmed for it, `older` for all else."""
+    return "current" if state in (CURRENT, CONFIRMED) else "older"
+
+
+def full_origins(configuration: Configuration) -> dict[str, Any]:
+    """Return where each result of the full study comes from; none where there is no full study."""
+    if configuration.scale == FULL.stem:
+        return origins(configuration)
+    return origins(load_configuration(FULL)) if FULL.is_file() else {}
 
 
 def supplement(configuration: Configuration, quoted: Mapping[str, tuple[Question, str]]) -> dict[str, Any]:
@@ -104,11 +119,12 @@ def prose() -> list[Path]:
 def manuscript_identity(configuration: Configuration, states: dict[str, str]) -> dict[str, Any]:
     """Return all that decides the manuscript's bytes, the version that it states aside."""
     records = {name: read_record(question.folder) or {} for name, question in configuration.questions.items()}
-    confirmed, quoted = confirmations(configuration), quotations(configuration)
+    confirmed, found = confirmations(configuration), full_origins(configuration)
+    quoted = quotations(configuration, found)
     shown = {name: [state, (read_record(one.folder) or {}).get("products")] for name, (one, state) in quoted.items()}
     return {
         **({"quoted": shown} if shown else {}),
-        "supplement": digest(supplement(configuration, quoted)),
+        "supplement": digest([supplement(configuration, quoted), found]),
         **({"confirmed": confirmed} if confirmed else {}),
         "sources": {path.as_posix(): file_digest(path) for path in prose()},
         "products": {name: record.get("products") for name, record in records.items()},

@@ -2,10 +2,10 @@
 
     .venv-cuda13/bin/python -m tests.device.run --output gpu.json
 
-First what `simulate` launches by itself: spikes and gradients against a processor, and the benchmarks M, R and E. Then
-the same kernels launched by numba-cuda, which tells a wrong launch from a wrong kernel, and what they take: a layer of
-M's size, R's network in one and in 256 trials. Then E, M, R and S as XLA compiles them. What is left after `--seconds`
-is left out by name.
+First what `simulate` launches by itself: spikes and gradients against a processor, on a grid and with delays before the
+rest, and the benchmarks S, M, R and E. Then the same kernels launched by numba-cuda, which tells a wrong launch from a
+wrong kernel, and what they take: a layer of M's size, R's network in one and in 256 trials. Then E, M, R and S as XLA
+compiles them. What is left after `--seconds` is left out by name.
 
 A part that fails may spoil the GPU for its process: the rest is done by a new one, and a part that says nothing for
 `--patience` seconds is ended. With `--processor` nothing is launched: the kernels are run by a processor, in this
@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from tests.device import launched
+from tests.native import test_device_grid as grid
 from tests.native.device_cases import (
     NEURONS,
     by_processor,
@@ -39,7 +40,8 @@ from tests.native.device_cases import (
 import stablespike as ss
 from stablespike.dynamics.engines.events import simulate
 from stablespike.dynamics.engines.layers import simulate_layer
-from stablespike.native.cuda.targets import THREADS, layer_kernel, network_adjoint_kernel, network_kernel
+from stablespike.learning.gradients import grid_on_gpu
+from stablespike.native.cuda.targets import THREADS, grid_kernel, layer_kernel, network_adjoint_kernel, network_kernel
 from studies.benchmarks.harness import cost
 from studies.benchmarks.workloads import (
     RECURRENT_END,
@@ -95,6 +97,15 @@ class Launched:
             self.kernels[key] = self.cuda.jit(kernel)
         return self.kernels[key]
 
+    def on_a_grid(self, kind, arrays, count, threads):
+        """As `test_device_grid.by_processor`, for what takes a block for a trial."""
+        there, key = tuple(map(self.cuda.to_device, arrays)), (kind, arrays[0].dtype)
+        if key not in self.kernels:
+            self.kernels[key] = self.cuda.jit(grid_kernel(kind.backwards, kind.by_blocks))
+        self.kernels[key][count, THREADS](there)
+        for one, array in zip(there, arrays, strict=True):
+            one.copy_to_host(array)
+
 
 def difference(one, other, names):
     """The largest, relative to the largest number, over arrays by name; inf where one is infinite and the other not."""
@@ -140,6 +151,22 @@ def network_check(name, run):
 def checked(found):
     """The differences, with the word whether they are within their tolerances."""
     return found | {"right": all(found[name] <= most for name, most in TOLERANCES.items())}
+
+
+def grid_check(run):
+    """Differences of a small recurrent layer on a grid, forwards and back."""
+    trials, use = grid.problem(True), grid.use_of(grid.GATES[0])
+    here, there = grid.launcher(THREADS), grid.launcher(THREADS, run)
+    one, other = (grid_on_gpu.layer_run(each, use, trials) for each in (here, there))
+    bars = [jnp.ones_like(one[place]) for place in (0, 1)]
+    back, again = (
+        grid_on_gpu.layer_pull(each, use, trials, grid.kept_of(one), bars, *grid.wanted()) for each in (here, there)
+    )
+    values, cotangents = ({str(k): np.asarray(x) for k, x in enumerate(found)} for found in (one, back))
+    return {
+        "spikes": difference(values, {str(k): np.asarray(x) for k, x in enumerate(other)}, values),
+        "bars": difference(cotangents, {str(k): np.asarray(x) for k, x in enumerate(again)}, cotangents),
+    }
 
 
 def layer_costs(dtype, run, trials, neurons, inputs):
@@ -202,6 +229,8 @@ def parts(processor):
     run = by_processor if processor else Launched()
     every = launched.checks(checked, processor)
     every |= {} if processor else launched.costs(by_xla, points())
+    on_a_grid = grid.by_processor if processor else run.on_a_grid
+    every |= {"recurrent, on a grid, kernels": lambda: checked(grid_check(on_a_grid))}
     every |= {f"layer, {name}": lambda name=name: checked(layer_check(name, run)) for name in NEURONS}
     every |= {f"network, {name}": lambda name=name: checked(network_check(name, run)) for name in NEURONS}
     if processor:

@@ -50,3 +50,10 @@ def test_a_part_that_fails_ends_its_process_and_the_next_goes_on(tmp_path, monke
     found = json.loads(output.read_text())["results"]
     assert list(found) == ["simulate, feed-forward, GeneralLIF", "simulate, recurrent, GeneralLIF"]
     assert all("Unknown backend" in one["error"] for one in found.values())
+
+
+def test_a_layer_on_a_grid_is_compared(tmp_path):
+    output = tmp_path / "gpu.json"
+    assert main(["--processor", "--only", "on a grid, kernels", "--output", str(output)]) == 0
+    found = json.loads(output.read_text())["results"]
+    assert found == {"recurrent, on a grid, kernels": {"spikes": 0.0, "bars": 0.0, "right": True}}

@@ -99,6 +99,7 @@ def test_spike_time_is_right_to_rounding():
     assert units.max() <= UNITS
 
 
+@pytest.mark.usefixtures("as_users_compile")
 def test_float32_is_as_documented():
     """The figures that the class documentation states."""
     flow_units, flow_plain = flow_errors(np.float32)

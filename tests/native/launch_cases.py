@@ -1,5 +1,7 @@
 """Small networks in three trials by `simulate`, with the gradient of a sum over their spikes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,3 +54,27 @@ def values_and_gradients(name, loop):
 
     which = (0, 1, 2) if name == "GeneralLIF" else (1, 2)
     return jax.jit(jax.grad(loss, which, has_aux=True))(neuron, weights, jnp.asarray(TIMES))
+
+
+SHORTEST, LONGEST = 0.3, 0.6  # delays
+
+
+def delayed_problem(name):
+    """Weights and delays of a recurrent network, and the sum over its spikes as a function of them."""
+    neuron, mean = CASES[name]
+    rng = np.random.default_rng(4)
+    varied = [jnp.asarray(rng.normal(mean, 1, (NEURONS, 2))), jnp.asarray(rng.normal(size=(NEURONS, NEURONS)))]
+    varied.append(jnp.asarray(rng.uniform(SHORTEST, LONGEST, NEURONS)))
+
+    def trial(weights, loop, delays, times, sources):
+        among = ss.Delayed(loop, delays, within=(SHORTEST, LONGEST))
+        network = ss.Network(ss.Layer(neuron, ss.Dense(weights), loop=among))
+        run = ss.simulate(network, ss.Spikes(times, sources), until=END, on=ss.Events(32), gradient=ss.TimeReversed())
+        return run.output.times, run.output.counts, run.status.flags
+
+    def loss(varied):
+        found = jax.vmap(partial(trial, *varied))(jnp.asarray(TIMES), SOURCES)
+        there = jnp.isfinite(found[0])
+        return jnp.sum(jnp.where(there, jnp.sin(jnp.where(there, found[0], 0)), 0)), found
+
+    return varied, loss

@@ -17,7 +17,7 @@ from stablespike.dynamics.abilities import lines_of
 from stablespike.native.cuda.driver import Driver
 from stablespike.native.cuda.launch import STREAM_GET, STREAM_REQUEST_SIZE, Launcher, every, handler
 from stablespike.native.cuda.machine_code import Code
-from stablespike.native.cuda.targets import THREADS, layer_on_processor, network_on_processor
+from stablespike.native.cuda.targets import THREADS, grid_on_processor, layer_on_processor, network_on_processor
 
 POINTER, NUMBER = ctypes.c_void_p, ctypes.c_uint
 HANDLER = ctypes.CFUNCTYPE(POINTER, POINTER)
@@ -133,7 +133,10 @@ def arrays_of(kind, dtype, parameters):
 
 def run(kind, unpack, arrays, blocks):
     """All blocks of a launch, by a processor."""
-    if kind.by_blocks:
+    if kind.on_grid:
+        count = blocks if kind.by_blocks else blocks * THREADS
+        grid_on_processor(kind.backwards, kind.by_blocks)(count, arrays)
+    elif kind.by_blocks:
         memory = block_memory(arrays, kind.backwards, THREADS)
         network_on_processor(unpack, kind.backwards, THREADS)(blocks, arrays, *memory)
     else:

@@ -13,11 +13,12 @@ import pytest
 from tests.native.device_cases import DERIVED, NEURONS, layer_problem, lines_for
 
 from stablespike.dynamics.neurons.carried import carried
-from stablespike.native.cuda import layer, network, network_adjoint
+from stablespike.native.cuda import grid, layer, network, network_adjoint
 from stablespike.native.cuda.derived import device_lines
 from stablespike.native.cuda.targets import (
     THREADS,
     entry_of,
+    grid_kernel,
     layer_kernel,
     network_adjoint_kernel,
     network_kernel,
@@ -66,17 +67,29 @@ def kernel_of(kind, lines, variables, dtype):
 @pytest.mark.parametrize("name", [*NEURONS, "GeneralLIF"])
 def test_it_compiles_for_each_capability_within_a_minute(name, kind, dtype, tmp_path):
     lines, variables = lines_and_variables(name, dtype)
-    kernel, began = kernel_of(kind, lines, variables, dtype), time.process_time()
+    compiles(kernel_of(kind, lines, variables, dtype), KINDS[kind], dtype, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_a_layer_on_a_grid_compiles_for_each_capability_within_a_minute(by_blocks, backwards, dtype, tmp_path):
+    compiles(grid_kernel(backwards, by_blocks), grid.ADJOINT if backwards else grid.FORWARD, dtype, tmp_path)
+
+
+def compiles(kernel, arrays, dtype, folder):
+    """A kernel compiles in time, takes the words of its arrays, and keeps to its precision and its registers."""
+    began = time.process_time()
     for major, minor in CAPABILITIES:
-        code = ptx(kernel, KINDS[kind], dtype, (major, minor))
+        code = ptx(kernel, arrays, dtype, (major, minor))
         assert f".target sm_{major}{minor}\n" in code
         head = code.split(".entry", 1)[1].split(")", 1)[0]
         assert entry_of(code).startswith("_Z")
         words = re.findall(r"\.param \.[ub]64", head)
-        assert len(words) == sum(5 + 2 * one.ndim for one in KINDS[kind].types(dtype))
+        assert len(words) == sum(5 + 2 * one.ndim for one in arrays.types(dtype))
         double = [line for line in code.splitlines() if ".f64" in line]
         assert bool(double) == (dtype is np.float64), double[:3]
-        used_by_ptxas(code, f"sm_{major}{minor}", tmp_path)
+        used_by_ptxas(code, f"sm_{major}{minor}", folder)
     assert time.process_time() - began < SECONDS
 
 

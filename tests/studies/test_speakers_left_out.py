@@ -55,6 +55,9 @@ def test_each_kind_learns_and_goes_on_from_its_checkpoint(kind, exact, gain, tmp
     assert found["test"] > 0.8
     assert found["test"] == found["right"].mean()
     assert found["history"][-1]["loss"] < found["history"][1]["loss"]
+    arriving = (np.asarray(trials["official"][1][0].times) < HEARING.duration).sum() / 32
+    reached = [(arriving, 8), (found["spikes"], 8 + 2)]  # recurrent neurons, and two classes
+    assert found["operations"] == pytest.approx(sum(spikes * neurons for spikes, neurons in reached), rel=1e-5)
     assert study.train(competitor, trials, **arguments)["official"]["history"] == found["history"]
 
 

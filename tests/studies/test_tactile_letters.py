@@ -47,6 +47,41 @@ def test_draws_stay_inside_their_ranges_and_the_guess_is_first():
         assert len(set(values)) == len(draws)
 
 
+def test_the_grid_resolves_the_synapses_of_every_draw():
+    draws = study.tries(500, seed=3)
+    assert min(one.membrane for one in draws) < 0.0175
+    for one in draws:
+        assert one.membrane / 2 >= networks_that_hear.Hearing().dt
+
+
+def test_a_try_is_its_last_epoch():
+    rows = [{"test_accuracy": part, "test_loss": 1 - part, "rate": 5.0, "silent": 0.0} for part in (0.1, 0.7, 0.6)]
+    found = study.outcome(lambda: (None, rows))
+    assert found == {"validation": 0.6, "loss": 0.4, "rate": 5.0, "silent": 0.0, "stopped": ""}
+
+
+def test_a_try_whose_simulation_fails_names_nothing_and_says_why():
+    hearing = networks_that_hear.Hearing(
+        channels=1, duration=0.5, hidden=2, mean=50.0, deviation=0.0, budget=1, shift=0
+    )
+    trials = networks_that_hear.trials_of(felt(), hearing)
+    learning = networks_that_hear.Learning(epochs=1, batch_size=6)
+    found = study.outcome(
+        lambda: networks_that_hear.train(
+            networks_that_hear.Competitor(ss.LIF), trials, trials, channels=1, classes=3, seed=1, hearing=hearing,
+            learning=learning,
+        )
+    )  # fmt: skip
+    assert "budget" in found["stopped"]
+    assert found["validation"] == 0
+    assert np.isnan([found[name] for name in ("loss", "rate", "silent")]).all()
+
+
+def test_another_error_is_no_outcome():
+    with pytest.raises(ZeroDivisionError):
+        study.outcome(lambda: (None, [{"test_accuracy": 1 / 0}]))
+
+
 def test_a_kind_says_its_neuron_and_its_gradient():
     assert study.competitor_of("QIF exact") == networks_that_hear.Competitor(ss.QIF, exact=True)
     assert study.competitor_of("LIF surrogate") == networks_that_hear.Competitor(ss.LIF, exact=False)

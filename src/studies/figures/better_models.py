@@ -51,11 +51,12 @@ def plot_operations(rows: pd.DataFrame, models: Sequence[str], axes: Axes) -> Ax
     for name, group in rows.groupby("model", sort=False):
         adds, multiplies = group.additions.mean(), group.multiplications.mean()
         face = BLUE if adds > multiplies else "white"
-        axes.plot(adds + multiplies, models.index(name), "o", color=BLUE, markerfacecolor=face, markersize=4)
+        axes.plot((adds + multiplies) / 1000, models.index(name), "o", color=BLUE, markerfacecolor=face, markersize=4)
     faces = {"additions": BLUE, "multiplications": "white"}
     marks = [Line2D([], [], marker="o", color=BLUE, markerfacecolor=face, linewidth=0) for face in faces.values()]
     axes.legend(marks, faces, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, handletextpad=0.1)
-    axes.set(xscale="log", xlabel="operations of a trial")
+    axes.set(xlabel="operations of a trial (thousands)")
+    axes.set_xlim(left=0)
     return axes
 
 

@@ -1,4 +1,4 @@
-"""The time-reversed rules on a GPU by the kernels of `native.cuda`, for who asks for them.
+"""Time-reversed rules and layers on a time grid on a GPU, by the kernels of `native.cuda`, for who asks for them.
 
     from stablespike.learning.gradients.on_gpu import launch_kernels
     launch_kernels()  # before the first simulation
@@ -22,8 +22,9 @@ from jaxtyping import Array
 
 from stablespike.dynamics.abilities import lines_of
 from stablespike.dynamics.neurons.carried import Carried
-from stablespike.learning.gradients import time_reversed
+from stablespike.learning.gradients import grid_on_gpu, time_reversed
 from stablespike.native.cuda import layer, network_adjoint
+from stablespike.native.cuda.absent import refuse_on_gpus
 from stablespike.native.cuda.derived import device_lines
 from stablespike.native.cuda.driver import present_driver
 from stablespike.native.cuda.launch import Launcher
@@ -46,12 +47,16 @@ PLACES = 3  # whole numbers that are kept of a step
 def launch_kernels() -> None:
     """From now on this process launches the kernels of layers and recurrent networks in programs for a GPU.
 
-    Values and derivatives are those of `TimeReversed()`; memory grows with the square root of the number of events.
+    Values and derivatives are those of `TimeReversed()`; memory grows with the square root of the number of events. A
+    network with delays takes a launch for each layer, direction and window between delays. Layers of `GridLIF` cells on
+    a time grid take one launch in each direction for all steps; products with spikes are matrix products there, in full
+    precision. Sparse networks are refused in a sentence.
     Where there is no kernel (a network of more neurons than a block's shared memory holds, numba-cuda not installed, a
     GPU older than compute capability 8.0) a warning says why, and `Recorded()` takes its place. A trial of a network
     whose replay misses its own final state by more than the rule's tolerance has cotangents nan. Programs that were
     compiled before stay what they are. **Never run on a GPU so far.**
     """
+    refuse_on_gpus()
     launcher = gpu()
     for call, run, pull in RULES:
         _register(call, functools.partial(run, launcher), functools.partial(pull, launcher))
@@ -224,7 +229,8 @@ def _require_replay(results: dict[str, Array], members: np.ndarray, tolerance: f
     return results | sums | {name: spoilt(name, wrong) for name in ("state_bars", "time_bars")}
 
 
-RULES = (
+RULES: tuple[tuple[Callable, Callable, Callable], ...] = (
     (time_reversed._layer, layer_run, layer_pull),
     (time_reversed._network, network_run, network_pull),
+    *grid_on_gpu.RULES,
 )

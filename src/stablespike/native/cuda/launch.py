@@ -207,10 +207,14 @@ def register(target: str) -> str:
     return target
 
 
-def number_of(kind: Kind, unpack: Callable, dtype: Any, sizes: tuple[int, ...], more: Any) -> int:
+def name_of(kind: Kind, unpack: Callable | None) -> str:
+    """What a kernel is called in sentences: with the neuron whose lines it has, if there is a choice."""
+    return kind.name if unpack is None else f"{kind.name} ({unpack.__module__}.{unpack.__qualname__})"
+
+
+def number_of(kind: Kind, unpack: Callable | None, dtype: Any, sizes: tuple[int, ...], more: Any) -> int:
     """The number of a kernel, the same in every process with these sources."""
-    name = unpack.__module__, unpack.__qualname__
-    told = repr((fingerprint(), kind.name, name, np.dtype(dtype).str, sizes, more)).encode()
+    told = repr((fingerprint(), name_of(kind, unpack), np.dtype(dtype).str, sizes, more)).encode()
     return int.from_bytes(hashlib.sha256(told).digest()[:7], "big") + 1
 
 
@@ -250,17 +254,19 @@ class Launcher(NamedTuple):
     compiled: Callable
     register: Callable = register
 
-    def __call__(self, kind: Kind, unpack: Callable, operands: Any, blocks_of: int, **sizes: int) -> dict[str, Any]:
-        """Results of a kernel by name: as many blocks as a network's trials, or as `blocks_of` threads of a layer fill.
+    def __call__(
+        self, kind: Kind, unpack: Callable | None, operands: Any, blocks_of: int, **sizes: int
+    ) -> dict[str, Any]:
+        """Results of a kernel by name: as many blocks as the trials of what takes a block for one, or as `blocks_of`
+        threads fill. `unpack`: that of the neuron's lines; None on a grid.
 
         Raises `NoKernel` where there is none.
         """
         dtype, shapes = np.dtype(operands[0].dtype), kind.arrays.made(operands, **sizes)
-        memory = tuple(operands[3].shape[1:]) if kind.by_blocks else ()
+        memory = tuple(operands[3].shape[1:]) if kind.shared else ()
         number = number_of(kind, unpack, dtype, memory, (self.target, self.driver.capabilities))
         code = self.compiled(kind, unpack, dtype, memory, self.driver.capabilities)
-        name = f"the kernel {kind.name} ({unpack.__module__}.{unpack.__qualname__})"
-        plan(number, name, kind.arrays, code, self.driver)
+        plan(number, f"the kernel {name_of(kind, unpack)}", kind.arrays, code, self.driver)
         blocks = blocks_of if kind.by_blocks else -(-blocks_of // THREADS)
         call = jax.ffi.ffi_call(self.register(self.target), list(shapes.values()))
         found = call(*operands, blocks=np.int64(blocks), kernel=np.int64(number))

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablespike.native.cuda import layer, network, network_adjoint
+from stablespike.native.cuda import grid, layer, network, network_adjoint
 from stablespike.native.cuda.arrays import Arrays
 from stablespike.native.cuda.targets import (
     SHARED_BYTES,
     entry_of,
+    grid_kernel,
     layer_kernel,
     network_adjoint_kernel,
     network_kernel,
@@ -40,18 +41,30 @@ class NoKernel(Exception):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Kind:
-    """One of the kernels: its name, whether it runs backwards, whether a block takes a network, and its arrays."""
+    """One of the kernels: its name, whether it runs backwards, whether a block takes a trial, its arrays, and whether
+    it is on a time grid, where it has the lines of one neuron and no shared memory.
+    """
 
     name: str
     backwards: bool
     by_blocks: bool
     arrays: Arrays
+    on_grid: bool = False
+
+    @property
+    def shared(self) -> bool:
+        """Whether its code is for a number of neurons, whose states lie in shared memory."""
+        return self.by_blocks and not self.on_grid
 
 
 LAYER = Kind("layer", False, False, layer.FORWARD)
 LAYER_ADJOINT = Kind("layer-adjoint", True, False, layer.ADJOINT)
 NETWORK = Kind("network", False, True, network.FORWARD)
 NETWORK_ADJOINT = Kind("network-adjoint", True, True, network_adjoint.ADJOINT)
+GRID_LAYER = Kind("grid-layer", False, False, grid.FORWARD, True)
+GRID_LAYER_ADJOINT = Kind("grid-layer-adjoint", True, False, grid.ADJOINT, True)
+GRID_LOOP = Kind("grid-loop", False, True, grid.FORWARD, True)
+GRID_LOOP_ADJOINT = Kind("grid-loop-adjoint", True, True, grid.ADJOINT, True)
 
 
 class Code(NamedTuple):
@@ -63,9 +76,14 @@ class Code(NamedTuple):
 
 @cache
 def compiled(
-    kind: Kind, unpack: Callable, dtype: np.dtype, sizes: tuple[int, ...], capabilities: tuple[tuple[int, int], ...]
+    kind: Kind,
+    unpack: Callable | None,
+    dtype: np.dtype,
+    sizes: tuple[int, ...],
+    capabilities: tuple[tuple[int, int], ...],
 ) -> Code:
-    """A kernel for GPUs of these compute capabilities; of a network the `sizes` are its variables and neurons.
+    """A kernel for GPUs of these compute capabilities; of a network the `sizes` are its variables and neurons,
+    and a layer on a grid has nothing to `unpack`.
 
     Raises `NoKernel` where it cannot be made.
     """
@@ -93,14 +111,16 @@ def require_compiler() -> None:
 
 def require_room(kind: Kind, dtype: Any, sizes: tuple[int, ...]) -> None:
     """Raise `NoKernel` for a network whose states do not fit into the shared memory of a block."""
-    if kind.by_blocks:
+    if kind.shared:
         variables, neurons = sizes
         needed = scratch_of(variables, neurons, kind.backwards).size(dtype)
         if needed > SHARED_BYTES:
             raise NoKernel(f"{neurons} neurons need {needed} bytes of shared memory, and a block has {SHARED_BYTES}")
 
 
-def _kernel(kind: Kind, unpack: Callable, dtype: np.dtype, sizes: tuple[int, ...]) -> Callable:
+def _kernel(kind: Kind, unpack: Callable | None, dtype: np.dtype, sizes: tuple[int, ...]) -> Callable:
+    if unpack is None:
+        return grid_kernel(kind.backwards, kind.by_blocks)
     if not kind.by_blocks:
         return layer_kernel(unpack, kind.backwards)
     return (network_adjoint_kernel if kind.backwards else network_kernel)(unpack, dtype, *sizes)

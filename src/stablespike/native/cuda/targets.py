@@ -13,7 +13,7 @@ import numpy as np
 from numba import from_dtype, njit, types
 from numba.extending import register_jitable
 
-from stablespike.native.cuda import layer, network, network_adjoint
+from stablespike.native.cuda import grid, layer, network, network_adjoint
 from stablespike.native.cuda.arrays import Arrays
 from stablespike.native.cuda.team import GROUP
 
@@ -109,6 +109,28 @@ def network_adjoint_kernel(
     return kernel
 
 
+def grid_kernel(backwards: bool = False, by_blocks: bool = False, threads: int = THREADS) -> Callable:
+    """The kernel of a layer on a grid: a thread for each trial and neuron, or a block for each trial."""
+    from numba import cuda
+
+    if by_blocks:
+        team = (grid.adjoint if backwards else grid.forward)(threads, _barrier())
+
+        @no_type_check
+        def kernel_of_blocks(arrays):
+            t = cuda.threadIdx.x
+            team(cuda.blockIdx.x, t, t + 1, arrays)
+
+        return kernel_of_blocks
+    one = grid.adjoint_alone if backwards else grid.forward_alone
+
+    @no_type_check
+    def kernel(arrays):
+        one(cuda.grid(1), arrays)
+
+    return kernel
+
+
 def _barrier() -> Callable:
     from numba import cuda
 
@@ -149,5 +171,27 @@ def network_on_processor(unpack: Callable, backwards: bool = False, threads: int
     def run(blocks, arrays, here, shared):
         for block in range(blocks):
             one(block, 0, threads, arrays, here, shared)
+
+    return njit(error_model="numpy")(run)
+
+
+@cache
+def grid_on_processor(backwards: bool = False, by_blocks: bool = False, threads: int = THREADS) -> Callable:
+    """`run(count, arrays)`: so many threads of a layer on a grid, or blocks of a recurrent one, one after the other."""
+    if by_blocks:
+        team = (grid.adjoint if backwards else grid.forward)(threads, nothing_to_wait_for)
+
+        @no_type_check
+        def run_blocks(blocks, arrays):
+            for block in range(blocks):
+                team(block, 0, threads, arrays)
+
+        return njit(error_model="numpy")(run_blocks)
+    one = grid.adjoint_alone if backwards else grid.forward_alone
+
+    @no_type_check
+    def run(lanes, arrays):
+        for lane in range(lanes):
+            one(lane, arrays)
 
     return njit(error_model="numpy")(run)
