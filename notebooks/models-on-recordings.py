@@ -162,13 +162,13 @@ Image(save_figure(models_on_recordings_figure(means, table, list(study.DISTURBAN
 #
 # ## Reading
 #
-# On recordings nearly every prediction failed, and no design is among the best. Plain LIF networks of constant sharpness
-# are: they name nearly all letters, as the resonating cells and the gated network's training trials show can be done,
-# and electrocardiograms nearly as well as cells of the literature. Networks at the critical sharpness, alike or with
-# slow modes, hardly learn. Their sharpness is several times lower, so that each neuron's surrogate is wide; their losses
-# end high, and some of their gradients were not finite. A mean field of the untrained network says nothing of what
-# becomes of the exponent once training has moved the weights; whether it grows there was not measured. So slow modes
-# were tried only where nobody learns, which says nothing of them.
+# On recordings nearly every prediction failed, and no design is among the best. Plain LIF networks of constant
+# sharpness are: they name nearly all letters, as the two-state cells do, and electrocardiograms nearly as well as cells
+# of the literature. Networks at the critical sharpness, alike or with slow modes, hardly learn. Their sharpness is
+# several times lower, so that each neuron's surrogate is wide; their losses end high, and some of their gradients were
+# not finite. A mean field of the untrained network says nothing of what becomes of the exponent once training has moved
+# the weights; whether it grows there was not measured. So slow modes were tried only where nobody learns, which says
+# nothing of them.
 #
 # Exact QIF networks gain by delay lines on electrocardiograms and lose by them on letters. There no exact network
 # learned, with or without delays: they are uncoupled, and the small search held no setting by which they do. In
