@@ -4,7 +4,7 @@ from base64 import b64decode, b64encode
 from io import BytesIO
 
 from nbformat import NotebookNode
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 PNG = "image/png"
 COLOURS = 128
@@ -19,10 +19,13 @@ def with_palettes(cells: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def in_palette(png: bytes) -> bytes:
-    """Return a PNG of the same size in `COLOURS` colours; one that has a palette is returned as it is."""
-    with Image.open(BytesIO(png)) as picture:
-        if picture.mode == "P":
-            return png
-        written = BytesIO()
-        picture.convert("RGB").quantize(COLOURS).save(written, "png", optimize=True)
+    """Return a PNG of the same size in `COLOURS` colours; one with a palette, or that is none, is returned as it is."""
+    written = BytesIO()
+    try:
+        with Image.open(BytesIO(png)) as picture:
+            if picture.mode == "P":
+                return png
+            picture.convert("RGB").quantize(COLOURS).save(written, "png", optimize=True)
+    except UnidentifiedImageError:
+        return png
     return written.getvalue()

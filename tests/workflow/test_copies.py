@@ -62,6 +62,7 @@ def test_a_picture_in_a_palette_is_smaller_and_nearly_the_same():
     assert before.shape == after.shape
     assert np.abs(before - after).mean() < 2
     assert in_palette(small) == small
+    assert in_palette(b"no picture") == b"no picture"
 
 
 def test_a_page_links_the_figure_that_its_copy_shows_in_a_palette(tmp_path):
