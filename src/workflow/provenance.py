@@ -23,6 +23,7 @@ ANSWER = (
     "numbers.json",
 )
 TRAINED = ("notebook.ipynb", "notebook.html", "numbers.json")
+FULL_STUDY = "paper"  # the scale
 NAMED = 6  # names in a list of changed definitions
 
 
@@ -41,15 +42,19 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def new_record(question: Question, configuration: Configuration, session: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the provenance of a run that just ended, the hashes of its files aside."""
+    """Return the provenance of a run that just ended, the hashes of its files aside.
+
+    Only in the full study it says how long the run took: elsewhere two runs write the same bytes.
+    """
     effective = question.effective_parameters()
+    timed = question.scale == FULL_STUDY
     return {
         "identity": identity(question, configuration),
         "code_version": code_version(),
         "lock": lock_in_use(),
         "prose": prose_hash(question),
         "seeds": {name: value for name, value in effective.items() if name.startswith("seed")},
-        "session": dict(session),
+        "session": {name: value for name, value in session.items() if timed or name != "processor_seconds"},
         "training_data": raw_hash(configuration.questions[question.training]) if question.training else None,
     }
 

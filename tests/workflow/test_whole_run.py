@@ -75,7 +75,7 @@ def test_writes_every_product_and_no_path_of_this_machine(answered, monkeypatch)
     provenance = json.loads((answered / RESULTS / "walk-training/provenance.json").read_text())
     assert provenance["seeds"] == {"seeds": [1, 2]}
     assert {"processor", "cores", "python", "libraries"} <= set(provenance["session"])
-    assert 0 < provenance["session"]["processor_seconds"] < 600
+    assert "processor_seconds" not in provenance["session"]  # two runs write the same bytes
     assert json.loads((answered / RESULTS / "line/notebook.ipynb").read_text())["metadata"]["stablespike"]["identity"]
 
 
