@@ -170,7 +170,7 @@ Image(save_figure(models_on_recordings_figure(means, table, list(study.DISTURBAN
 # the weights; whether it grows there was not measured. So slow modes were tried only where nobody learns, which says
 # nothing of them.
 #
-# Exact QIF networks gain by delay lines on electrocardiograms and lose by them on letters. There no exact network
+# Exact QIF networks gain by delay lines on electrocardiograms and lose by them on letters. There exact networks hardly
 # learned, with or without delays: they are uncoupled, and the small search held no setting by which they do. In
 # `tactile-letters` recurrent LIF networks learned the same trials by exact gradients, with other settings. What is
 # shown is that this budget does not train these, and not that exact gradients could not. They need about half the

@@ -31,7 +31,8 @@
 # - the *part of the connections* that exist, those that do being stronger by as much;
 # - the *inhibition*: the mean of the weights is brought from $-1$ to 0, and their deviation from 1/2 to 1.
 #
-# A network that falls silent or runs away is a row with its reason.
+# A network that falls silent or runs away is a row with its reason. A fourth size, 128 neurons, was planned for scale
+# `paper` and left out for want of time, before any of its networks was run.
 #
 # ## Predictions
 #

@@ -19,11 +19,11 @@ from workflow.faults import Fault
 from workflow.hashing import digest, file_digest
 from workflow.machine import code_version
 from workflow.origins import CONFIRMED, CURRENT, origins
-from workflow.provenance import RECORD, confirmation, read_record, why_stale
+from workflow.provenance import FULL_STUDY, RECORD, confirmation, read_record, why_stale
 from workflow.supplement import code_index, defaults, settings
 
 MANUSCRIPT = "manuscript"
-FULL = Path("config/paper.yaml")
+FULL = Path(f"config/{FULL_STUDY}.yaml")
 SOURCES = Path("manuscript")
 PAPER = SOURCES / "paper.typ"
 
